@@ -1,0 +1,84 @@
+"""T3: how one gradient step moves the mean of the embeddings: an identity, and a bound for every configuration."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bounds.setting import Setting, positive_number
+
+
+def paper_range(setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Learning rates for which the paper's argument keeps the embeddings from collapsing.
+
+        0 < mu < 2 tau / pull           (pull = 2 for the sum with symmetric keys: 0 < mu < tau, centred at tau/2)
+
+    The range in which |1 - pull mu / tau| < 1, i.e. the mean contracts if P is doubly stochastic.
+
+    Valid for: every setting; derived for the merged loss with the ambient gradient, and heuristic even there: the exact
+    rates are in bounds.collapse and bounds.uniform.
+    Source: arXiv:2512.07880, learning-rate bound; the factor `pull` (detached keys, mean reduction) is ours.
+    """
+    upper = 2 * np.asarray(setting.tau) / setting.pull
+    return np.zeros_like(upper), upper
+
+
+def mean_after_step(embeddings: NDArray[np.float64], rate: float, setting: Setting) -> NDArray[np.float64]:
+    """Mean of the embeddings after one ambient step, before they are renormalised.
+
+        zbar+ = (1 - a) zbar - (mu w / (n tau)) sum_a (c_a - 1) z_a          (tight: an identity)
+
+    with c_a = sum_i P_ia the column sums of the softmax P, w = 1 (sum) or 1/n (mean), and a = pull mu / tau for the
+    merged loss, 0 for the full loss (the attraction of the views cancels it).
+
+    Valid for: the ambient gradient, one temperature.
+    Source: T3 (ours, from the paper's mean argument in arXiv:2512.07880).
+
+    embeddings: (n, d) unit rows, float64. Returns (d,).
+    Errors: ValueError for the tangent gradient, several temperatures, a rate <= 0 or a wrong shape.
+    """
+    tau = _checked(setting, rate)
+    n = setting.samples
+    if embeddings.shape != (n, setting.dimension):
+        raise ValueError(
+            f"embeddings must have shape (samples, dimension) = {(n, setting.dimension)}, got {embeddings.shape}; "
+            "make the setting fit them"
+        )
+    weight = 1 / n if setting.reduction == "mean" else 1.0
+    contraction = setting.pull * rate / tau if setting.loss == "merged" else 0.0
+    logits = embeddings @ embeddings.T / tau  # (n, n)
+    np.fill_diagonal(logits, -np.inf)
+    softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
+    softmax /= softmax.sum(axis=1, keepdims=True)
+    excess = softmax.sum(axis=0) - 1  # c_a - 1, (n,)
+    mean: NDArray[np.float64] = embeddings.mean(axis=0)
+    return (1 - contraction) * mean - rate * weight / (n * tau) * (excess @ embeddings)
+
+
+def mean_length_bound(mean_length: float, spread: float, rate: float, *, setting: Setting) -> float:
+    """Largest length that the mean can have after one ambient step, before the embeddings are renormalised.
+
+        |zbar+| <= |1 - a| R + (mu w / tau) (exp(Delta / tau) - 1)            (upper)
+
+    with a and w as in mean_after_step: every column sum c_a lies in [exp(-Delta/tau), exp(Delta/tau)].
+
+    Valid for: the ambient gradient, one temperature, any configuration.
+    Source: T3 (ours: the paper's bound made rigorous).
+
+    mean_length: R in [0, 1]; spread: Delta = max - min of the cosines s_ij over i != j, in [0, 2].
+    """
+    tau = _checked(setting, rate)
+    if not 0 <= mean_length <= 1:
+        raise ValueError(f"mean_length must be in [0, 1], got {mean_length!r}; it is the mean resultant length")
+    if not 0 <= spread <= 2:
+        raise ValueError(f"spread must be in [0, 2], got {spread!r}; it is a difference of two cosines")
+    weight = 1 / setting.samples if setting.reduction == "mean" else 1.0
+    contraction = setting.pull * rate / tau if setting.loss == "merged" else 0.0
+    return float(abs(1 - contraction) * mean_length + rate * weight / tau * np.expm1(spread / tau))
+
+
+def _checked(setting: Setting, rate: float) -> float:
+    positive_number("rate", rate, remedy="it is the learning rate mu")
+    if setting.gradient != "ambient":
+        raise ValueError("gradient must be ambient, got 'tangent'; the mean-shift identity needs the unprojected step")
+    if isinstance(setting.temperature, tuple):
+        raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
+    return setting.temperature

@@ -1,0 +1,96 @@
+"""The assumptions of every theorem, as one frozen record."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Loss = Literal["merged", "full"]
+Gradient = Literal["ambient", "tangent"]
+Keys = Literal["symmetric", "detached"]
+Reduction = Literal["sum", "mean"]
+Floats = float | NDArray[np.float64]
+"""A float for one temperature, an array with one entry each for several."""
+
+SMALLEST_TEMPERATURE = 1e-4
+"""Below it the float32 rounding of a cosine, 6e-8, is no longer small beside tau."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One contrastive set-up: theory and simulation take the same record.
+
+    Equality and hash work, so a setting can key a cache. Several temperatures make every closed form an array.
+    """
+
+    temperature: float | tuple[float, ...]  # tau > 0, one or several
+    dimension: int  # d >= 2, of the embedding space; the sphere is S^(d-1)
+    samples: int  # n >= 2 embeddings in the loss; the full loss counts both views, so n = 2N is even
+    loss: Loss = "merged"  # merged: the two views coincide (the paper's simplification); full: InfoNCE / NT-Xent
+    gradient: Gradient = (
+        "ambient"  # ambient: Euclidean step, then renormalise; tangent: projected first, as autograd does
+    )
+    keys: Keys = "symmetric"  # detached: the gradient reaches the anchor only, as with a momentum encoder
+    reduction: Reduction = "sum"  # over the n anchors; mean is what PyTorch's cross_entropy does
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "temperature", _checked_temperature(self.temperature))
+        for name, low in (("dimension", 2), ("samples", 2)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), low=low))
+        for name, choices in (("loss", Loss), ("gradient", Gradient), ("keys", Keys), ("reduction", Reduction)):
+            one_of(name, getattr(self, name), get_args(choices))
+        if self.loss == "full" and self.samples % 2:
+            raise ValueError(
+                f"samples must be even for the full loss, got {self.samples}; "
+                "it counts both views of every sample, so give 2N"
+            )
+
+    @property
+    def tau(self) -> Floats:
+        """The temperature as a float, or as an array of shape (temperatures,)."""
+        return np.asarray(self.temperature) if isinstance(self.temperature, tuple) else self.temperature
+
+    @property
+    def pull(self) -> float:
+        """Weight of the anchors' pull on one embedding: mu * pull / tau is the step that the paper writes 2 mu / tau.
+
+        2 with symmetric keys (each embedding acts as anchor and as key), 1 with detached keys; over n for the mean.
+        """
+        return (2.0 if self.keys == "symmetric" else 1.0) / (self.samples if self.reduction == "mean" else 1)
+
+
+def _checked_temperature(value: float | Sequence[float] | NDArray[np.float64]) -> float | tuple[float, ...]:
+    several = isinstance(value, tuple | list | np.ndarray)
+    values = tuple(value) if several else (value,)  # type: ignore[arg-type]
+    if not values:
+        raise ValueError("temperature must have at least one value, got none; give one such as 0.5")
+    for tau in values:
+        positive_number("temperature", tau, remedy="typical values lie between 0.05 and 1")
+        if tau < SMALLEST_TEMPERATURE:
+            raise ValueError(
+                f"temperature must be >= {SMALLEST_TEMPERATURE}, got {tau}; below it rounding decides the softmax"
+            )
+    floats = tuple(float(tau) for tau in values)
+    return floats if several else floats[0]
+
+
+def positive_number(name: str, value: object, *, remedy: str) -> None:
+    """Raise ValueError unless value is a finite number > 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}; {remedy}")
+
+
+def whole_number(name: str, value: object, *, low: int) -> int:
+    """The value as an int; ValueError unless it is a whole number >= low."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise ValueError(f"{name} must be a whole number >= {low}, got {value!r}; raise it to {low} or more")
+    return int(value)
+
+
+def one_of(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ValueError unless value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}; choose one of them")

@@ -1,0 +1,83 @@
+"""The record of a learning-rate sweep: every option of `clopsim sweep`, checked on construction. Imports no torch."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+
+from bounds import Gradient, Keys, Loss, Reduction, Setting, exact_rate
+from bounds.setting import one_of, positive_number, whole_number
+from clopsim.data import GaussianClusters
+
+Start = Literal["data", "random", "uniform", "collapse"]
+Precision = Literal["float64", "float32"]
+
+DEFAULT_RATES = tuple(float(rate) for rate in np.geomspace(1 / 4, 4, 41))
+"""41 rates, geometric from mu_c/4 to 4 mu_c; the middle one is mu_c itself."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep runs; the fields are the options of `clopsim sweep`."""
+
+    temperature: float | tuple[float, ...] = 0.5  # tau, one or several
+    dimension: int = 8  # d
+    samples: int = 32  # n embeddings; both views counted in the full loss
+    loss: Loss = "merged"
+    gradient: Gradient = "ambient"
+    keys: Keys = "symmetric"
+    reduction: Reduction = "sum"
+    rates: tuple[float, ...] = DEFAULT_RATES  # in units of mu_c (bounds.exact_rate), increasing
+    seeds: int = 8  # runs per rate, from seed, seed + 1, ...
+    steps: int = 1000
+    start: Start = "data"
+    clusters: int = 4  # Gaussian clusters of start="data"
+    noise: float = 0.1
+    separation: float = 1.0
+    imbalance: float = 1.0
+    view_noise: float = 0.05  # standard deviation of a view around its point (full loss, start="data")
+    seed: int = 0  # of the first run; the same seed gives the same bytes on the same machine
+    precision: Precision = "float64"
+    device: str = "cpu"  # any torch device
+
+    def __post_init__(self) -> None:
+        exact_rate(self.setting)  # the unit of the rates: needs n >= 3
+        _ = self.data
+        if not self.rates:
+            raise ValueError("rates must hold at least one rate, got none; give some such as 0.5,1,2")
+        for rate in self.rates:
+            positive_number("rates", rate, remedy="rates are learning rates in units of mu_c, such as 0.5,1,2")
+        for before, after in pairwise(self.rates):
+            if not before < after:
+                raise ValueError(f"rates must be increasing, got {after:g} after {before:g}; sort them, each once")
+        whole_number("seeds", self.seeds, low=1)
+        whole_number("steps", self.steps, low=1)
+        whole_number("seed", self.seed, low=0)
+        one_of("start", self.start, get_args(Start))
+        one_of("precision", self.precision, get_args(Precision))
+        if self.view_noise != 0:
+            positive_number("view_noise", self.view_noise, remedy="0 is allowed too")
+
+    @property
+    def setting(self) -> Setting:
+        """The theory's record of this sweep."""
+        return Setting(
+            self.temperature, self.dimension, self.samples, self.loss, self.gradient, self.keys, self.reduction
+        )
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """One setting for each temperature."""
+        several = self.setting.temperature
+        temperatures = several if isinstance(several, tuple) else (several,)
+        return tuple(
+            Setting(tau, self.dimension, self.samples, self.loss, self.gradient, self.keys, self.reduction)
+            for tau in temperatures
+        )
+
+    @property
+    def data(self) -> GaussianClusters:
+        """The points of start="data": one for each embedding, or for each pair of views."""
+        points = self.samples // (2 if self.loss == "full" else 1)
+        return GaussianClusters(points, self.clusters, self.dimension, self.noise, self.separation, self.imbalance)

@@ -1,0 +1,81 @@
+"""Gradient descent on the sphere: many runs advance together as one tensor program."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bounds import Setting
+from clopsim import metrics
+from clopsim.losses import contrastive_loss, gradient
+
+
+def step(z: Tensor, rate: Tensor | float, tau: Tensor | float, setting: Setting) -> Tensor:
+    """One step z <- normalise(z - mu g) of every run.
+
+    z: (..., n, d) unit rows; rate, tau: broadcast to (...). Returns (..., n, d), nan where an embedding was sent to
+    the origin or left the finite numbers: such a run stays nan and touches no other.
+    """
+    rate = torch.as_tensor(rate, dtype=z.dtype, device=z.device)[..., None, None]
+    moved = z - rate * gradient(z, tau, setting)
+    return moved / moved.norm(dim=-1, keepdim=True)
+
+
+class Trajectory(NamedTuple):
+    """Final embeddings (runs, n, d), the recorded steps, and every observable as (runs, steps[, degrees]) float64."""
+
+    final: Tensor
+    steps: tuple[int, ...]
+    observables: dict[str, Tensor]
+
+
+def recorded_steps(total: int, *, per_decade: int = 8) -> tuple[int, ...]:
+    """0, total and about per_decade geometrically spaced steps a decade between."""
+    grid = torch.logspace(0, torch.tensor(float(total)).log10().item(), 1 + int(per_decade * len(str(total))))
+    return tuple(sorted({0, total, *(int(s) for s in grid.round().tolist())}))
+
+
+def observe(z: Tensor, tau: Tensor | float, setting: Setting) -> dict[str, Tensor]:
+    """Every observable of the configurations z (..., n, d): (...) each, harmonic_energy (..., 4).
+
+    Only the full loss has an alignment.
+    """
+    values = {
+        "mean_resultant_length": metrics.mean_resultant_length(z),
+        "effective_rank": metrics.effective_rank(z),
+        "effective_rank_centered": metrics.effective_rank(z, centered=True),
+        "leading_share": metrics.leading_share(z),
+        "mean_cosine": metrics.mean_cosine(z),
+        "uniformity": metrics.uniformity(z),
+        "harmonic_energy": metrics.harmonic_energy(z),
+        "loss": contrastive_loss(z, tau, setting).double(),
+    }
+    if setting.loss == "full":
+        values["alignment"] = metrics.alignment(z)
+    return values
+
+
+def run(
+    z: Tensor,
+    rate: Tensor,
+    tau: Tensor,
+    *,
+    setting: Setting,
+    steps: Sequence[int],
+    on_step: Callable[[int], None] = lambda done: None,
+) -> Trajectory:
+    """Advance every run to the last of the steps, observing at each of them (increasing, from 0 on).
+
+    z: (runs, n, d) unit rows; rate, tau: (runs,). on_step is called with the number of steps done at each record.
+    """
+    records: list[dict[str, Tensor]] = []
+    done = 0
+    for target in steps:
+        for _ in range(target - done):
+            z = step(z, rate, tau, setting)
+        done = target
+        records.append({name: value.cpu() for name, value in observe(z, tau, setting).items()})
+        on_step(done)
+    stacked = {name: torch.stack([record[name] for record in records], dim=1) for name in records[0]}
+    return Trajectory(z, tuple(steps), stacked)

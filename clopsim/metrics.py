@@ -1,0 +1,114 @@
+"""Observables of a configuration. Every function takes z of shape (..., n, d) with unit rows and returns (...) float64.
+
+Views are stacked: embeddings i and i + n/2 are the two views of one sample.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bounds.setting import one_of
+
+Spectrum = Literal["energy", "amplitude"]
+
+
+def mean_resultant_length(z: Tensor) -> Tensor:
+    """R = |mean z| in [0, 1]: 1 at complete collapse, 0 when balanced."""
+    return _exact(z).mean(dim=-2).norm(dim=-1)
+
+
+def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "energy") -> Tensor:
+    """Effective rank of Roy & Vetterli (EUSIPCO 2007): exp of the entropy of the normalised spectrum, in [1, min(n, d)].
+
+    spectrum="energy", ours: the eigenvalues sigma_k^2 of the second-moment matrix z'z/n, as in T8 (and as the exp of a
+    von Neumann entropy). spectrum="amplitude": the singular values sigma_k, as in RankMe. Uncentred by default:
+    centring cannot tell K orthonormal directions (rank K) from their simplex (rank K - 1).
+
+    Scale guard: a spectrum that is rounding noise beside |z|^2 counts as zero, so the centred rank of a collapsed batch
+    is 0 (no variance, no directions) and not that of its last bits. The floor on sigma^2, relative to the uncentred
+    energy, is the larger of (max(n, d) eps)^2 in z's own precision, the usual matrix-rank tolerance, and
+    max(n, d) eps in float64, which is what the eigenvalue solver resolves.
+    """
+    one_of("spectrum", spectrum, ("energy", "amplitude"))
+    exact = _exact(z)
+    size = max(z.shape[-2:])
+    floor = max((size * torch.finfo(z.dtype).eps) ** 2, size * torch.finfo(torch.float64).eps)
+    energy = _energy(exact - exact.mean(dim=-2, keepdim=True) if centered else exact)  # (..., min(n, d))
+    scale = exact.square().sum(dim=(-2, -1))[..., None]
+    energy = torch.where(energy > floor * scale, energy, 0.0)
+    weight = energy if spectrum == "energy" else energy.sqrt()
+    total = weight.sum(dim=-1, keepdim=True)
+    share = weight / torch.where(total > 0, total, 1.0)
+    entropy = -torch.xlogy(share, share).sum(dim=-1)
+    return torch.where(total[..., 0] > 0, entropy.exp(), total[..., 0])
+
+
+def leading_share(z: Tensor) -> Tensor:
+    """Share sigma_1^2 / sum sigma^2 of the leading singular direction, in [1/min(n, d), 1]; 1 on a line."""
+    energy = _energy(_exact(z))
+    return energy.amax(dim=-1) / energy.sum(dim=-1)
+
+
+def mean_cosine(z: Tensor) -> Tensor:
+    """Mean of s_ij over i != j, in [-1/(n-1), 1]."""
+    n = z.shape[-2]
+    exact = _exact(z)
+    return (exact.sum(dim=-2).square().sum(dim=-1) - exact.square().sum(dim=(-2, -1))) / (n * (n - 1))
+
+
+def alignment(z: Tensor) -> Tensor:
+    """Mean squared distance of the two views, in [0, 4] (Wang & Isola, arXiv:2005.10242, alpha = 2).
+
+    The mean cosine of the views is 1 - alignment/2.
+    """
+    exact = _exact(z)
+    n = z.shape[-2]
+    if n % 2:
+        raise ValueError(f"z must hold two views of every sample, got n = {n} embeddings; stack them to an even number")
+    return (exact[..., : n // 2, :] - exact[..., n // 2 :, :]).square().sum(dim=-1).mean(dim=-1)
+
+
+def uniformity(z: Tensor) -> Tensor:
+    """log mean over i != j of exp(-2 |z_i - z_j|^2), in [-8, 0] (Wang & Isola, arXiv:2005.10242, t = 2)."""
+    n = z.shape[-2]
+    kernel = torch.exp(4 * (_cosines(z) - 1))
+    kernel = kernel - torch.diag_embed(kernel.diagonal(dim1=-2, dim2=-1))
+    return (kernel.sum(dim=(-2, -1)) / (n * (n - 1))).log()
+
+
+def harmonic_energy(z: Tensor, *, degrees: int = 4) -> Tensor:
+    """Energy in the spherical harmonics of degree 1 .. degrees, each in [0, 1]: (1/n^2) sum_ij P_l(s_ij).
+
+    P_l is the Gegenbauer polynomial with P_l(1) = 1, so no harmonic is ever built (addition theorem). Degree 1 is R^2.
+    Independent uniform points have 1/n on average, a point has 1.
+
+    Returns (..., degrees).
+    """
+    d = z.shape[-1]
+    cosines = _cosines(z)
+    before, current = torch.ones_like(cosines), cosines
+    energies = [current.mean(dim=(-2, -1))]
+    for degree in range(1, degrees):  # (l + d - 2) P_(l+1) = (2 l + d - 2) s P_l - l P_(l-1); Chebyshev for d = 2
+        following = ((2 * degree + d - 2) * cosines * current - degree * before) / (degree + d - 2)
+        before, current = current, following
+        energies.append(current.mean(dim=(-2, -1)))
+    return torch.stack(energies, dim=-1)
+
+
+def _cosines(z: Tensor) -> Tensor:
+    exact = _exact(z)
+    return exact @ exact.mT
+
+
+def _energy(exact: Tensor) -> Tensor:
+    """sigma_k^2, ascending, from the smaller of the two Gram matrices; nan where z is not finite."""
+    gram = exact.mT @ exact if exact.shape[-1] <= exact.shape[-2] else exact @ exact.mT
+    finite = gram.isfinite().all(dim=-1).all(dim=-1)[..., None]
+    energy = torch.linalg.eigvalsh(torch.where(finite[..., None], gram, 0.0)).clamp_min(0)
+    return torch.where(finite, energy, torch.nan)
+
+
+def _exact(z: Tensor) -> Tensor:
+    """z in float64, on its device; on the CPU where the device has no float64 (MPS)."""
+    return (z.cpu() if z.device.type == "mps" else z).double()

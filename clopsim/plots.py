@@ -1,0 +1,101 @@
+"""Pictures of runs. Style is a dictionary used in rc_context; nothing global changes."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "svg.hashsalt": "clopsim",
+    "axes.titlesize": 10,
+}
+
+BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"  # Okabe & Ito
+
+LINES = {  # attribute -> (label, colour, line style)
+    "paper_range": (r"paper's edge ($\tau$ for the sum)", GREY, ":"),
+    "predicted_uniform_rate": (r"uniform state breaks (T5, $n\to\infty$)", GREEN, "--"),
+    "predicted_collapse_rate": (r"collapse attracts: $\mu_c=\tau\,(n-1)/(n-2)$ (T4)", VERMILION, "-"),
+    "predicted_alignment_uniform_rate": (r"views come apart, uniform state (T5, $n\to\infty$)", PURPLE, "-."),
+    "predicted_alignment_collapse_rate": (r"views come apart, collapsed state: $\mu_c$ (T4)", VERMILION, "-"),
+}
+
+
+def draw_sweep(dataset: xr.Dataset) -> Figure:
+    """Mean resultant length and effective rank (full loss: view cosine too) against the rate in units of mu_c.
+
+    Points: median over seeds, bars: smallest to largest, at the last step; a diverged run is left out. Lines: every
+    predicted threshold of the setting. One column per temperature. dataset: as saved in data.nc, attributes included.
+    """
+    final = dataset.isel(step=-1)
+    panels = {
+        "mean resultant length $R$": (final["mean_resultant_length"], (-0.04, 1.08)),
+        "effective rank": (
+            final["effective_rank"],
+            (0.6, 1.08 * min(dataset.attrs["dimension"], dataset.attrs["samples"])),
+        ),
+    }
+    if "alignment" in dataset:
+        panels["cosine of the views"] = (1 - final["alignment"] / 2, (-1.08, 1.08))
+    columns = dataset.sizes["temperature"]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.2 + 4 * columns, 1.6 + 2 * len(panels)), layout="constrained")
+        grid = figure.subplots(len(panels), columns, sharex=True, sharey="row", squeeze=False)
+        for t in range(columns):
+            for axes, (name, (values, limits)) in zip(grid[:, t], panels.items(), strict=True):
+                _predictions(axes, dataset, t)
+                _points(axes, values.isel(temperature=t))
+                axes.set(xscale="log", ylim=limits, ylabel=name if t == 0 else "")
+            ticks = [tick for tick in (1 / 64, 1 / 16, 1 / 4, 1 / 2, 1, 2, 4, 16, 64) if _inside(tick, dataset)]
+            grid[-1, t].set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+            grid[-1, t].minorticks_off()
+            grid[-1, t].set_xlabel(r"learning rate $\mu\,/\,\mu_c$")
+            tau, unit = dataset["temperature"].values[t], dataset["mu_c"].values[t]
+            grid[0, t].set_title(rf"$\tau$ = {tau:g},  $\mu_c$ = {unit:.4g}")
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=1 if columns == 1 else 2)
+        figure.suptitle(_title(dataset), fontsize=10)
+    return figure
+
+
+def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
+    unit = float(dataset["mu_c"].values[t])
+    for name, (label, colour, style) in LINES.items():
+        values = np.atleast_1d(dataset.attrs[name])
+        rate = float(values[2 * t + 1] if name == "paper_range" else values[t])
+        if np.isfinite(rate):
+            shown = f"{label}: {rate:.4g}" if dataset.sizes["temperature"] == 1 else label
+            axes.axvline(rate / unit, color=colour, linestyle=style, linewidth=1.4, label=shown)
+
+
+def _points(axes: Axes, values: xr.DataArray) -> None:
+    middle, low, high = (reduce("seed", skipna=True) for reduce in (values.median, values.min, values.max))
+    axes.errorbar(
+        values["rate"],
+        middle,
+        yerr=[(middle - low).clip(0), (high - middle).clip(0)],
+        fmt="o",
+        markersize=3.5,
+        color=BLUE,
+        elinewidth=1,
+        label=f"simulation, median and range of {values.sizes['seed']} seeds",
+    )
+
+
+def _inside(tick: float, dataset: xr.Dataset) -> bool:
+    rates = dataset["rate"].values
+    return bool(rates[0] * 0.99 <= tick <= rates[-1] * 1.01)
+
+
+def _title(dataset: xr.Dataset) -> str:
+    a = dataset.attrs
+    keys = "" if a["keys"] == "symmetric" else ", detached keys"
+    size = f"{a['reduction']} over n = {a['samples']}, d = {a['dimension']}, {a['steps']} steps"
+    return f"{a['loss']} loss, {a['gradient']} gradient{keys}, {size}"

@@ -1,0 +1,125 @@
+"""A run's folder: written whole or not at all, with its provenance."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+DATA, SUMMARY, PROVENANCE = "data.nc", "summary.json", "provenance.json"
+PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray")
+
+
+@contextmanager
+def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield a hidden folder beside `out` to write into; it becomes `out` when the block ends well, else it is removed.
+
+    Errors: ValueError if out exists and force is off, if force would replace something that is no run folder, or if
+    the place is not writable.
+    """
+    if out.exists() or out.is_symlink():
+        if not force:
+            raise ValueError(f"out must not exist, got {str(out)!r}, which does; choose another folder or add --force")
+        if not (out / PROVENANCE).is_file():
+            raise ValueError(f"out must be a run folder to be replaced, got {str(out)!r}; choose another folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if out.exists():
+            staging.joinpath(DATA).stat()  # only a complete run may replace another
+            old = out.with_name(f".{out.name}-{os.getpid()}.old")
+            out.rename(old)
+            staging.rename(out)
+            shutil.rmtree(old)
+        else:
+            staging.rename(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def save(folder: Path, dataset: xr.Dataset, summary: Mapping[str, Any], *, command: str) -> None:
+    """Write data.nc, summary.json and provenance.json; only the last one knows the time and place of the run.
+
+    Open the data with xarray.open_dataset(folder / "data.nc"). command: the line that reproduces the run.
+    """
+    dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    provenance = {
+        "command": command,
+        "argv": sys.argv,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": git_hash(),
+        "versions": versions(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": _threads(),
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+    }
+    (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
+
+
+def attributes(summary: Mapping[str, Any], *, command: str) -> dict[str, Any]:
+    """Attributes of a dataset: setting, predicted and searched rates per temperature (nan: never), versions, origin."""
+    nan = float("nan")
+    flat = dict(summary["setting"])
+    for name in (
+        "collapse_rate",
+        "uniform_rate",
+        "breaking_degree",
+        "alignment_uniform_rate",
+        "alignment_collapse_rate",
+    ):
+        values = [row["predicted"][name] for row in summary["sweep"]]
+        flat[f"predicted_{name}"] = [nan if value is None else float(value) for value in values]
+    flat["paper_range"] = [edge for row in summary["sweep"] for edge in row["predicted"]["paper_range"]]
+    for kind in sorted({row["kind"] for row in summary["thresholds"]}):
+        values = [row["observed_rate"] for row in summary["thresholds"] if row["kind"] == kind]
+        flat[f"observed_{kind}_rate"] = [nan if value is None else value for value in values]
+    flat["holds"] = int(summary["holds"])
+    flat["command"] = command
+    flat["git"] = git_hash()
+    flat["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return flat
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def git_hash() -> str:
+    """Commit of this source tree, with "+changes" if it was edited; "unknown" outside a checkout of clopsim."""
+    here = Path(__file__)
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here.parent), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # an installed copy inside somebody else's checkout is not ours
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()

@@ -1,0 +1,195 @@
+"""Search for critical learning rates: bisection, batched over seeds, that knows nothing of the predicted value."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bounds import (
+    Setting,
+    alignment_collapse_rate,
+    alignment_uniform_rate,
+    collapse_rate,
+    uniform_rate,
+)
+from bounds.setting import Floats, one_of, whole_number
+from clopsim import starts
+from clopsim.dynamics import step
+from clopsim.outcomes import is_uniform
+
+Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse"]
+
+SEARCH_RANGE = (1 / 64, 64.0)
+"""Searched rates in units of 2 tau / pull, the paper's upper edge: three thousand-fold, prediction-free."""
+
+SMALL = 1e-6
+"""Size of a perturbation, radians: its square is far below it, its size far above float64's rounding."""
+
+SWING = 1e-2
+"""Root-mean-square change of the cosines in one step that counts as a broken uniform state. The state breaks by a flip
+(every multiplier of T5 passes -1), so just above the rate the points swing with period two while the energy is still at
+chance level. Measured swings: 1e-4 and less below the rate, 5e-2 and more from 1 % above it."""
+
+
+class Probe(NamedTuple):
+    """One kind of search: what starts, how many steps, and whether the run is above the critical rate."""
+
+    start: Callable[[Setting, float, int], Tensor]  # (setting, temperature, seed) -> (n, d)
+    steps: int
+    above: Callable[
+        [Tensor, Tensor, Tensor, Setting], Tensor
+    ]  # (start, end, after one more step, setting) -> (runs,) bool
+    predicted: Callable[[Setting], float | None]
+    question: str
+
+
+def _spread(z: Tensor) -> Tensor:
+    return (z - z.mean(dim=-2, keepdim=True)).square().sum(dim=(-2, -1)).sqrt()
+
+
+def _view_angles(z: Tensor) -> Tensor:
+    half = z.shape[-2] // 2
+    return (z[..., :half, :] - z[..., half:, :]).norm(dim=-1)  # (..., n/2)
+
+
+def _attracts(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
+    return _spread(end) < _spread(start)
+
+
+def _breaks(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
+    degrees = max(4, int(uniform_rate(setting).degree))  # low temperatures break above degree 4
+    swing = (after @ after.mT - end @ end.mT).square().mean(dim=(-2, -1)).sqrt()
+    return ~((swing < SWING) & is_uniform(end, setting, degrees=degrees))  # nan counts as broken
+
+
+def _comes_apart(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
+    growth = _view_angles(end) / _view_angles(start)
+    return ~(growth.median(dim=-1).values < 1)  # the typical sample; nan counts as apart
+
+
+PROBES: dict[Kind, Probe] = {
+    "collapse": Probe(
+        start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed),
+        steps=50,
+        above=_attracts,
+        predicted=lambda setting: _single(collapse_rate(setting)),
+        question="does complete collapse attract?",
+    ),
+    "uniform": Probe(
+        start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed),
+        steps=400,
+        above=_breaks,
+        predicted=lambda setting: _finite(_single(uniform_rate(setting).rate)),
+        question="does the uniform state break?",
+    ),
+    "alignment_uniform": Probe(
+        start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=SMALL),
+        steps=60,
+        above=_comes_apart,
+        predicted=lambda setting: _single(alignment_uniform_rate(setting)),
+        question="do aligned views come apart in the uniform state?",
+    ),
+    "alignment_collapse": Probe(
+        start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
+        steps=12,  # few: rounding errors along the views' common direction triple at every step
+        above=_comes_apart,
+        predicted=lambda setting: _single(alignment_collapse_rate(setting)),
+        question="do the views come apart at complete collapse?",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A predicted critical rate beside the searched one; None where there is none."""
+
+    kind: Kind
+    setting: Setting
+    predicted_rate: float | None
+    rate: float | None  # median over seeds of the brackets' geometric middles; None: no change in SEARCH_RANGE
+    bracket: tuple[float, float] | None  # below it no seed is above the critical rate, above it every seed is
+    searched: tuple[float, float]
+
+    @property
+    def relative_gap(self) -> float | None:
+        """(observed - predicted) / predicted; None where either is missing."""
+        if self.rate is None or self.predicted_rate is None:
+            return None
+        return self.rate / self.predicted_rate - 1
+
+    def agrees(self, tolerance: float) -> bool:
+        """Whether both say "never", or differ by at most tolerance (relative)."""
+        gap = self.relative_gap
+        return abs(gap) <= tolerance if gap is not None else self.rate is None and self.predicted_rate is None
+
+
+def prober(
+    kind: Kind, setting: Setting, *, seeds: Sequence[int], device: torch.device | str = "cpu"
+) -> Callable[[Sequence[float] | NDArray[np.float64]], NDArray[np.bool_]]:
+    """A function from one learning rate per seed to whether that seed's run is above the critical rate.
+
+    All seeds run in one float64 batch from starts that are drawn once.
+
+    Errors: ValueError for an unknown kind, views asked of the merged loss, several temperatures or no seed.
+    """
+    one_of("kind", kind, tuple(PROBES))
+    if isinstance(setting.temperature, tuple):
+        raise ValueError(f"temperature must be one number here, got {setting.temperature}; search once per temperature")
+    if kind.startswith("alignment") and setting.loss != "full":
+        raise ValueError(f"loss must be full for {kind}, got {setting.loss!r}; the merged loss has no views")
+    whole_number("seeds", len(seeds), low=1)
+    probe, tau = PROBES[kind], setting.temperature
+    start = torch.stack([probe.start(setting, tau, seed) for seed in seeds]).to(device)
+
+    def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
+        z, rate = start, torch.as_tensor(rates, dtype=start.dtype, device=device)
+        for _ in range(probe.steps):
+            z = step(z, rate, tau, setting)
+        answer: NDArray[np.bool_] = probe.above(start, z, step(z, rate, tau, setting), setting).cpu().numpy()
+        return answer
+
+    return above
+
+
+def search(
+    kind: Kind,
+    setting: Setting,
+    *,
+    width: float = 1e-3,
+    seeds: Sequence[int] = tuple(range(8)),
+    device: torch.device | str = "cpu",
+) -> Threshold:
+    """Bracket a critical learning rate by bisection in the logarithm: one bracket per seed, all in one batch.
+
+    Starts from SEARCH_RANGE, whatever is predicted, and assumes one change inside it (T4, T5).
+
+    width: requested relative width of each seed's bracket, in (0, 1).
+    Errors: ValueError as in prober, or for a width outside.
+    """
+    if not 0 < width < 1:
+        raise ValueError(f"width must be in (0, 1), got {width!r}; 0.001 finds the rate to one part in a thousand")
+    above = prober(kind, setting, seeds=seeds, device=device)
+    predicted = PROBES[kind].predicted(setting)
+    scale = 2 * float(setting.tau) / setting.pull
+    low, high = (np.full(len(seeds), edge * scale) for edge in SEARCH_RANGE)
+    searched = (float(low[0]), float(high[0]))
+    if above(low).any() or not above(high).all():
+        return Threshold(kind, setting, predicted, None, None, searched)
+    while np.any(high / low > 1 + width):
+        middle = np.sqrt(low * high)
+        is_above = above(middle)
+        low, high = np.where(is_above, low, middle), np.where(is_above, middle, high)
+    rate = float(np.median(np.sqrt(low * high)))
+    return Threshold(kind, setting, predicted, rate, (float(low.min()), float(high.max())), searched)
+
+
+def _single(rate: Floats | None) -> float | None:
+    return None if rate is None else float(rate)
+
+
+def _finite(rate: float | None) -> float | None:
+    return rate if rate is not None and np.isfinite(rate) else None

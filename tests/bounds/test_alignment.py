@@ -1,0 +1,42 @@
+from itertools import product
+
+import numpy as np
+import pytest
+
+from bounds import Setting, alignment_uniform_rate, bessel_ratios, swap_cosine, view_difference_multiplier
+
+
+@pytest.mark.parametrize("d, tau", [(3, 1.0), (8, 0.5), (3, 0.2), (4096, 0.01)])
+def test_formulas(d, tau):
+    a_1 = bessel_ratios(1 / tau, d, degrees=1)[1]
+    tangent = Setting(tau, d, 64, loss="full", gradient="tangent")
+    ambient = Setting(tau, d, 64, loss="full")
+    assert alignment_uniform_rate(tangent) == pytest.approx(tau / 2, rel=1e-15)
+    assert alignment_uniform_rate(ambient) == pytest.approx(tau / (2 * a_1), rel=1e-13)
+
+
+@pytest.mark.parametrize("gradient, keys, reduction", list(product(("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean"))))
+def test_multiplier_is_minus_one_at_the_rate(gradient, keys, reduction):
+    setting = Setting((0.2, 1.0), 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
+    multiplier = [
+        view_difference_multiplier(rate, Setting(tau, 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction))
+        for rate, tau in zip(alignment_uniform_rate(setting), setting.temperature, strict=True)
+    ]
+    np.testing.assert_allclose(multiplier, -1, rtol=1e-13)
+
+
+def test_swap_cosine_starts_at_one_and_solves_the_rotation_equation():
+    setting = Setting(0.5, 8, 64, loss="full", gradient="tangent")
+    assert swap_cosine(0.2, setting) == 1
+    assert swap_cosine(0.25, setting) == 1
+    for rate in (0.26, 0.5, 2.0):
+        phi = np.arccos(swap_cosine(rate, setting))
+        assert np.tan(phi) == pytest.approx(2 * rate / 0.5 * np.sin(phi), rel=1e-12)
+
+
+def test_no_views_no_rate():
+    assert alignment_uniform_rate(Setting(0.5, 8, 32)) is None
+    with pytest.raises(ValueError, match="^loss must be full"):
+        view_difference_multiplier(0.1, Setting(0.5, 8, 32))
+    with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
+        swap_cosine(0.1, Setting(0.5, 8, 32, loss="full"))

@@ -1,0 +1,104 @@
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bounds import Setting, mean_after_step, mean_length_bound, paper_range
+
+CASES = list(product(("merged", "full"), ("symmetric", "detached"), ("sum", "mean")))
+
+
+def configuration(seed: int, n: int, d: int, concentration: float) -> np.ndarray:
+    """Random unit rows, spread (0) to nearly collapsed (large concentration)."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, d)) + concentration * rng.standard_normal(d)
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def mean_by_loop(z: np.ndarray, rate: float, setting: Setting) -> np.ndarray:
+    """One ambient step, every term of the definition in a loop, no formula of the theorem."""
+    n, tau = setting.samples, setting.temperature
+    g = np.zeros_like(z)
+    for i in range(n):
+        others = [a for a in range(n) if a != i]
+        total = sum(math.exp((z[i] @ z[a] - 1) / tau) for a in others)
+        for a in others:
+            p = math.exp((z[i] @ z[a] - 1) / tau) / total
+            g[i] += p * z[a] / tau
+            if setting.keys == "symmetric":
+                g[a] += p * z[i] / tau
+        if setting.loss == "full":
+            j = (i + n // 2) % n
+            g[i] -= z[j] / tau
+            if setting.keys == "symmetric":
+                g[j] -= z[i] / tau
+    return (z - rate * g / (n if setting.reduction == "mean" else 1)).mean(axis=0)
+
+
+states = st.tuples(
+    st.integers(0, 10**6),
+    st.integers(2, 6).map(lambda half: 2 * half),
+    st.integers(2, 6),
+    st.floats(0, 20),
+    st.floats(0.02, 5),
+    st.floats(0.01, 20),
+)
+
+
+@pytest.mark.parametrize("loss, keys, reduction", CASES)
+@given(state=states)
+def test_identity_equals_a_slow_loop(loss, keys, reduction, state):
+    seed, n, d, concentration, tau, rate = state
+    z = configuration(seed, n, d, concentration)
+    setting = Setting(tau, d, n, loss=loss, keys=keys, reduction=reduction)
+    expected = mean_by_loop(z, rate, setting)
+    np.testing.assert_allclose(mean_after_step(z, rate, setting), expected, rtol=0, atol=1e-12 * (1 + rate / tau))
+
+
+@pytest.mark.parametrize("loss, keys, reduction", CASES)
+@given(state=states)
+def test_inequality_holds_for_every_configuration(loss, keys, reduction, state):
+    seed, n, d, concentration, tau, rate = state
+    z = configuration(seed, n, d, concentration)
+    setting = Setting(tau, d, n, loss=loss, keys=keys, reduction=reduction)
+    cosines = (z @ z.T)[~np.eye(n, dtype=bool)]
+    bound = mean_length_bound(
+        min(1.0, float(np.linalg.norm(z.mean(axis=0)))),
+        float(np.clip(cosines.max() - cosines.min(), 0, 2)),
+        rate,
+        setting=setting,
+    )
+    assert np.linalg.norm(mean_by_loop(z, rate, setting)) <= bound * (1 + 1e-12) + 1e-12 * (1 + rate / tau)
+
+
+def test_bound_is_tight_at_complete_collapse():
+    z = np.tile([0.6, 0.8], (6, 1))
+    setting = Setting(0.5, 2, 6)
+    length = np.linalg.norm(mean_after_step(z, 0.4, setting))
+    assert mean_length_bound(1.0, 0.0, 0.4, setting=setting) == pytest.approx(length, rel=1e-12)
+    assert length == pytest.approx(abs(1 - 2 * 0.4 / 0.5), rel=1e-12)
+
+
+def test_paper_range_is_centred_at_half_the_temperature():
+    low, high = paper_range(Setting((0.1, 0.5), 8, 32))
+    np.testing.assert_allclose((low + high) / 2, [0.05, 0.25], rtol=1e-15)
+    assert paper_range(Setting(0.5, 8, 32, keys="detached", reduction="mean"))[1] == pytest.approx(32 * 2 * 0.5)
+
+
+def test_wrong_input():
+    z = configuration(0, 4, 3, 0.0)
+    with pytest.raises(ValueError, match="^gradient must be ambient, got 'tangent'"):
+        mean_after_step(z, 0.1, Setting(0.5, 3, 4, gradient="tangent"))
+    with pytest.raises(ValueError, match="^rate must be a finite number > 0, got -1"):
+        mean_after_step(z, -1, Setting(0.5, 3, 4))
+    with pytest.raises(ValueError, match=r"^embeddings must have shape \(samples, dimension\) = \(5, 3\)"):
+        mean_after_step(z, 0.1, Setting(0.5, 3, 5))
+    with pytest.raises(ValueError, match="^temperature must be one number here"):
+        mean_after_step(z, 0.1, Setting((0.5, 1.0), 3, 4))
+    with pytest.raises(ValueError, match="^spread must be in"):
+        mean_length_bound(0.5, 3.0, 0.1, setting=Setting(0.5, 3, 4))
+    with pytest.raises(ValueError, match="^mean_length must be in"):
+        mean_length_bound(1.5, 1.0, 0.1, setting=Setting(0.5, 3, 4))

@@ -1,0 +1,36 @@
+from dataclasses import asdict, fields
+from itertools import product
+
+import pytest
+
+from bounds import CriticalRates, Setting, critical_rates
+
+
+def test_every_missing_rate_has_a_reason_and_no_other():
+    for loss, gradient, keys, reduction, n in product(
+        ("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean"), (2, 32)
+    ):
+        rates = critical_rates(Setting(0.5, 8, n, loss, gradient, keys, reduction))
+        missing = {name for name, value in asdict(rates).items() if value is None}
+        assert set(rates.reasons) == missing
+        assert all(rates.reasons.values())
+
+
+def test_the_json_keys_of_the_command():
+    assert [field.name for field in fields(CriticalRates)] == [
+        "paper_range", "collapse_rate", "uniform_rate", "breaking_degree",
+        "alignment_uniform_rate", "alignment_collapse_rate", "reasons",
+    ]  # fmt: skip
+
+
+def test_default_setting_has_the_values_of_the_theory():
+    rates = critical_rates(Setting(0.5, 8, 32))
+    assert rates.paper_range == (0, 0.5)
+    assert rates.collapse_rate == pytest.approx(0.5 * 31 / 30)
+    assert rates.uniform_rate == pytest.approx(0.4125, abs=5e-5)
+    assert rates.breaking_degree == 1
+
+
+def test_one_temperature_at_a_time():
+    with pytest.raises(ValueError, match="^temperature must be one number here"):
+        critical_rates(Setting((0.1, 0.5), 8, 32))

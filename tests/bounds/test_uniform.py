@@ -1,0 +1,86 @@
+from itertools import product
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from bounds import Setting, bessel_ratios, harmonic_spectrum, ripple_multiplier, uniform_rate
+
+REFERENCE = [  # (d, tau, mu_T, mu_A, degree): worked out before the project was written
+    (8, 0.5, 0.6802, 0.4125, 1),
+    (3, 1.0, 1.8937, 0.8664, 1),
+    (3, 0.2, 0.3459, 0.0918, 3),
+    (8, 0.2, 0.3341, 0.1260, 2),
+    (2, 0.5, 0.9744, 0.2620, 2),
+    (128, 0.1, 0.1055, 0.0906, 1),
+]
+
+
+@pytest.mark.parametrize("d, tau, tangent, ambient, degree", REFERENCE)
+def test_reference_values(d, tau, tangent, ambient, degree):
+    mu_t = uniform_rate(Setting(tau, d, 100, gradient="tangent"))
+    mu_a = uniform_rate(Setting(tau, d, 100))
+    assert (mu_t.degree, mu_a.degree) == (degree, degree)
+    assert mu_t.rate == pytest.approx(tangent, abs=5.1e-5)
+    assert mu_a.rate == pytest.approx(ambient, abs=5.1e-5)
+
+
+def exact_ratio(kappa: float, d: int, degree: int) -> mp.mpf:
+    with mp.workdps(50):
+        order = mp.mpf(d) / 2 - 1
+        return mp.besseli(order + degree, mp.mpf(kappa)) / mp.besseli(order, mp.mpf(kappa))
+
+
+@pytest.mark.parametrize("d, tau", list(product((2, 3, 8, 128, 4096), (1e-4, 0.01, 0.1, 1.0, 100.0))))
+def test_ratios_equal_bessel_functions_at_50_digits(d, tau):
+    ratios = bessel_ratios(1 / tau, d, degrees=20)
+    for degree in (1, 2, 5, 20):
+        exact = exact_ratio(1 / tau, d, degree)
+        assert abs(float(ratios[degree] / exact) - 1) < 1e-13, (degree, exact)
+
+
+@pytest.mark.parametrize("d, tau", list(product((2, 3, 8, 64, 512, 4096), (0.01, 0.03, 0.3, 3.0, 100.0))))
+@pytest.mark.parametrize("loss, gradient", [("merged", "ambient"), ("merged", "tangent"), ("full", "ambient")])
+def test_the_maximum_lies_inside_the_default_degrees(d, tau, loss, gradient):
+    setting = Setting(tau, d, 100, loss=loss, gradient=gradient)
+    short, long = harmonic_spectrum(setting).e, harmonic_spectrum(setting, degrees=1000).e
+    assert np.isfinite(long).all()
+    assert short.max() == long.max() > 0
+    assert uniform_rate(setting).rate > 0
+
+
+def test_vectorised_over_temperatures_equals_one_by_one():
+    taus = tuple(np.geomspace(0.01, 100, 7))
+    for loss, gradient in (("merged", "ambient"), ("full", "ambient"), ("full", "tangent")):
+        many = uniform_rate(Setting(taus, 8, 32, loss=loss, gradient=gradient))
+        each = [uniform_rate(Setting(tau, 8, 32, loss=loss, gradient=gradient)) for tau in taus]
+        np.testing.assert_allclose(many.rate, [one.rate for one in each], rtol=1e-13)
+        np.testing.assert_array_equal(many.degree, [one.degree for one in each])
+
+
+@pytest.mark.parametrize("d", (2, 3, 8, 128))
+def test_limits_at_high_temperature(d):
+    tau = 1e4
+    assert uniform_rate(Setting(tau, d, 100, gradient="tangent")).rate / tau == pytest.approx(d / (d - 1), rel=1e-3)
+    assert uniform_rate(Setting(tau, d, 100)).rate / tau == pytest.approx(1, rel=1e-3)
+
+
+def test_multiplier_of_the_breaking_degree_is_minus_one_at_the_rate():
+    for loss, gradient, keys, reduction in product(
+        ("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")
+    ):
+        setting = Setting(0.05, 3, 100, loss=loss, gradient=gradient, keys=keys, reduction=reduction)
+        rate, degree = uniform_rate(setting)
+        assert ripple_multiplier(rate, setting, degrees=degree)[-1] == pytest.approx(-1, rel=1e-12)
+
+
+def test_the_full_ambient_uniform_state_never_breaks_at_high_temperature():
+    assert uniform_rate(Setting(1.0, 8, 32, loss="full")) == (np.inf, 0)
+
+
+def test_wrong_input():
+    for kappa in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="^concentration must be finite and > 0"):
+            bessel_ratios(kappa, 8, degrees=3)
+    with pytest.raises(ValueError, match="^degrees must be a whole number >= 1, got 0"):
+        harmonic_spectrum(Setting(0.5, 8, 32), degrees=0)
