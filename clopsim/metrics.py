@@ -19,7 +19,7 @@ def mean_resultant_length(z: Tensor) -> Tensor:
 
 
 def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "energy") -> Tensor:
-    """Effective rank of Roy & Vetterli (EUSIPCO 2007): exp of the entropy of the normalised spectrum, in [1, min(n, d)].
+    """Effective rank of Roy & Vetterli (EUSIPCO 2007): exp of the entropy of the spectrum.
 
     spectrum="energy", ours: the eigenvalues sigma_k^2 of the second-moment matrix z'z/n, as in T8 (and as the exp of a
     von Neumann entropy). spectrum="amplitude": the singular values sigma_k, as in RankMe. Uncentred by default:
@@ -36,12 +36,12 @@ def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "e
     floor = max((size * torch.finfo(z.dtype).eps) ** 2, size * torch.finfo(torch.float64).eps)
     energy = _energy(exact - exact.mean(dim=-2, keepdim=True) if centered else exact)  # (..., min(n, d))
     scale = exact.square().sum(dim=(-2, -1))[..., None]
-    energy = torch.where(energy > floor * scale, energy, 0.0)
+    energy = torch.where(energy <= floor * scale, 0.0, energy)  # nan stays nan
     weight = energy if spectrum == "energy" else energy.sqrt()
     total = weight.sum(dim=-1, keepdim=True)
-    share = weight / torch.where(total > 0, total, 1.0)
+    share = weight / torch.where(total == 0, 1.0, total)
     entropy = -torch.xlogy(share, share).sum(dim=-1)
-    return torch.where(total[..., 0] > 0, entropy.exp(), total[..., 0])
+    return torch.where(total[..., 0] == 0, 0.0, entropy.exp())
 
 
 def leading_share(z: Tensor) -> Tensor:

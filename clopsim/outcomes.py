@@ -6,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import chdtri
 from torch import Tensor
 
 from bounds import Setting
@@ -33,26 +34,28 @@ MOVED = 1e-3
 REPEATED = 0.1
 """A period-two run returns after two steps to within this share of the change of one step."""
 
-CHANCE = 4.0
-"""Standard deviations above the mean energy of independent uniform points that count as order; at least once the mean,
-because in high dimension the deviation vanishes and a finite batch's own structure would count."""
+CHANCE = 1e-4
+"""Share of independent uniform batches whose energy of one degree exceeds the ceiling of is_uniform."""
+
+ORDER = 3.0
+"""Smallest energy, in units of the mean energy of independent points, that counts as order. In high dimension chance
+allows next to nothing, and the best-spread batches (2d points on d axes: up to 2.9 at degree 4) would count as order;
+clusters of three and more points exceed it."""
 
 
 def is_uniform(z: Tensor, setting: Setting, *, degrees: int = 4) -> Tensor:
-    """Whether no harmonic of degree 1 .. degrees carries more energy than CHANCE allows independent uniform points.
+    """Whether no harmonic of degree 1 .. degrees carries more energy than chance allows independent uniform points.
 
-    For N points and N_l harmonics of degree l the energy has mean 1/N and standard deviation about sqrt(2/N_l)/N
+    For N points and N_l harmonics of degree l, N N_l times the energy is chi-squared with N_l degrees of freedom
     (Gine's test of uniformity, degree by degree). Aligned views count once: N = n/2 for the full loss.
 
     z: (..., n, d). Returns (...) bool.
     """
     points = setting.samples // (2 if setting.loss == "full" else 1)
-    count = torch.tensor(
-        [harmonics(degree, setting.dimension) for degree in range(1, degrees + 1)], dtype=torch.float64
-    )
-    ceiling = (1 + (CHANCE * (2 / count).sqrt()).clamp_min(1)) / points
+    count = np.array([harmonics(degree, setting.dimension) for degree in range(1, degrees + 1)], dtype=np.float64)
+    ceiling = np.maximum(chdtri(count, CHANCE) / count, ORDER) / points
     energy = metrics.harmonic_energy(z, degrees=degrees)
-    return (energy <= ceiling.to(energy.device)).all(dim=-1)
+    return (energy <= torch.from_numpy(ceiling).to(energy.device)).all(dim=-1)
 
 
 def harmonics(degree: int, dimension: int) -> int:

@@ -76,9 +76,9 @@ def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
 
 
 def _points(axes: Axes, values: xr.DataArray) -> None:
-    middle, low, high = (reduce("seed", skipna=True) for reduce in (values.median, values.min, values.max))
+    middle, low, high = (reduce("seed", skipna=True).to_numpy() for reduce in (values.median, values.min, values.max))
     axes.errorbar(
-        values["rate"],
+        values["rate"].to_numpy(),
         middle,
         yerr=[(middle - low).clip(0), (high - middle).clip(0)],
         fmt="o",

@@ -15,11 +15,15 @@ def test_formulas(d, tau):
     assert alignment_uniform_rate(ambient) == pytest.approx(tau / (2 * a_1), rel=1e-13)
 
 
-@pytest.mark.parametrize("gradient, keys, reduction", list(product(("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean"))))
+@pytest.mark.parametrize(
+    "gradient, keys, reduction", list(product(("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
+)
 def test_multiplier_is_minus_one_at_the_rate(gradient, keys, reduction):
     setting = Setting((0.2, 1.0), 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
     multiplier = [
-        view_difference_multiplier(rate, Setting(tau, 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction))
+        view_difference_multiplier(
+            rate, Setting(tau, 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
+        )
         for rate, tau in zip(alignment_uniform_rate(setting), setting.temperature, strict=True)
     ]
     np.testing.assert_allclose(multiplier, -1, rtol=1e-13)

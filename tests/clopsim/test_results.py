@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from clopsim import results
+from clopsim import sweep as job
+from clopsim.config import Sweep
+
+CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=2, steps=10)
+
+
+def write(folder: Path) -> Path:
+    dataset = job.run_sweep(CONFIG)
+    summary = job.summarise(CONFIG, dataset, job.search_thresholds(CONFIG))
+    dataset = dataset.assign_attrs(results.attributes(summary, command="clopsim sweep"))
+    with results.run_folder(folder) as staging:
+        results.save(staging, dataset, summary, command="clopsim sweep")
+    return folder
+
+
+def test_data_opens_in_one_line_with_its_provenance(tmp_path):
+    folder = write(tmp_path / "run")
+    with xr.open_dataset(folder / "data.nc") as dataset:
+        assert dataset["mean_resultant_length"].dims == ("temperature", "rate", "seed", "step")
+        assert set(np.unique(dataset["outcome"].astype(str))) <= {"uniform", "clustered", "collapsed"}
+        attributes = dataset.attrs
+    np.testing.assert_allclose(attributes["predicted_collapse_rate"], np.array([0.5, 1.0]) * 7 / 6)
+    np.testing.assert_allclose(attributes["observed_collapse_rate"], attributes["predicted_collapse_rate"], rtol=0.01)
+    assert np.isnan(attributes["predicted_alignment_collapse_rate"]).all()
+    np.testing.assert_allclose(attributes["paper_range"], [0, 0.5, 0, 1.0])
+    assert {"loss", "seed", "samples", "command", "git", "versions", "holds"} <= set(attributes)
+    assert "torch" in attributes["versions"]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["holds"] is True
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert set(provenance["sha256"]) == {"data.nc", "summary.json"}
+
+
+def test_same_seed_same_bytes(tmp_path):
+    first, second = write(tmp_path / "a"), write(tmp_path / "b")
+    for name in ("data.nc", "summary.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.mark.parametrize("error", (RuntimeError, KeyboardInterrupt))
+def test_a_block_that_fails_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), results.run_folder(tmp_path / "run") as staging:  # noqa: PT012
+        (staging / "data.nc").write_text("half")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_force_replaces_a_run_only_when_the_new_one_is_complete(tmp_path):
+    folder = tmp_path / "run"
+    with results.run_folder(folder) as staging:
+        (staging / "data.nc").write_text("old")
+        (staging / "provenance.json").write_text("{}")
+    with (
+        pytest.raises(ValueError, match=r"^out must not exist, got '.*run', which does; .*--force"),
+        results.run_folder(folder),
+    ):
+        pass
+    with pytest.raises(RuntimeError), results.run_folder(folder, force=True):
+        raise RuntimeError
+    assert (folder / "data.nc").read_text() == "old"
+    with results.run_folder(folder, force=True) as staging:
+        (staging / "data.nc").write_text("new")
+        (staging / "provenance.json").write_text("{}")
+    assert (folder / "data.nc").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_force_never_deletes_what_is_no_run(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with (
+        pytest.raises(ValueError, match="^out must be a run folder to be replaced"),
+        results.run_folder(tmp_path / "thesis", force=True),
+    ):
+        pass
+    assert (tmp_path / "thesis" / "chapter.tex").exists()
+
+
+def test_unwritable_places_are_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ValueError, match="^out must be writable, got '.*file/run'"),
+        results.run_folder(tmp_path / "file" / "run"),
+    ):
+        pass
+
+
+def test_git_hash_is_a_commit_or_unknown():
+    value = results.git_hash()
+    assert value == "unknown" or len(value.removesuffix("+changes")) == 40

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from clopsim import sweep as job
+from clopsim.config import Sweep
+
+SMALL = Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.3, 1.5), seeds=2, steps=300)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return job.run_sweep(SMALL)
+
+
+def test_every_observable_is_labelled(small):
+    assert dict(small.sizes) == {"temperature": 2, "rate": 2, "seed": 2, "step": small.sizes["step"], "degree": 4}
+    assert small["mean_resultant_length"].dims == ("temperature", "rate", "seed", "step")
+    assert small["harmonic_energy"].dims == ("temperature", "rate", "seed", "step", "degree")
+    assert "alignment" not in small  # the merged loss has no views
+    assert list(small["step"].values[[0, -1]]) == [0, 300]
+    np.testing.assert_allclose(small["mu_c"], np.array([0.5, 1.0]) * 15 / 14)
+    np.testing.assert_allclose(small["learning_rate"], small["mu_c"].values[:, None] * [0.3, 1.5])
+
+
+def test_collapse_above_and_not_below_in_the_data(small):
+    assert (small["outcome"].sel(rate=0.3) == "uniform").all()
+    assert (small["outcome"].sel(rate=1.5) == "collapsed").all()
+    final = small.isel(step=-1)
+    np.testing.assert_allclose(final["effective_rank"].sel(rate=1.5), 1, atol=1e-3)
+    np.testing.assert_allclose(
+        final["loss"].sel(rate=1.5), small["loss_at_collapse"].values[:, None] * [[1, 1]], rtol=1e-6
+    )
+
+
+def test_chunks_do_not_change_a_run(small, monkeypatch):
+    monkeypatch.setattr(job, "CHUNK_ELEMENTS", 3 * 16**2)
+    chunked = job.run_sweep(SMALL)
+    for name in small.data_vars:
+        if small[name].dtype.kind == "f":
+            np.testing.assert_allclose(chunked[name], small[name], rtol=1e-9, atol=1e-12)
+    assert (chunked["outcome"] == small["outcome"]).all()
+
+
+def test_seeds_are_the_runs_own(small):
+    other = job.run_sweep(Sweep(temperature=1.0, samples=16, rates=(1.5,), seeds=1, seed=1, steps=300))
+    np.testing.assert_allclose(
+        other["mean_resultant_length"][0, 0, 0], small["mean_resultant_length"][1, 1, 1], rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("loss, gradient", [("merged", "ambient"), ("merged", "tangent"), ("full", "ambient")])
+@pytest.mark.parametrize("start", ("data", "random", "uniform", "collapse"))
+def test_every_setting_gives_a_summary(loss, gradient, start):
+    config = Sweep(samples=16, rates=(0.5, 2.0), seeds=2, steps=60, loss=loss, gradient=gradient, start=start)
+    progress: list[float] = []
+    dataset = job.run_sweep(config, on_progress=progress.append)
+    summary = job.summarise(config, dataset, job.search_thresholds(config, on_progress=progress.append))
+    assert summary["holds"] is True
+    assert progress[-1] == 1
+    assert {row["kind"] for row in summary["thresholds"]} == (
+        {"collapse"} if loss == "merged" else {"collapse", "alignment_collapse"}
+    )
+    assert sum(summary["sweep"][0]["outcomes"].values()) == 4
+    assert ("alignment" in dataset) == (loss == "full")
+
+
+def test_a_wrong_bound_is_reported_as_failing():
+    config = Sweep(samples=16, rates=(0.5, 2.0), seeds=2, steps=20)
+    dataset = job.run_sweep(config)
+    (found,) = job.search_thresholds(config)
+    wrong = type(found)(
+        found.kind, found.setting, 1.05 * found.predicted_rate, found.rate, found.bracket, found.searched
+    )
+    assert job.summarise(config, dataset, [wrong])["holds"] is False
+
+
+def test_diverged_runs_are_marked_and_kept_out_of_the_summary():
+    """At mu = tau/2 a collapsed point is sent to the origin; with n = 5 the softmax is exact, so it happens exactly."""
+    config = Sweep(samples=5, clusters=1, noise=0.0, rates=(3 / 8, 2.0), seeds=2, steps=5)
+    dataset = job.run_sweep(config)
+    assert (dataset["outcome"].isel(rate=0) == "diverged").all()
+    assert dataset["loss"].isel(rate=0, step=-1).isnull().all()
+    assert (dataset["outcome"].isel(rate=1) == "collapsed").all()
+
+
+def test_devices():
+    assert job.check_device("cpu", "float64").type == "cpu"
+    for name in ("gpu", "cuda:99", "meta", ""):
+        with pytest.raises(ValueError, match=rf"^device must .*{name!r}.*; use cpu, cuda or mps"):
+            job.check_device(name, "float64")
