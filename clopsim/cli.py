@@ -9,18 +9,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperGroup
 
-from bounds import CriticalRates, Gradient, Keys, Loss, Reduction, Setting, critical_rates
+from bounds import Gradient, Keys, Loss, Reduction, Setting, critical_rates
+from bounds.setting import positive_number, whole_number
+from clopsim import tables
 from clopsim.config import Precision, Start, Sweep
 
-OPTION_NAMES = {"temperature": "--tau", "dimension": "--dim"}
+OPTION_NAMES = {"temperature": "--tau", "dimension": "--dim", "kind": "KIND"}
 """Options that are not spelt like their field."""
 
-HOLDS, FAILS, WRONG_INPUT = 0, 1, 2
+EXTRA = {"out", "kind", "width", "tolerance"}
+"""Options and arguments that are no field of a record."""
+
+HOLDS, FAILS, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def option_name(field: str) -> str:
@@ -39,13 +44,18 @@ class PlainErrors(TyperGroup):
             if not standalone_mode:
                 raise
             message = error.format_message() if hasattr(error, "format_message") else str(error)
+            message = re.sub(
+                r"Invalid value(?: for '(\S+)')?: ", lambda match: f"{match[1]} " if match[1] else "", message
+            )
             typer.echo("clopsim: " + " ".join(message.split()), err=True)
             status = WRONG_INPUT
         except typer.Abort:
-            status = 130
+            status = INTERRUPTED
         if not standalone_mode:
             return status
-        sys.exit(status)
+        if status == INTERRUPTED:
+            typer.echo("clopsim: interrupted; nothing was written", err=True)
+        sys.exit(status or 0)
 
 
 app = typer.Typer(
@@ -65,26 +75,59 @@ def _user_input() -> Iterator[None]:
         yield
     except ValueError as error:
         message = str(error)
-        known = {field.name for record in (Setting, Sweep) for field in fields(record)} | {"out"}
+        known = {field.name for record in (Setting, Sweep) for field in fields(record)} | EXTRA
         first = re.match(r"\w+", message)
         if first and first[0] in known:
             message = option_name(first[0]) + message[first.end() :]
         raise typer.BadParameter(message) from None
 
 
-Tau = Annotated[float, typer.Option("--tau", help="Temperature, > 0.")]
-Taus = Annotated[list[float], typer.Option("--tau", help="Temperature, > 0; repeat for several.")]
-Dim = Annotated[int, typer.Option("--dim", help="Dimension of the embeddings, >= 2.")]
-Samples = Annotated[int, typer.Option(help="Embeddings n in the loss; the full loss counts both views (2N).")]
-LossOption = Annotated[Loss, typer.Option(help="full: InfoNCE / NT-Xent; merged: its two views coincide (the paper).")]
+def _number(text: str) -> float:
+    """A float; the records check its range."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number, got {text!r}; write it as in 0.5") from None
+
+
+def _whole(text: str) -> int:
+    """An int; the records check its range."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number, got {text!r}; write it as in 8") from None
+
+
+def _number_option(help: str, *names: str) -> Any:
+    return typer.Option(*names, parser=_number, metavar="NUMBER", help=help)
+
+
+def _whole_option(help: str, *names: str) -> Any:
+    return typer.Option(*names, parser=_whole, metavar="N", help=help)
+
+
+def _choice_option(choices: Any, help: str) -> Any:
+    """Any word passes here: the record that takes it names the choices."""
+    return typer.Option(parser=str, metavar="|".join(get_args(choices)), help=help)
+
+
+Tau = Annotated[float, _number_option("Temperature, > 0.", "--tau")]
+Taus = Annotated[list[float], _number_option("Temperature, > 0; repeat for several.", "--tau")]
+Dim = Annotated[int, _whole_option("Dimension of the embeddings, >= 2.", "--dim")]
+Samples = Annotated[int, _whole_option("Embeddings n in the loss; the full loss counts both views (2N).")]
+LossOption = Annotated[
+    Loss, _choice_option(Loss, "full: InfoNCE / NT-Xent; merged: its two views coincide (the paper).")
+]
 GradientOption = Annotated[
     Gradient,
-    typer.Option(help="ambient: Euclidean step (the paper); tangent: projected, as autograd through normalize."),
+    _choice_option(Gradient, "ambient: Euclidean step (the paper); tangent: projected, as autograd through normalize."),
 ]
 KeysOption = Annotated[
-    Keys, typer.Option(help="detached: gradient through the anchor only, as with a momentum encoder.")
+    Keys, _choice_option(Keys, "detached: gradient through the anchor only, as with a momentum encoder.")
 ]
-ReductionOption = Annotated[Reduction, typer.Option(help="Over the anchors; PyTorch's cross_entropy takes the mean.")]
+ReductionOption = Annotated[
+    Reduction, _choice_option(Reduction, "Over the anchors; PyTorch's cross_entropy takes the mean.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
 
@@ -111,30 +154,7 @@ def bounds(
         document = {name: value for name, value in asdict(rates).items() if name != "reasons"}
         typer.echo(json.dumps(document, indent=2))
     else:
-        typer.echo(_bounds_table(rates))
-
-
-MEANING = {
-    "paper_range": "paper: safe between (merged loss, ambient gradient)",
-    "collapse_rate": "complete collapse attracts above (T4, exact)",
-    "uniform_rate": "the uniform state breaks above (T5, n -> infinity)",
-    "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
-    "alignment_uniform_rate": "views come apart above, uniform state (T5, n -> infinity)",
-    "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
-}
-
-
-def _bounds_table(rates: CriticalRates) -> str:
-    rows = []
-    for name, meaning in MEANING.items():
-        value = getattr(rates, name)
-        if name == "paper_range":
-            shown = f"{value[0]:g} .. {value[1]:.6g}"
-        else:
-            shown = "-" if value is None else f"{value:.6g}"
-        why = rates.reasons.get(name)
-        rows.append((name, shown, meaning if why is None else f"none: {why}"))
-    return _table(("rate", "value", "meaning"), rows)
+        typer.echo(tables.bounds_table(rates))
 
 
 @app.command()
@@ -149,27 +169,25 @@ def sweep(
     rates: Annotated[
         str,
         typer.Option(
-            help="Learning rates in units of mu_c, increasing, as in 0.5,1,2. [default: 41 from 1/4 to 4]",
+            help="Learning rates in units of mu_c, increasing, as in 0.5,1,2. (default: 41 from 1/4 to 4)",
             show_default=False,
         ),
     ] = "",
-    seeds: Annotated[int, typer.Option(help="Runs per rate.")] = Sweep.seeds,
-    steps: Annotated[int, typer.Option(help="Gradient-descent steps of every run.")] = Sweep.steps,
-    start: Annotated[Start, typer.Option(help="Where the embeddings start.")] = Sweep.start,
-    clusters: Annotated[int, typer.Option(help="Gaussian clusters in the data, <= points.")] = Sweep.clusters,
-    noise: Annotated[float, typer.Option(help="Standard deviation inside a cluster.")] = Sweep.noise,
-    separation: Annotated[
-        float, typer.Option(help="Distance of the cluster centres from the origin.")
-    ] = Sweep.separation,
-    imbalance: Annotated[float, typer.Option(help="Largest over smallest cluster, >= 1.")] = Sweep.imbalance,
-    view_noise: Annotated[float, typer.Option(help="Standard deviation of a view (full loss).")] = Sweep.view_noise,
-    seed: Annotated[int, typer.Option(help="First seed; the same seed gives the same bytes.")] = Sweep.seed,
+    seeds: Annotated[int, _whole_option("Runs per rate.")] = Sweep.seeds,
+    steps: Annotated[int, _whole_option("Gradient-descent steps of every run.")] = Sweep.steps,
+    start: Annotated[Start, _choice_option(Start, "Where the embeddings start.")] = Sweep.start,
+    clusters: Annotated[int, _whole_option("Gaussian clusters in the data, <= points.")] = Sweep.clusters,
+    noise: Annotated[float, _number_option("Standard deviation inside a cluster.")] = Sweep.noise,
+    separation: Annotated[float, _number_option("Distance of the cluster centres from the origin.")] = Sweep.separation,
+    imbalance: Annotated[float, _number_option("Largest over smallest cluster, >= 1.")] = Sweep.imbalance,
+    view_noise: Annotated[float, _number_option("Standard deviation of a view (full loss).")] = Sweep.view_noise,
+    seed: Annotated[int, _whole_option("First seed; the same seed gives the same bytes.")] = Sweep.seed,
     precision: Annotated[
-        Precision, typer.Option(help="Of the simulation; the threshold search is float64.")
+        Precision, _choice_option(Precision, "Of the simulation; the threshold search is float64.")
     ] = Sweep.precision,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = Sweep.device,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write. [default: runs/sweep-DATE-TIME]", show_default=False)
+        Path | None, typer.Option(help="Folder to write. (default: runs/sweep-DATE-TIME)", show_default=False)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")] = False,
     json_output: Json = False,
@@ -191,8 +209,43 @@ def sweep(
     if json_output:
         typer.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:
-        typer.echo(_sweep_report(summary, folder))
+        typer.echo(tables.sweep_report(summary, folder))
     raise typer.Exit(HOLDS if summary["holds"] else FAILS)
+
+
+@app.command()
+def threshold(
+    kind: Annotated[str, typer.Argument(metavar="collapse|uniform|alignment_uniform|alignment_collapse")],
+    temperature: Tau = 0.5,
+    dimension: Dim = 8,
+    samples: Samples = 32,
+    loss: LossOption = "merged",
+    gradient: GradientOption = "ambient",
+    keys: KeysOption = "symmetric",
+    reduction: ReductionOption = "sum",
+    width: Annotated[float, _number_option("Relative width of the bracket, in (0, 1).")] = 0.005,
+    seeds: Annotated[int, _whole_option("Starts; each gets a bracket.")] = 4,
+    tolerance: Annotated[float, _number_option("Largest relative gap at which the theory holds.")] = 0.05,
+    json_output: Json = False,
+) -> None:
+    """Search one critical learning rate by bisection and hold it against its prediction.
+
+    collapse: does it attract? uniform: does the uniform state break? alignment_uniform, alignment_collapse (full loss):
+    do the views come apart? The two uniform kinds are predicted for n -> infinity: give several hundred samples.
+    """
+    with _user_input():
+        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)
+        whole_number("seeds", seeds, low=1)
+        positive_number("tolerance", tolerance, remedy="0.05 allows five percent")
+        from clopsim import thresholds
+
+        checked = thresholds.check(kind, setting, width=width)
+    row = thresholds.search(checked, setting, width=width, seeds=range(seeds)).as_row(tolerance)
+    if json_output:
+        typer.echo(json.dumps(row, indent=2, allow_nan=False))
+    else:
+        typer.echo(tables.threshold_table([row]))
+    raise typer.Exit(HOLDS if row["holds"] else FAILS)
 
 
 def _run_sweep(config: Sweep, folder: Path, *, force: bool) -> dict[str, Any]:
@@ -252,64 +305,6 @@ def _progress(label: str) -> Iterator[Callable[[float], None]]:
             bar.update(int(1000 * share) - bar.pos)
 
         yield advance
-
-
-QUESTION = {"collapse": "complete collapse attracts", "alignment_collapse": "views come apart at collapse"}
-
-
-def _sweep_report(summary: dict[str, Any], folder: Path) -> str:
-    setting = summary["setting"]
-    lines = [
-        f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} over "
-        f"n = {setting['samples']} embeddings, d = {setting['dimension']}",
-        "",
-    ]
-    rows = []
-    for row in summary["thresholds"]:
-        never = f"never up to {row['searched'][1]:.3g}"
-        rows.append((
-            f"{row['temperature']:g}",
-            QUESTION[row["kind"]],
-            "never" if row["predicted_rate"] is None else f"{row['predicted_rate']:.6g}",
-            never if row["observed_rate"] is None else f"{row['observed_rate']:.6g}",
-            "" if row["bracket"] is None else "[{:.6g}, {:.6g}]".format(*row["bracket"]),
-            "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
-            "holds" if row["holds"] else "FAILS",
-        ))  # fmt: skip
-    lines.append(_table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows))
-    lines.append("")
-    for part in summary["sweep"]:
-        lines += _sweep_lines(part)
-    verdict = "The bound holds" if summary["holds"] else "The bound does NOT hold"
-    lines += ["", f"{verdict} (tolerance {100 * summary['tolerance']:g} %).  Written to {folder}"]
-    return "\n".join(lines)
-
-
-def _sweep_lines(part: dict[str, Any]) -> list[str]:
-    counts = ", ".join(f"{count} {name}" for name, count in part["outcomes"].items())
-    ends = []
-    if part["uniform_up_to"] is not None:
-        ends.append(f"uniform up to {part['uniform_up_to']:.3g} mu_c")
-    if part["collapsed_from"] is not None:
-        ends.append(f"collapsed from {part['collapsed_from']:.3g} mu_c")
-    low, high = part["predicted"]["paper_range"]
-    lines = [
-        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}; the paper's range is {low:g} .. {high:.6g}",
-        f"  every seed {', '.join(ends)}; runs: {counts}" if ends else f"  runs: {counts}",
-    ]
-    if part["loss_at_highest_rate"] is not None:
-        lines.append(
-            f"  loss at the highest rate {part['loss_at_highest_rate']:.6g}; "
-            f"at complete collapse it is {part['loss_at_collapse']:.6g}"
-        )
-    return lines
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns, two spaces apart, a rule under the header."""
-    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
-    ruled = (header, ["-" * width for width in widths], *rows)
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled)
 
 
 def main() -> None:

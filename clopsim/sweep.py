@@ -118,19 +118,7 @@ def summarise(config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold]) -
     final = dataset.isel(step=-1)
     collapsed = (dataset["outcome"] == "collapsed").all("seed")
     uniform = (dataset["outcome"] == "uniform").all("seed")
-    rows = [
-        {
-            "kind": threshold.kind,
-            "temperature": threshold.setting.temperature,
-            "predicted_rate": threshold.predicted_rate,
-            "observed_rate": threshold.rate,
-            "bracket": threshold.bracket,
-            "searched": threshold.searched,
-            "relative_gap": threshold.relative_gap,
-            "holds": threshold.agrees(TOLERANCE),
-        }
-        for threshold in thresholds
-    ]
+    rows = [threshold.as_row(TOLERANCE) for threshold in thresholds]
     per_temperature = [
         {
             "temperature": setting.temperature,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -44,7 +44,6 @@ class Probe(NamedTuple):
         [Tensor, Tensor, Tensor, Setting], Tensor
     ]  # (start, end, after one more step, setting) -> (runs,) bool
     predicted: Callable[[Setting], float | None]
-    question: str
 
 
 def _spread(z: Tensor) -> Tensor:
@@ -77,28 +76,24 @@ PROBES: dict[Kind, Probe] = {
         steps=50,
         above=_attracts,
         predicted=lambda setting: _single(collapse_rate(setting)),
-        question="does complete collapse attract?",
     ),
     "uniform": Probe(
         start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed),
         steps=400,
         above=_breaks,
         predicted=lambda setting: _finite(_single(uniform_rate(setting).rate)),
-        question="does the uniform state break?",
     ),
     "alignment_uniform": Probe(
         start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=SMALL),
         steps=60,
         above=_comes_apart,
         predicted=lambda setting: _single(alignment_uniform_rate(setting)),
-        question="do aligned views come apart in the uniform state?",
     ),
     "alignment_collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
         steps=12,  # few: rounding errors along the views' common direction triple at every step
         above=_comes_apart,
         predicted=lambda setting: _single(alignment_collapse_rate(setting)),
-        question="do the views come apart at complete collapse?",
     ),
 }
 
@@ -121,10 +116,35 @@ class Threshold:
             return None
         return self.rate / self.predicted_rate - 1
 
+    def as_row(self, tolerance: float) -> dict[str, Any]:
+        """The comparison as plain numbers; None stands for "never"."""
+        return {
+            "kind": self.kind,
+            "temperature": self.setting.temperature,
+            "predicted_rate": self.predicted_rate,
+            "observed_rate": self.rate,
+            "bracket": self.bracket,
+            "searched": self.searched,
+            "relative_gap": self.relative_gap,
+            "holds": self.agrees(tolerance),
+        }
+
     def agrees(self, tolerance: float) -> bool:
         """Whether both say "never", or differ by at most tolerance (relative)."""
         gap = self.relative_gap
         return abs(gap) <= tolerance if gap is not None else self.rate is None and self.predicted_rate is None
+
+
+def check(kind: str, setting: Setting, *, width: float = 1e-3) -> Kind:
+    """The kind, if it can be searched in this setting to this width; else ValueError."""
+    one_of("kind", kind, tuple(PROBES))
+    if isinstance(setting.temperature, tuple):
+        raise ValueError(f"temperature must be one number here, got {setting.temperature}; search once per temperature")
+    if kind.startswith("alignment") and setting.loss != "full":
+        raise ValueError(f"loss must be full for {kind}, got {setting.loss!r}; the merged loss has no views")
+    if not 0 < width < 1:
+        raise ValueError(f"width must be in (0, 1), got {width!r}; 0.001 finds the rate to one part in a thousand")
+    return cast(Kind, kind)
 
 
 def prober(
@@ -136,13 +156,9 @@ def prober(
 
     Errors: ValueError for an unknown kind, views asked of the merged loss, several temperatures or no seed.
     """
-    one_of("kind", kind, tuple(PROBES))
-    if isinstance(setting.temperature, tuple):
-        raise ValueError(f"temperature must be one number here, got {setting.temperature}; search once per temperature")
-    if kind.startswith("alignment") and setting.loss != "full":
-        raise ValueError(f"loss must be full for {kind}, got {setting.loss!r}; the merged loss has no views")
+    check(kind, setting)
     whole_number("seeds", len(seeds), low=1)
-    probe, tau = PROBES[kind], setting.temperature
+    probe, tau = PROBES[kind], float(setting.tau)
     start = torch.stack([probe.start(setting, tau, seed) for seed in seeds]).to(device)
 
     def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -170,8 +186,7 @@ def search(
     width: requested relative width of each seed's bracket, in (0, 1).
     Errors: ValueError as in prober, or for a width outside.
     """
-    if not 0 < width < 1:
-        raise ValueError(f"width must be in (0, 1), got {width!r}; 0.001 finds the rate to one part in a thousand")
+    check(kind, setting, width=width)
     above = prober(kind, setting, seeds=seeds, device=device)
     predicted = PROBES[kind].predicted(setting)
     scale = 2 * float(setting.tau) / setting.pull

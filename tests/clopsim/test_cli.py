@@ -1,0 +1,280 @@
+"""The command line as a user meets it: results, exit statuses, every wrong input as one plain line."""
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import typer
+import xarray as xr
+from typer.testing import CliRunner
+
+from bounds import Setting, critical_rates
+from clopsim import cli
+from clopsim import sweep as job
+from clopsim.config import Sweep
+
+QUICK = ["sweep", "--samples", "16", "--rates", "0.5,2", "--seeds", "2", "--steps", "20"]
+
+
+@pytest.fixture
+def clopsim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def test_bounds_prints_json_with_the_agreed_keys(clopsim):
+    result = clopsim("bounds", "--tau", 0.5, "--dim", 8, "--samples", 32, "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert list(document) == [
+        "paper_range", "collapse_rate", "uniform_rate", "breaking_degree", "alignment_uniform_rate",
+        "alignment_collapse_rate",
+    ]  # fmt: skip
+    assert document["paper_range"] == [0, 0.5]
+    assert document["collapse_rate"] == pytest.approx(0.5 * 31 / 30)
+    assert document["alignment_uniform_rate"] is document["alignment_collapse_rate"] is None
+
+
+@pytest.mark.parametrize("loss", ("merged", "full"))
+@pytest.mark.parametrize("gradient", ("ambient", "tangent"))
+@pytest.mark.parametrize("keys", ("symmetric", "detached"))
+@pytest.mark.parametrize("reduction", ("sum", "mean"))
+def test_bounds_of_every_setting(clopsim, loss, gradient, keys, reduction):
+    words = ["bounds", "--loss", loss, "--gradient", gradient, "--keys", keys, "--reduction", reduction]
+    rates = critical_rates(Setting(0.5, 8, 32, loss, gradient, keys, reduction))
+    document = json.loads(clopsim(*words, "--json").stdout)
+    for name, value in document.items():
+        expected = getattr(rates, name)
+        assert value == (list(expected) if name == "paper_range" else expected)
+    table = clopsim(*words).stdout
+    for name, why in rates.reasons.items():
+        (line,) = (line for line in table.splitlines() if line.startswith(name + " "))
+        assert why in line
+
+
+def test_sweep_writes_everything_and_prints_the_verdict(clopsim, tmp_path):
+    result = clopsim(*QUICK, "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert "The bound holds" in result.stdout
+    assert result.stderr == ""  # no terminal, no progress bar
+    assert {path.name for path in Path("run").iterdir()} == {"data.nc", "summary.json", "provenance.json", "sweep.png"}
+    with xr.open_dataset("run/data.nc") as dataset:
+        assert dataset.sizes["rate"] == 2
+    assert json.loads(Path("run/summary.json").read_text())["holds"] is True
+
+
+def test_default_folder_is_dated_and_named_at_the_end(clopsim):
+    result = clopsim(*QUICK)
+    (folder,) = Path("runs").iterdir()
+    assert result.stdout.rstrip().endswith(str(folder))
+
+
+def test_json_is_one_document_and_the_summary(clopsim):
+    result = clopsim(*QUICK, "--out", "run", "--json", "--tau", 0.2, "--tau", 0.5)
+    assert json.loads(result.stdout) == json.loads(Path("run/summary.json").read_text())
+    assert result.stderr == ""
+
+
+def test_status_1_when_the_bound_does_not_hold(clopsim, monkeypatch):
+    monkeypatch.setattr(job, "TOLERANCE", 1e-9)
+    result = clopsim(*QUICK, "--out", "run")
+    assert result.exit_code == 1
+    assert "The bound does NOT hold" in result.stdout
+    assert json.loads(Path("run/summary.json").read_text())["holds"] is False
+
+
+def test_same_command_same_bytes_in_another_folder(clopsim):
+    for folder in ("a", "b"):
+        clopsim(*QUICK, "--out", folder)
+    for name in ("data.nc", "summary.json", "sweep.png"):
+        assert Path("a", name).read_bytes() == Path("b", name).read_bytes(), name
+
+
+def test_the_recorded_command_reproduces_the_run(clopsim):
+    words = ["--tau", "0.2", "--tau", "0.5", "--loss", "full", "--noise", "0.3", "--seed", "7"]
+    clopsim(*QUICK, *words, "--out", "a")
+    command = json.loads(Path("a/provenance.json").read_text())["command"].split()
+    assert command[0] == "clopsim"
+    assert clopsim(*command[1:], "--out", "b").exit_code == 0
+    assert Path("a/data.nc").read_bytes() == Path("b/data.nc").read_bytes()
+
+
+WRONG = [
+    ("--tau 0", "--tau must be a finite number > 0, got 0.0; typical values"),
+    ("--tau -0.5", "--tau must be a finite number > 0, got -0.5;"),
+    ("--tau nan", "--tau must be a finite number > 0, got nan;"),
+    ("--tau hot", "--tau must be a number, got 'hot'; write it as in 0.5"),
+    ("--dim 1", "--dim must be a whole number >= 2, got 1; raise it to 2 or more"),
+    ("--dim 2.5", "--dim must be a whole number, got '2.5'; write it as in 8"),
+    ("--loss triplet", "--loss must be one of merged, full, got 'triplet'; choose one of them"),
+    ("--gradient natural", "--gradient must be one of ambient, tangent, got '"),
+    ("--keys frozen", "--keys must be one of symmetric, detached, got '"),
+    ("--reduction none", "--reduction must be one of sum, mean, got '"),
+    ("--loss full --samples 31", "--samples must be even for the full loss, got 31;"),
+    ("--nonsense 3", "No such option: --nonsense"),
+]
+
+WRONG_SWEEP = [
+    ("--samples 2 --clusters 1", "--samples must be >= 3, got 2;"),
+    ("--samples 8 --clusters 9", "--clusters must be <= samples, got 9 clusters and 8 samples; lower the clusters"),
+    ("--samples 8 --clusters 5 --loss full", "--clusters must be <= samples, got 5 clusters and 4 samples;"),
+    ("--rates 2,1", "--rates must be increasing, got 1 after 2; sort them, each once"),
+    ("--rates 1,1", "--rates must be increasing, got 1 after 1;"),
+    ("--rates 0,1", "--rates must be a finite number > 0, got 0.0;"),
+    ("--rates=-1,1", "--rates must be a finite number > 0, got -1.0;"),
+    ("--rates 1,nan", "--rates must be a finite number > 0, got nan;"),
+    ("--rates 1,two", "--rates must be numbers separated by commas, got '1,two'; write them as in 0.5,1,2"),
+    ("--seeds 0", "--seeds must be a whole number >= 1, got 0;"),
+    ("--steps 0", "--steps must be a whole number >= 1, got 0;"),
+    ("--seed -1", "--seed must be a whole number >= 0, got -1;"),
+    ("--start warm", "--start must be one of data, random, uniform, collapse, got '"),
+    ("--noise -1", "--noise must be a finite number > 0, got -1.0; 0 is allowed too"),
+    ("--separation -1", "--separation must be a finite number > 0, got -1.0; 0 is allowed too"),
+    ("--imbalance 0.5", "--imbalance must be >= 1, got 0.5; 1 makes all clusters equal"),
+    ("--view-noise -1", "--view-noise must be a finite number > 0, got -1.0; 0 is allowed too"),
+    ("--precision float16", "--precision must be one of float64, float32, got '"),
+    ("--device gpu", "--device must be one that torch has here, got 'gpu'"),
+    ("--device meta", "--device must hold numbers, got 'meta'; use cpu, cuda or mps"),
+    ("--out file/run", "--out must be writable, got 'file/run'"),
+    ("--out full", "--out must not exist, got 'full', which does; choose another folder or add --force"),
+    ("--out full --force", "--out must be a run folder to be replaced, got 'full'; choose another folder"),
+]
+
+
+@pytest.mark.parametrize(
+    "command, words, message",
+    [(command, words, message) for command in ("bounds", "sweep") for words, message in WRONG]
+    + [("sweep", words, message) for words, message in WRONG_SWEEP],
+)
+def test_wrong_input_is_one_plain_line_and_status_2(clopsim, command, words, message):
+    Path("file").write_text("")
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("keep me")
+    result = clopsim(command, *words.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("clopsim: ")
+    assert sorted(str(path) for path in Path().rglob("*")) == ["file", "full", "full/notes.txt"]
+
+
+WRONG_THRESHOLD = [
+    ("nothing", "KIND must be one of collapse, uniform, alignment_uniform, alignment_collapse, got 'nothing'"),
+    ("", "Missing argument"),
+    ("alignment_uniform", "--loss must be full for alignment_uniform, got 'merged'; the merged loss has no views"),
+    ("collapse --width 0", "--width must be in (0, 1), got 0.0;"),
+    ("collapse --seeds 0", "--seeds must be a whole number >= 1, got 0;"),
+    ("collapse --tolerance 0", "--tolerance must be a finite number > 0, got 0.0;"),
+    ("collapse --tau 0", "--tau must be a finite number > 0, got 0.0;"),
+]
+
+
+@pytest.mark.parametrize("words, message", WRONG_THRESHOLD)
+def test_wrong_threshold_input(clopsim, words, message):
+    result = clopsim("threshold", *words.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words, status, shown",
+    [
+        ("collapse --samples 8", 0, "holds"),
+        ("collapse --samples 8 --tolerance 1e-6", 1, "FAILS"),
+        ("collapse --samples 8 --gradient tangent", 0, "never up to 32"),
+        ("alignment_collapse --samples 8 --loss full --keys detached --reduction mean", 0, "holds"),
+        ("uniform --tau 0.5 --dim 2 --samples 64 --seeds 1", 0, "the uniform state breaks"),
+        ("alignment_uniform --tau 1 --dim 3 --samples 200 --loss full --gradient tangent --seeds 1", 0, "holds"),
+    ],
+)
+def test_threshold_shows_prediction_and_bracket(clopsim, words, status, shown):
+    result = clopsim("threshold", *words.split())
+    assert result.exit_code == status, result.output
+    assert shown in result.stdout
+    document = json.loads(clopsim("threshold", *words.split(), "--json").stdout)
+    assert document["holds"] is (status == 0)
+
+
+def test_unknown_command_names_the_nearest(clopsim):
+    result = clopsim("sweeep")
+    assert result.exit_code == 2
+    assert result.stderr == "clopsim: No such command 'sweeep'. Did you mean 'sweep'?\n"
+
+
+def test_options_are_the_fields_of_the_record():
+    """A field without an option could not be set; an option without a field would do nothing."""
+    parameters = inspect.signature(cli.sweep).parameters
+    only_cli = {"out", "force", "json_output"}
+    assert set(parameters) - only_cli == {field.name for field in fields(Sweep)}
+    for field in fields(Sweep):
+        default = parameters[field.name].default
+        if field.name == "temperature":
+            assert default == [field.default]
+        elif field.name == "rates":
+            assert default == ""  # stands for the 41 default rates
+        else:
+            assert default == field.default
+
+
+def test_every_option_is_in_the_help(clopsim):
+    text = clopsim("sweep", "--help").stdout
+    for field in fields(Sweep):
+        assert cli.option_name(field.name) in text
+    assert "Exit status" in clopsim("--help").stdout
+
+
+def test_help_and_bounds_do_not_import_torch_or_sympy():
+    for words in ("['--help']", "['sweep', '--help']", "['bounds']", "['sweep', '--tau', '0']"):
+        code = (
+            f"import sys; from clopsim.cli import app; app({words}, standalone_mode=False)"
+            if "0'" not in words
+            else f"import sys; from clopsim.cli import app\ntry: app({words})\nexcept SystemExit: pass"
+        )
+        heavy = "\nprint([name for name in ('torch', 'sympy', 'matplotlib', 'xarray') if name in sys.modules])"
+        done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]", words
+
+
+def test_progress_goes_to_a_terminal_on_stderr(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with cli._progress("sweep") as advance:
+        for share in (0.25, 0.5, 1.0):
+            advance(share)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "sweep" in captured.err
+
+
+def test_ctrl_c_leaves_no_files(tmp_path):
+    command = [sys.executable, "-m", "clopsim", "sweep", "--samples", "256", "--steps", "100000", "--out", "run"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "80"}
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".run-*.partial")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "clopsim: interrupted; nothing was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_main_is_the_entry_point(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["clopsim", "bounds", "--json"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    assert json.loads(capsys.readouterr().out)["breaking_degree"] == 1
+    assert isinstance(cli.app, typer.Typer)
