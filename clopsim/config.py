@@ -11,6 +11,7 @@ from bounds.setting import one_of, positive_number, whole_number
 from clopsim.data import GaussianClusters
 
 Start = Literal["data", "random", "uniform", "collapse"]
+Data = Literal["clusters", "lines"]
 Precision = Literal["float64", "float32"]
 
 DEFAULT_RATES = tuple(float(rate) for rate in np.geomspace(1 / 4, 4, 41))
@@ -32,10 +33,11 @@ class Sweep:
     seeds: int = 8  # runs per rate, from seed, seed + 1, ...
     steps: int = 1000
     start: Start = "data"
-    clusters: int = 4  # Gaussian clusters of start="data"
+    data: Data = "clusters"  # of start="data"; lines: the paper's antipodal lines, whose second view is -x + noise
+    clusters: int = 4  # Gaussian clusters, or lines
     noise: float = 0.1
-    separation: float = 1.0
-    imbalance: float = 1.0
+    separation: float = 1.0  # clusters only
+    imbalance: float = 1.0  # clusters only
     view_noise: float = 0.05  # standard deviation of a view around its point (full loss, start="data")
     seed: int = 0  # of the first run; the same seed gives the same bytes on the same machine
     precision: Precision = "float64"
@@ -43,7 +45,8 @@ class Sweep:
 
     def __post_init__(self) -> None:
         exact_rate(self.setting)  # the unit of the rates: needs n >= 3
-        _ = self.data
+        _ = self.gaussian
+        one_of("data", self.data, get_args(Data))
         if not self.rates:
             raise ValueError("rates must hold at least one rate, got none; give some such as 0.5,1,2")
         for rate in self.rates:
@@ -77,7 +80,7 @@ class Sweep:
         )
 
     @property
-    def data(self) -> GaussianClusters:
-        """The points of start="data": one for each embedding, or for each pair of views."""
+    def gaussian(self) -> GaussianClusters:
+        """The clusters of start="data": one point for each embedding, or for each pair of views."""
         points = self.samples // (2 if self.loss == "full" else 1)
         return GaussianClusters(points, self.clusters, self.dimension, self.noise, self.separation, self.imbalance)

@@ -74,7 +74,7 @@ def gaussian_clusters(spec: GaussianClusters, *, seed: int) -> Labelled:
 
 
 def antipodal_lines(
-    points_per_class: int = 100, *, dimension: int = 3, classes: int = 3, noise: float = 0.05, seed: int
+    samples: int = 300, *, dimension: int = 3, classes: int = 3, noise: float = 0.05, seed: int
 ) -> Labelled:
     """The paper's one-dimensional subspace clusters: class k lies on a line through the origin, half of it at each end.
 
@@ -82,14 +82,14 @@ def antipodal_lines(
 
     Source: arXiv:2403.18699v1, section 3; sizes and noise are ours.
     """
-    whole_number("points_per_class", points_per_class, low=1)
     whole_number("dimension", dimension, low=2)
     whole_number("classes", classes, low=1)
+    whole_number("samples", samples, low=classes)
     _not_negative("noise", noise)
     rng = np.random.default_rng(seed)
     directions = rng.standard_normal((classes, dimension))  # (K, d)
     directions = np.linalg.qr(directions.T)[0].T if classes <= dimension else _unit(directions)
-    y = np.repeat(np.arange(classes), points_per_class)
+    y = np.repeat(np.arange(classes), cluster_sizes(samples, classes))
     sign = np.where(np.arange(y.size) % 2, -1.0, 1.0)
     x = sign[:, None] * directions[y] + noise * rng.standard_normal((y.size, dimension))
     return Labelled(x, y)

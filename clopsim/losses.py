@@ -42,7 +42,9 @@ def gradient(z: Tensor, tau: Tensor | float, setting: Setting) -> Tensor:
     """
     n = setting.samples
     tau = torch.as_tensor(tau, dtype=z.dtype, device=z.device)[..., None, None]
-    softmax = torch.softmax(_without_self(z @ z.mT) / tau, dim=-1)  # (..., n, n)
+    logits = z @ z.mT / tau  # (..., n, n)
+    logits.diagonal(dim1=-2, dim2=-1).fill_(-torch.inf)  # in place: the inner loop of everything
+    softmax = torch.softmax(logits, dim=-1)
     g = softmax @ z
     if setting.keys == "symmetric":
         g = g + softmax.mT @ z

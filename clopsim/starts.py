@@ -5,22 +5,24 @@ All starts are drawn on the CPU in float64 from a seed of their own, so they do 
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bounds import Setting, uniform_rate
 from bounds.setting import positive_number
-from clopsim.data import GaussianClusters, gaussian_clusters, two_views
+from clopsim.data import two_views
 from clopsim.dynamics import step
 
 RELAXATION_STEPS = 200
 """Steps at half the uniform state's critical rate: the noise of independent points fades by about 2^-200."""
 
 
-def from_data(setting: Setting, data: GaussianClusters, *, view_noise: float = 0.05, seed: int) -> Tensor:
-    """(n, d): the data points, normalised; for the full loss two noisy views of n/2 points, stacked."""
-    x = gaussian_clusters(data, seed=seed).x
+def from_data(
+    setting: Setting, x: NDArray[np.float64], *, view_noise: float = 0.05, antipodal: bool = False, seed: int
+) -> Tensor:
+    """(n, d): the data points x, normalised; for the full loss two noisy views of n/2 points, stacked."""
     if setting.loss == "full":
-        x = np.concatenate(two_views(x, noise=view_noise, seed=seed))
+        x = np.concatenate(two_views(x, noise=view_noise, antipodal=antipodal, seed=seed))
     return _unit(torch.from_numpy(x))
 
 

@@ -7,11 +7,13 @@ from itertools import product
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bounds import Setting, critical_rates, exact_rate, loss_at_collapse
 from clopsim import starts
 from clopsim.config import Sweep
+from clopsim.data import antipodal_lines, gaussian_clusters
 from clopsim.dynamics import recorded_steps, run
 from clopsim.outcomes import classify
 from clopsim.thresholds import Kind, Threshold, search
@@ -147,12 +149,19 @@ def summarise(config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold]) -
 
 def _start(config: Sweep, setting: Setting, seed: int) -> Tensor:
     if config.start == "data":
-        return starts.from_data(setting, config.data, view_noise=config.view_noise, seed=seed)
+        lines = config.data == "lines"
+        x = _lines(config, seed) if lines else gaussian_clusters(config.gaussian, seed=seed).x
+        return starts.from_data(setting, x, view_noise=config.view_noise, antipodal=lines, seed=seed)
     if config.start == "random":
         return starts.random_directions(setting, seed=seed)
     if config.start == "uniform":
         return starts.near_uniform(setting, temperature=float(setting.tau), seed=seed, view_angle=NEAR_COLLAPSE)
     return starts.near_collapse(setting, spread=NEAR_COLLAPSE, seed=seed)
+
+
+def _lines(config: Sweep, seed: int) -> NDArray[np.float64]:
+    spec = config.gaussian
+    return antipodal_lines(spec.samples, dimension=spec.dimension, classes=spec.clusters, noise=spec.noise, seed=seed).x
 
 
 def _unit(setting: Setting) -> float:

@@ -159,7 +159,8 @@ def prober(
     check(kind, setting)
     whole_number("seeds", len(seeds), low=1)
     probe, tau = PROBES[kind], float(setting.tau)
-    start = torch.stack([probe.start(setting, tau, seed) for seed in seeds]).to(device)
+    drawn = {seed: probe.start(setting, tau, seed) for seed in dict.fromkeys(seeds)}
+    start = torch.stack([drawn[seed] for seed in seeds]).to(device)
 
     def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
         z, rate = start, torch.as_tensor(rates, dtype=start.dtype, device=device)

@@ -136,6 +136,7 @@ WRONG_SWEEP = [
     ("--seeds 0", "--seeds must be a whole number >= 1, got 0;"),
     ("--steps 0", "--steps must be a whole number >= 1, got 0;"),
     ("--seed -1", "--seed must be a whole number >= 0, got -1;"),
+    ("--data moons", "--data must be one of clusters, lines, got 'moons'"),
     ("--start warm", "--start must be one of data, random, uniform, collapse, got '"),
     ("--noise -1", "--noise must be a finite number > 0, got -1.0; 0 is allowed too"),
     ("--separation -1", "--separation must be a finite number > 0, got -1.0; 0 is allowed too"),

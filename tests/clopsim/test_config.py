@@ -14,8 +14,8 @@ def test_defaults_are_the_main_job():
 
 
 def test_full_loss_draws_one_point_for_two_views():
-    assert Sweep(loss="full").data.samples == 16
-    assert Sweep().data.samples == 32
+    assert Sweep(loss="full").gaussian.samples == 16
+    assert Sweep().gaussian.samples == 32
 
 
 def test_one_setting_per_temperature():
@@ -41,6 +41,7 @@ def test_one_setting_per_temperature():
         ({"steps": 0}, "steps must be a whole number >= 1"),
         ({"seed": -1}, "seed must be a whole number >= 0"),
         ({"start": "warm"}, "start must be one of data, random, uniform, collapse"),
+        ({"data": "moons"}, "data must be one of clusters, lines"),
         ({"precision": "float16"}, "precision must be one of float64, float32"),
         ({"view_noise": -0.1}, "view_noise must be a finite number > 0"),
         ({"noise": math.inf}, "noise must be a finite number > 0"),

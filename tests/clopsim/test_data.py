@@ -48,7 +48,7 @@ def test_two_views_share_the_point_and_not_the_noise():
 
 
 def test_antipodal_lines_are_lines_with_both_ends():
-    x, y = antipodal_lines(100, noise=0.01, seed=1)
+    x, y = antipodal_lines(300, noise=0.01, seed=1)
     assert x.shape == (300, 3)
     directions = []
     for k in range(3):
@@ -58,7 +58,7 @@ def test_antipodal_lines_are_lines_with_both_ends():
         assert sigma[0] ** 2 / (sigma**2).sum() > 0.999
         directions.append(v[0])
     np.testing.assert_allclose(np.abs(np.array(directions) @ np.array(directions).T), np.eye(3), atol=0.01)
-    assert antipodal_lines(4, dimension=2, classes=5, seed=0).x.shape == (20, 2)
+    assert antipodal_lines(20, dimension=2, classes=5, seed=0).x.shape == (20, 2)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,16 @@ def test_every_setting_gives_a_summary(loss, gradient, start):
     assert ("alignment" in dataset) == (loss == "full")
 
 
+def test_antipodal_lines_start_on_their_lines():
+    config = Sweep(
+        samples=24, data="lines", clusters=3, noise=0.01, view_noise=0.01, loss="full", rates=(0.1,), seeds=1, steps=1
+    )
+    dataset = job.run_sweep(config).isel(temperature=0, rate=0, seed=0, step=0)
+    assert float(dataset["effective_rank"]) == pytest.approx(3, abs=0.05)
+    assert float(dataset["mean_resultant_length"]) < 0.01
+    assert float(dataset["alignment"]) > 3.9  # the second view is -x
+
+
 def test_a_wrong_bound_is_reported_as_failing():
     config = Sweep(samples=16, rates=(0.5, 2.0), seeds=2, steps=20)
     dataset = job.run_sweep(config)
