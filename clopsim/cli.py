@@ -242,7 +242,9 @@ def threshold(
         from clopsim import thresholds
 
         checked = thresholds.check(kind, setting, width=width)
-    row = thresholds.search(checked, setting, width=width, seeds=range(seeds)).as_row(tolerance)
+    with _progress("search") as advance:
+        found = thresholds.search(checked, setting, width=width, seeds=range(seeds), on_progress=advance)
+    row = found.as_row(tolerance)
     if json_output:
         typer.echo(json.dumps(row, indent=2, allow_nan=False))
     else:

@@ -1,5 +1,6 @@
 """Search for critical learning rates: bisection, batched over seeds, that knows nothing of the predicted value."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
@@ -179,12 +180,13 @@ def search(
     width: float = 1e-3,
     seeds: Sequence[int] = tuple(range(8)),
     device: torch.device | str = "cpu",
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Threshold:
     """Bracket a critical learning rate by bisection in the logarithm: one bracket per seed, all in one batch.
 
     Starts from SEARCH_RANGE, whatever is predicted, and assumes one change inside it (T4, T5).
 
-    width: requested relative width of each seed's bracket, in (0, 1).
+    width: requested relative width of each seed's bracket, in (0, 1). on_progress gets the share done, in [0, 1].
     Errors: ValueError as in prober, or for a width outside.
     """
     check(kind, setting, width=width)
@@ -196,6 +198,7 @@ def search(
     if above(low).any() or not above(high).all():
         return Threshold(kind, setting, predicted, None, None, searched)
     while np.any(high / low > 1 + width):
+        on_progress(1 - math.log(np.max(high / low) / (1 + width)) / math.log(searched[1] / searched[0]))
         middle = np.sqrt(low * high)
         is_above = above(middle)
         low, high = np.where(is_above, low, middle), np.where(is_above, middle, high)

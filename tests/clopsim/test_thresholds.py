@@ -120,7 +120,11 @@ def test_the_search_does_not_look_at_the_prediction(monkeypatch):
 
 def test_requested_width_is_reached():
     for width in (0.1, 0.01):
-        found = search("alignment_collapse", Setting(0.5, 8, 8, loss="full"), width=width, seeds=(0,))
+        shares: list[float] = []
+        setting = Setting(0.5, 8, 8, loss="full")
+        found = search("alignment_collapse", setting, width=width, seeds=(0,), on_progress=shares.append)
+        assert shares == sorted(shares)
+        assert 0 <= shares[0] < shares[-1] < 1
         assert found.bracket[1] / found.bracket[0] <= 1 + width
 
 

@@ -1,0 +1,43 @@
+"""What the README shows is what the project does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from clopsim import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\| `clopsim ([^`]*)`", README, flags=re.MULTILINE)
+
+
+def test_the_first_screen_has_the_two_commands_and_nothing_to_do_before():
+    first, second = re.findall(r"```sh\n(.*)\n```", README)[:2]
+    assert first.startswith("python3 -m venv .venv")
+    assert first.endswith("clopsim sweep")
+    assert second.endswith(".venv/bin/pytest")
+    assert README.index(second) < 1200
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_table_runs_and_prints_what_is_shown(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, command.split())
+    assert result.exit_code == 0, result.output
+    if command == "sweep":
+        shown = re.search(r"```\n(tau .*?)```", README, flags=re.DOTALL)
+        assert shown
+        assert shown[1] in result.stdout
+
+
+def test_every_command_is_in_the_table():
+    assert {command.split()[0] for command in COMMANDS} == {
+        (command.name or command.callback.__name__) for command in cli.app.registered_commands if command.callback
+    }
+
+
+def test_every_file_and_picture_it_names_is_there():
+    for name in re.findall(r"\]\(([^)]*)\)|`((?:tests|bounds|figures|clopsim)/[\w/.]*)`", README):
+        assert (ROOT / (name[0] or name[1])).exists(), name
