@@ -11,14 +11,16 @@ from clopsim import metrics
 from clopsim.losses import contrastive_loss, gradient
 
 
-def step(z: Tensor, rate: Tensor | float, tau: Tensor | float, setting: Setting) -> Tensor:
-    """One step z <- normalise(z - mu g) of every run.
+def step(
+    z: Tensor, rate: Tensor | float, tau: Tensor | float, setting: Setting, *, prototypes: Tensor | None = None
+) -> Tensor:
+    """One step z <- normalise(z - mu g) of every run, g as in losses.gradient.
 
-    z: (..., n, d) unit rows; rate, tau: broadcast to (...). Returns (..., n, d), nan where an embedding was sent to
+    z: (..., n, d) unit rows; rate, tau: broadcast to (...); prototypes: broadcasts to z. Returns (..., n, d), nan where an embedding was sent to
     the origin or left the finite numbers: such a run stays nan and touches no other.
     """
     rate = torch.as_tensor(rate, dtype=z.dtype, device=z.device)[..., None, None]
-    moved = z - rate * gradient(z, tau, setting)
+    moved = z - rate * gradient(z, tau, setting, prototypes=prototypes)
     return moved / moved.norm(dim=-1, keepdim=True)
 
 
@@ -79,3 +81,20 @@ def run(
         on_step(done)
     stacked = {name: torch.stack([record[name] for record in records], dim=1) for name in records[0]}
     return Trajectory(z, tuple(steps), stacked)
+
+
+def free_step(
+    u: Tensor, rate: Tensor | float, tau: Tensor | float, *, setting: Setting, weight_decay: float = 0.0
+) -> Tensor:
+    """One step of what training code does: the norm is free, the loss sees z = u/|u|, the weights decay.
+
+        u <- (1 - mu w) u - (mu/|u|) t,   t the tangent gradient at z
+
+    u: (..., n, d), any non-zero rows; rate, tau: broadcast to (...). Source: T10 (ours).
+    Errors: ValueError for the ambient gradient, which code through the normalisation cannot take.
+    """
+    if setting.gradient != "tangent":
+        raise ValueError(f"gradient must be tangent for a free norm, got {setting.gradient!r}; autograd projects it")
+    rate = torch.as_tensor(rate, dtype=u.dtype, device=u.device)[..., None, None]
+    norm = u.norm(dim=-1, keepdim=True)
+    return (1 - rate * weight_decay) * u - rate / norm * gradient(u / norm, tau, setting)

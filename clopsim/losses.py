@@ -28,7 +28,7 @@ def contrastive_loss(z: Tensor, tau: Tensor | float, setting: Setting) -> Tensor
     return per_anchor.mean(dim=-1) if setting.reduction == "mean" else per_anchor.sum(dim=-1)
 
 
-def gradient(z: Tensor, tau: Tensor | float, setting: Setting) -> Tensor:
+def gradient(z: Tensor, tau: Tensor | float, setting: Setting, *, prototypes: Tensor | None = None) -> Tensor:
     """Euclidean gradient of contrastive_loss in z, projected onto the tangent space if the setting says so.
 
         g_i = (1/tau) sum_a (P_ia + P_ai) z_a   merged;   - (2/tau) z_j(i) more for the full loss
@@ -38,7 +38,10 @@ def gradient(z: Tensor, tau: Tensor | float, setting: Setting) -> Tensor:
     P is the softmax over the other embeddings' cosines / tau; its row maximum is subtracted, so no temperature
     overflows and no row sum is 0.
 
-    z: (..., n, d) unit rows; tau: broadcasts to (...). Returns (..., n, d). Source: T-document section 0 (bounds/).
+    prototypes adds the CLOP term sum_i weight (1 - z_i . c_y(i)) in its cosine distance: rows weight * c_y(i), zero for
+    an unlabelled sample, subtracted from the Euclidean gradient (arXiv:2403.18699v2; weight per sample, sum).
+
+    z: (..., n, d) unit rows; tau: broadcasts to (...); prototypes: broadcasts to z. Returns (..., n, d).
     """
     n = setting.samples
     tau = torch.as_tensor(tau, dtype=z.dtype, device=z.device)[..., None, None]
@@ -51,6 +54,8 @@ def gradient(z: Tensor, tau: Tensor | float, setting: Setting) -> Tensor:
     if setting.loss == "full":
         g = g - (2 if setting.keys == "symmetric" else 1) * z.roll(n // 2, dims=-2)
     g = g / (tau * n if setting.reduction == "mean" else tau)
+    if prototypes is not None:
+        g = g - prototypes
     if setting.gradient == "tangent":
         g = g - (z * g).sum(dim=-1, keepdim=True) * z
     return g

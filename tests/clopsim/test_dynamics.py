@@ -8,8 +8,8 @@ import torch
 
 from bounds import Setting, exact_rate, mean_after_step, ripple_multiplier, spread_multiplier, view_multiplier
 from clopsim import starts
-from clopsim.dynamics import observe, recorded_steps, run, step
-from clopsim.losses import gradient
+from clopsim.dynamics import free_step, observe, recorded_steps, run, step
+from clopsim.losses import contrastive_loss, gradient
 from clopsim.metrics import harmonic_energy
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
@@ -167,3 +167,29 @@ def test_zonal_is_the_polynomial_of_the_energy():
     z = starts.random_directions(Setting(0.5, 8, 6), seed=0)
     values = torch.stack([zonal(z, axis, 3) for axis in z]).mean()
     assert float(values) == pytest.approx(float(harmonic_energy(z)[2]), rel=1e-12)
+
+
+@pytest.mark.parametrize("gradient_form", ("ambient", "tangent"))
+def test_prototypes_add_the_gradient_of_the_clop_term(gradient_form):
+    setting = Setting(0.5, 6, 8, gradient=gradient_form)
+    z = starts.random_directions(setting, seed=0)
+    rows = torch.cat([2.5 * torch.eye(6, dtype=torch.float64)[[0, 1, 2, 0]], torch.zeros(4, 6, dtype=torch.float64)])
+    leaf = z.clone().requires_grad_()
+    term = (rows.norm(dim=1) - (leaf * rows).sum(dim=1)).sum()  # weight (1 - z.c) for the labelled half
+    (expected,) = torch.autograd.grad(term, leaf)
+    if gradient_form == "tangent":
+        expected = expected - (expected * z).sum(dim=1, keepdim=True) * z
+    difference = gradient(z, 0.5, setting, prototypes=rows) - gradient(z, 0.5, setting)
+    torch.testing.assert_close(difference, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_free_step_is_autograd_through_the_normalisation_with_decay():
+    setting = Setting(0.5, 6, 8, loss="full", gradient="tangent")
+    u = 1.7 * starts.random_directions(setting, seed=0) * torch.linspace(0.5, 2, 8, dtype=torch.float64)[:, None]
+    leaf = u.clone().requires_grad_()
+    loss = contrastive_loss(leaf / leaf.norm(dim=1, keepdim=True), 0.5, setting) + 0.05 * leaf.square().sum()
+    (slope,) = torch.autograd.grad(loss, leaf)
+    after = free_step(u, 0.3, 0.5, setting=setting, weight_decay=0.1)
+    torch.testing.assert_close(after, u - 0.3 * slope, rtol=1e-12, atol=1e-13)
+    with pytest.raises(ValueError, match="^gradient must be tangent for a free norm, got 'ambient'"):
+        free_step(u, 0.3, 0.5, setting=Setting(0.5, 6, 8))
