@@ -16,8 +16,9 @@ def step(
 ) -> Tensor:
     """One step z <- normalise(z - mu g) of every run, g as in losses.gradient.
 
-    z: (..., n, d) unit rows; rate, tau: broadcast to (...); prototypes: broadcasts to z. Returns (..., n, d), nan where an embedding was sent to
-    the origin or left the finite numbers: such a run stays nan and touches no other.
+    z: (..., n, d) unit rows; rate, tau: broadcast to (...); prototypes: broadcasts to z.
+    Returns (..., n, d), nan where an embedding was sent to the origin or left the finite numbers: such a run stays nan
+    and touches no other.
     """
     rate = torch.as_tensor(rate, dtype=z.dtype, device=z.device)[..., None, None]
     moved = z - rate * gradient(z, tau, setting, prototypes=prototypes)
