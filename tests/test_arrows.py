@@ -24,7 +24,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_no_import_against_the_arrows(package):
-    paths = sorted((ROOT / package).glob("*.py"))
+    paths = sorted((ROOT / package).rglob("*.py"))
     assert paths
     for path in paths:
         assert not imported(path) & FORBIDDEN[package], path.name

@@ -231,7 +231,7 @@ def test_options_are_the_fields_of_the_record():
 def test_every_option_is_in_the_help(clopsim):
     text = clopsim("sweep", "--help").stdout
     for field in fields(Sweep):
-        assert cli.option_name(field.name) in text
+        assert cli.shell.option_name(field.name) in text
     assert "Exit status" in clopsim("--help").stdout
 
 
@@ -249,7 +249,7 @@ def test_help_and_bounds_do_not_import_torch_or_sympy():
 
 def test_progress_goes_to_a_terminal_on_stderr(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with cli._progress("sweep") as advance:
+    with cli.shell.progress("sweep") as advance:
         for share in (0.25, 0.5, 1.0):
             advance(share)
     captured = capsys.readouterr()

@@ -1,0 +1,20 @@
+"""The command line: parsing and printing only. torch, xarray and matplotlib load inside the commands that need them.
+
+One file per command; importing it registers the command, in the order of --help.
+"""
+
+import os
+
+from clopsim.cli.bounds import bounds
+from clopsim.cli.shell import app
+from clopsim.cli.sweep import sweep
+from clopsim.cli.threshold import threshold
+
+__all__ = ["app", "bounds", "main", "sweep", "threshold"]
+
+
+def main() -> None:
+    """Entry point of the `clopsim` command."""
+    # Threads that wait should sleep: on a shared machine spinning makes a sweep two to five times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    app()

@@ -1,0 +1,58 @@
+"""Options that several commands share, and the builders of the others."""
+
+from typing import Annotated, Any, get_args
+
+import typer
+
+from bounds import Gradient, Keys, Loss, Reduction
+
+
+def _number(text: str) -> float:
+    """A float; the records check its range."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a number, got {text!r}; write it as in 0.5") from None
+
+
+def _whole(text: str) -> int:
+    """An int; the records check its range."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number, got {text!r}; write it as in 8") from None
+
+
+def number_option(help: str, *names: str) -> Any:
+    """An option that takes a float."""
+    return typer.Option(*names, parser=_number, metavar="NUMBER", help=help)
+
+
+def whole_option(help: str, *names: str) -> Any:
+    """An option that takes a whole number."""
+    return typer.Option(*names, parser=_whole, metavar="N", help=help)
+
+
+def choice_option(choices: Any, help: str) -> Any:
+    """Any word passes here: the record that takes it names the choices."""
+    return typer.Option(parser=str, metavar="|".join(get_args(choices)), help=help)
+
+
+Tau = Annotated[float, number_option("Temperature, > 0.", "--tau")]
+Taus = Annotated[list[float], number_option("Temperature, > 0; repeat for several.", "--tau")]
+Dim = Annotated[int, whole_option("Dimension of the embeddings, >= 2.", "--dim")]
+Samples = Annotated[int, whole_option("Embeddings n in the loss; the full loss counts both views (2N).")]
+LossOption = Annotated[
+    Loss, choice_option(Loss, "full: InfoNCE / NT-Xent; merged: its two views coincide (the paper).")
+]
+GradientOption = Annotated[
+    Gradient,
+    choice_option(Gradient, "ambient: Euclidean step (the paper); tangent: projected, as autograd through normalize."),
+]
+KeysOption = Annotated[
+    Keys, choice_option(Keys, "detached: gradient through the anchor only, as with a momentum encoder.")
+]
+ReductionOption = Annotated[
+    Reduction, choice_option(Reduction, "Over the anchors; PyTorch's cross_entropy takes the mean.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]

@@ -1,0 +1,94 @@
+"""What every command shares: the application, plain errors, exit statuses, the progress bar."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+OPTION_NAMES = {"temperature": "--tau", "dimension": "--dim", "kind": "KIND", "json_output": "--json"}
+"""Options that are not spelt like their field."""
+
+HOLDS, FAILS, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def option_name(field: str) -> str:
+    """The option that sets a field of a record."""
+    return OPTION_NAMES.get(field, "--" + field.replace("_", "-"))
+
+
+class PlainErrors(TyperGroup):
+    """A command group whose errors are one plain line on stderr and status 2."""
+
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Run the command; exit with its status unless standalone_mode is off."""
+        try:
+            status = super().main(args, standalone_mode=False, **kwargs)
+        except typer.TyperException as error:
+            if not standalone_mode:
+                raise
+            message = error.format_message() if hasattr(error, "format_message") else str(error)
+            message = re.sub(
+                r"Invalid value(?: for '(\S+)')?: ", lambda match: f"{match[1]} " if match[1] else "", message
+            )
+            typer.echo("clopsim: " + " ".join(message.split()), err=True)
+            status = WRONG_INPUT
+        except typer.Abort:
+            status = INTERRUPTED
+        if not standalone_mode:
+            return status
+        if status == INTERRUPTED:
+            typer.echo("clopsim: interrupted; nothing was written", err=True)
+        sys.exit(status or 0)
+
+
+app = typer.Typer(
+    cls=PlainErrors,
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    help="Does contrastive training collapse where the theory says? Critical learning rates, predicted and observed.",
+    epilog="Exit status: 0 the bound holds, 1 it does not, 2 the input is wrong.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps every command a subcommand."""
+
+
+@contextmanager
+def user_input() -> Iterator[None]:
+    """Turn a ValueError about a parameter of some command into a wrong-input error about its option."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        first = re.match(r"\w+", message)
+        if first and first[0] in _parameters():
+            message = option_name(first[0]) + message[first.end() :]
+        raise typer.BadParameter(message) from None
+
+
+def _parameters() -> set[str]:
+    """The parameters of all commands."""
+    callbacks = [command.callback for command in app.registered_commands if command.callback]
+    return {name for callback in callbacks for name in inspect.signature(callback).parameters}
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on stderr that takes the share done; silent when stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    with typer.progressbar(length=1000, label=f"{label:<10}", file=sys.stderr) as bar:
+
+        def advance(share: float) -> None:
+            bar.update(int(1000 * share) - bar.pos)
+
+        yield advance

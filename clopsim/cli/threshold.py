@@ -1,0 +1,60 @@
+"""`clopsim threshold`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from bounds import Setting
+from bounds.setting import positive_number, whole_number
+from clopsim import tables
+from clopsim.cli.options import (
+    Dim,
+    GradientOption,
+    Json,
+    KeysOption,
+    LossOption,
+    ReductionOption,
+    Samples,
+    Tau,
+    number_option,
+    whole_option,
+)
+from clopsim.cli.shell import FAILS, HOLDS, app, progress, user_input
+
+
+@app.command()
+def threshold(
+    kind: Annotated[str, typer.Argument(metavar="collapse|uniform|alignment_uniform|alignment_collapse")],
+    temperature: Tau = 0.5,
+    dimension: Dim = 8,
+    samples: Samples = 32,
+    loss: LossOption = "merged",
+    gradient: GradientOption = "ambient",
+    keys: KeysOption = "symmetric",
+    reduction: ReductionOption = "sum",
+    width: Annotated[float, number_option("Relative width of the bracket, in (0, 1).")] = 0.005,
+    seeds: Annotated[int, whole_option("Starts; each gets a bracket.")] = 4,
+    tolerance: Annotated[float, number_option("Largest relative gap at which the theory holds.")] = 0.05,
+    json_output: Json = False,
+) -> None:
+    """Search one critical learning rate by bisection and hold it against its prediction.
+
+    collapse: does it attract? uniform: does the uniform state break? alignment_uniform, alignment_collapse (full loss):
+    do the views come apart? The two uniform kinds are predicted for n -> infinity: give several hundred samples.
+    """
+    with user_input():
+        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)
+        whole_number("seeds", seeds, low=1)
+        positive_number("tolerance", tolerance, remedy="0.05 allows five percent")
+        from clopsim import thresholds
+
+        checked = thresholds.check(kind, setting, width=width)
+    with progress("search") as advance:
+        found = thresholds.search(checked, setting, width=width, seeds=range(seeds), on_progress=advance)
+    row = found.as_row(tolerance)
+    if json_output:
+        typer.echo(json.dumps(row, indent=2, allow_nan=False))
+    else:
+        typer.echo(tables.threshold_table([row]))
+    raise typer.Exit(HOLDS if row["holds"] else FAILS)
