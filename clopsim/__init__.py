@@ -1,7 +1,7 @@
 """clopsim: simulate contrastive learning and hold it against the theory in `bounds`.
 
 Nothing is imported here, so that the command line answers `--help` without torch; import the module that you need:
-data, starts, losses, metrics, dynamics, outcomes, thresholds, sweep, results, plots.
+data, starts, gradient, metrics, dynamics, outcomes, thresholds, sweep, results, plots.
 """
 
 __all__: list[str] = []

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from bounds import Setting
 from clopsim import metrics
-from clopsim.losses import contrastive_loss, gradient
+from clopsim.gradient import contrastive_loss, gradient
 
 
 def step(
     z: Tensor, rate: Tensor | float, tau: Tensor | float, setting: Setting, *, prototypes: Tensor | None = None
 ) -> Tensor:
-    """One step z <- normalise(z - mu g) of every run, g as in losses.gradient.
+    """One step z <- normalise(z - mu g) of every run, g as in gradient.gradient.
 
     z: (..., n, d) unit rows; rate, tau: broadcast to (...); prototypes: broadcasts to z.
     Returns (..., n, d), nan where an embedding was sent to the origin or left the finite numbers: such a run stays nan

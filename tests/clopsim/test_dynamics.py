@@ -9,7 +9,7 @@ import torch
 from bounds import Setting, exact_rate, mean_after_step, ripple_multiplier, spread_multiplier, view_multiplier
 from clopsim import starts
 from clopsim.dynamics import free_step, observe, recorded_steps, run, step
-from clopsim.losses import contrastive_loss, gradient
+from clopsim.gradient import contrastive_loss, gradient
 from clopsim.metrics import harmonic_energy
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
