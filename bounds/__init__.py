@@ -9,8 +9,22 @@ from bounds.collapse import (
     spread_multiplier,
     view_multiplier,
 )
+from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
+from bounds.curvature import apart_curvature, together_curvature
+from bounds.enclosures import (
+    Enclosure,
+    certify_collapse,
+    enclose_bessel_ratio,
+    enclose_exact_rate,
+    enclose_root,
+    enclose_uniform_rate,
+)
+from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
+from bounds.free_norm import decayed_view_cosine, steady_squared_norm
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
+from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
 from bounds.uniform import (
     Spectrum,
@@ -23,7 +37,9 @@ from bounds.uniform import (
 )
 
 __all__ = [
+    "ClassEquilibrium",
     "CriticalRates",
+    "Enclosure",
     "Gradient",
     "Keys",
     "Loss",
@@ -33,19 +49,39 @@ __all__ = [
     "UniformRate",
     "alignment_collapse_rate",
     "alignment_uniform_rate",
+    "apart_curvature",
     "bessel_ratios",
+    "certify_collapse",
+    "class_cosine",
+    "class_effective_rank",
+    "class_equilibrium",
+    "class_weight",
     "collapse_rate",
+    "critical_angle",
     "critical_rates",
+    "critical_weight",
+    "decayed_view_cosine",
+    "enclose_bessel_ratio",
+    "enclose_exact_rate",
+    "enclose_root",
+    "enclose_uniform_rate",
     "exact_rate",
+    "gradient_bound",
     "harmonic_spectrum",
+    "leading_share_bound",
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",
     "paper_range",
     "radial_rate",
+    "rank_one_gradient_floor",
+    "rescue_angle",
     "ripple_multiplier",
+    "spread_curvature",
     "spread_multiplier",
+    "steady_squared_norm",
     "swap_cosine",
+    "together_curvature",
     "uniform_rate",
     "view_difference_multiplier",
     "view_multiplier",

@@ -1,9 +1,16 @@
 """T5, second half: when the two views of a sample stop agreeing, in the uniform state (n -> infinity)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from bounds.setting import Floats, Setting, positive_number
 from bounds.uniform import harmonic_spectrum, radial_rate
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from bounds.derivation import Derivation
 
 
 def alignment_uniform_rate(setting: Setting) -> Floats | None:
@@ -63,3 +70,66 @@ def swap_cosine(rate: float, setting: Setting) -> Floats:
         )
     cosine = np.minimum(1.0, np.asarray(setting.tau / setting.pull) / rate)
     return float(cosine) if cosine.ndim == 0 else cosine
+
+
+def _closed_forms(x: "sp.Symbol", A: "sp.Symbol") -> "dict[str, sp.Expr]":
+    """What is claimed, by name; x = pull mu/tau, A = A_1."""
+    return {
+        "tangent multiplier": 1 - 2 * x,
+        "ambient multiplier": (1 - x * (1 + A)) / (1 + x * (1 - A)),
+        "swap cosine": 1 / x,
+    }
+
+
+def derive() -> "Derivation":
+    """Two views in their plane: the background pulls radially with A_1, the other view with 1."""
+    import sympy as sp
+
+    from bounds.derivation import Derivation, Step
+
+    x, A, tau, pull, mu = sp.symbols("x A tau pull mu", positive=True)
+    phi = sp.symbols("phi", positive=True)
+    claims = _closed_forms(x, A)
+    z, other = (sp.Matrix([sp.cos(phi / 2), sign * sp.sin(phi / 2)]) for sign in (1, -1))
+    g = A * z - other  # times pull/tau
+    ambient = z - x * g
+    tangent = z - x * (g - z.dot(g) * z)
+    half = ambient[1] / ambient[0]  # tan of half the new angle
+    turned = x * sp.sin(phi)  # tan of the rotation of a tangent step
+    angle = phi - 2 * sp.atan(turned)
+    two_steps = sp.diff(angle, phi).subs(sp.cos(phi), claims["swap cosine"])
+    two_steps = two_steps.subs(sp.sin(phi), sp.sqrt(1 - claims["swap cosine"] ** 2))
+    to_rate = {x: pull * mu / tau}
+    return Derivation(
+        theorem="T5a",
+        statement="In the uniform state the views come apart at tau/pull (tangent) or tau/(pull A_1) (ambient).",
+        steps=(
+            Step("n -> infinity: the uniform background pulls an embedding along itself with (pull/tau) A_1, as anchor"
+                 " and as key; the other view adds -pull/tau. In the plane of two views at angle phi the step of one,"
+                 " x = pull mu/tau, is", ambient),
+            Step("so the tangent of half the angle is multiplied, at every angle, by", claims["ambient multiplier"]),
+            Step("It passes -1 at x = 1/A_1; above, the tangent grows without end and the views end antipodal",
+                 sp.Eq(mu, tau / (pull * A))),
+            Step("A tangent step turns each view by an angle whose tangent is", turned),
+            Step("to first order the angle is multiplied by", claims["tangent multiplier"]),
+            Step("which passes -1 at x = 1; above, the views swap where the turn is phi itself, at cosine",
+                 claims["swap cosine"]),
+            Step("The swap is stable: two steps multiply a deviation by the square of", 1 - 2 / x**2),
+        ),
+        zeros={
+            "ambient multiplier": half - claims["ambient multiplier"] * sp.tan(phi / 2),
+            "turn": sp.simplify(z[0] * tangent[1] - z[1] * tangent[0]) + turned * sp.simplify(z.dot(tangent)),
+            "tangent multiplier": sp.diff(angle, phi).subs(phi, 0) - claims["tangent multiplier"],
+            "swap": (turned / sp.tan(phi)).rewrite(sp.sin).subs(phi, sp.acos(claims["swap cosine"])) - 1,
+            "tangent rate": claims["tangent multiplier"].subs(x, 1) + 1,
+            "ambient rate": claims["ambient multiplier"].subs(x, 1 / A) + 1,
+            "stability of the swap": two_steps - (1 - 2 / x**2),
+        },
+        formulas={
+            "tangent multiplier": claims["tangent multiplier"].subs(to_rate),
+            "ambient multiplier": claims["ambient multiplier"].subs(to_rate),
+            "swap_cosine": claims["swap cosine"].subs(to_rate),
+            "tangent rate": tau / pull,
+            "ambient rate": tau / (pull * A),
+        },
+    )  # fmt: skip

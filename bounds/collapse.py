@@ -1,11 +1,17 @@
 """T4: one step near complete collapse, exactly, for a finite batch: when collapse attracts, when views come apart."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bounds.setting import Floats, Setting
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from bounds.derivation import Derivation
 
 
 def exact_rate(setting: Setting) -> Floats:
@@ -120,3 +126,117 @@ def loss_at_collapse(setting: Setting) -> Floats:
 
 def _plain(value: NDArray[np.float64]) -> Floats:
     return float(value) if np.ndim(value) == 0 else value
+
+
+def _closed_forms(x: "sp.Symbol", n: "sp.Symbol") -> "dict[str, sp.Expr]":
+    """What is claimed, by name; x = pull mu/tau."""
+    return {
+        "merged ambient": (1 + x / (n - 1)) / (1 - x),
+        "merged tangent": 1 + x * n / (n - 1),
+        "together": 1 + x * n / (n - 1),
+        "apart": 1 - x * (n - 2) / (n - 1),
+        "critical x": 2 * (n - 1) / (n - 2),
+    }
+
+
+def derive() -> "Derivation":
+    """Groups of coinciding points in a plane keep n a symbol: differentiate the loss, step, linearise the angles."""
+    import sympy as sp
+
+    from bounds.derivation import Derivation, Step
+
+    n, mu, tau, pull, x = sp.symbols("n mu tau pull x", positive=True)
+    eps = sp.symbols("epsilon", real=True)
+    claims = _closed_forms(x, n)
+
+    def loss(
+        anchors: "list[sp.Matrix]", keys: "list[sp.Matrix]", counts: "list[sp.Expr]", pairs: "list[int]"
+    ) -> sp.Expr:
+        """counts[i] points share position i; pairs[i] is the position of their other views (none: merged)."""
+        total = sp.Integer(0)
+        for i, z in enumerate(anchors):
+            others = [count - (1 if i == a else 0) for a, count in enumerate(counts)]
+            softmax = sum(m * sp.exp(z.dot(k) / tau) for m, k in zip(others, keys, strict=True))
+            attraction = z.dot(keys[pairs[i]]) / tau if pairs else 0
+            total += counts[i] * (sp.log(softmax) - attraction)
+        return total
+
+    def multipliers(
+        angles: "list[sp.Expr]", counts: "list[sp.Expr]", pairs: "list[int]", *, form: str, detached: bool
+    ) -> "list[sp.Expr]":
+        """Angle of each group after one step over its angle before, to first order."""
+        groups = range(len(angles))
+        A = [sp.Matrix(sp.symbols(f"p{i} q{i}", real=True)) for i in groups]
+        C = [sp.Matrix(sp.symbols(f"u{i} v{i}", real=True)) for i in groups]
+        value = loss(A, C, counts, pairs)
+        place: dict[sp.Symbol, sp.Expr] = {}
+        for i in groups:
+            for symbols in (A[i], C[i]):
+                place |= dict(zip(symbols, (sp.cos(angles[i]), sp.sin(angles[i])), strict=True))
+        found = []
+        for i in groups:
+            if angles[i] == 0:
+                continue
+            variables = [A[i]] if detached else [A[i], C[i]]
+            g = sum((sp.Matrix([value.diff(s) for s in v]) for v in variables), sp.zeros(2, 1)) / counts[i]
+            g = g.subs(place)
+            z = sp.Matrix([sp.cos(angles[i]), sp.sin(angles[i])])
+            if form == "tangent":
+                g = g - z.dot(g) * z
+            y = z - x * tau / (1 if detached else 2) * g  # mu = x tau/pull
+            slope = y[1].diff(eps).subs(eps, 0) / y[0].subs(eps, 0)
+            found.append(slope / sp.diff(angles[i], eps))
+        return found
+
+    Case = tuple[list[sp.Expr], list[sp.Expr], list[int]]
+    two: Case = ([eps, -eps / (n - 1)], [sp.Integer(1), n - 1], [])
+    samples = ([eps, -2 * eps / (n - 2)], [sp.Integer(2), n - 2], [0, 1])
+    apart = ([eps, -eps, sp.Integer(0)], [sp.Integer(1), sp.Integer(1), n - 2], [1, 0, 2])
+    zeros = {}
+    for detached in (False, True):
+        keys = "detached" if detached else "symmetric"
+        for form in ("ambient", "tangent"):
+            for name, claim, case in (
+                ("merged", f"merged {form}", two), ("together", "together", samples), ("apart", "apart", apart),
+            ):  # fmt: skip
+                for group, found in enumerate(multipliers(*case, form=form, detached=detached)):
+                    zeros[f"{name}, {form}, {keys} keys, group {group + 1}"] = found - claims[claim]
+    m = claims["merged ambient"]
+    critical = claims["critical x"]
+    margin = x * n / (n - 1) * (2 - x * (n - 2) / (n - 1)) / (1 - x) ** 2
+    rate = 2 * tau / pull * (n - 1) / (n - 2)
+    zeros |= {
+        "|m|^2 - 1 changes sign once": m**2 - 1 - margin,
+        "m = -1 at the critical rate": m.subs(x, critical) + 1,
+        "the views' multiplier is -1 there too": claims["apart"].subs(x, critical) + 1,
+        "rate": pull * rate / tau - critical,
+    }
+    to_rate = {x: pull * mu / tau}
+    grouped = loss([sp.Matrix([1, 0])], [sp.Matrix([1, 0])], [n], [])
+    zeros["loss at collapse"] = sp.expand_log(grouped, force=True) - n * (1 / tau + sp.log(n - 1))
+    return Derivation(
+        theorem="T4",
+        statement="Complete collapse of the merged loss under the ambient step attracts iff "
+        "mu > (2 tau/pull)(n-1)/(n-2); in the full loss it never does, and the views come apart there.",
+        steps=(
+            Step("Put one point at angle epsilon and n - 1 at -epsilon/(n-1): every zero-mean perturbation has the"
+                 " multiplier of this one, by symmetry. With (p, q) anchors and (u, v) keys the merged loss is",
+                 loss([sp.Matrix(sp.symbols("p0 q0")), sp.Matrix(sp.symbols("p1 q1"))],
+                      [sp.Matrix(sp.symbols("u0 v0")), sp.Matrix(sp.symbols("u1 v1"))], two[1], [])),
+            Step("Its gradient in the anchors, and for symmetric keys in the keys too, gives the step; to first order"
+                 " in epsilon the angle of either group is multiplied by, with x = pull mu/tau,", m),
+            Step("With the tangent gradient by", claims["merged tangent"]),
+            Step("Full loss, one sample at epsilon, the others at -2 epsilon/(n-2), either form:", claims["together"]),
+            Step("Full loss, the views of one sample at +-epsilon, the others at 0, either gradient:", claims["apart"]),
+            Step("The merged ambient multiplier has |m|^2 - 1 =", margin),
+            Step("which is negative iff x is above", critical),
+            Step("so collapse attracts above, and the views come apart above, the rate", rate),
+        ),
+        zeros=zeros,
+        formulas={
+            "merged ambient": m.subs(to_rate),
+            "merged tangent": claims["merged tangent"].subs(to_rate),
+            "view_multiplier": claims["apart"].subs(to_rate),
+            "exact_rate": rate,
+        },
+    )  # fmt: skip

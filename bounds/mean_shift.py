@@ -1,9 +1,16 @@
 """T3: how one gradient step moves the mean of the embeddings: an identity, and a bound for every configuration."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bounds.setting import Setting, positive_number
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from bounds.derivation import Derivation
 
 
 def paper_range(setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -82,3 +89,69 @@ def _checked(setting: Setting, rate: float) -> float:
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
     return setting.temperature
+
+
+def _closed_forms(
+    a: "sp.Symbol", step: "sp.Symbol", n: int, mean: "sp.Expr", excess: "sp.Expr"
+) -> "dict[str, sp.Expr]":
+    """Claimed mean after a step; a = pull mu/tau, step = mu w/tau, excess = sum_a (c_a - 1) z_a."""
+    return {"merged": (1 - a) * mean - step / n * excess, "full": mean - step / n * excess}
+
+
+def derive() -> "Derivation":
+    """Sum the gradients; the rows of P add up to 1, its columns to c_a."""
+    import sympy as sp
+
+    from bounds.derivation import Derivation, Step
+
+    n = 4
+    mu, tau, weight, pull, D, R = sp.symbols("mu tau w pull D R", positive=True)  # D = Delta/tau
+    z = sp.symbols(f"z1:{n + 1}", real=True)  # one coordinate of the embeddings; the identity is linear in it
+    P = sp.zeros(n, n)
+    for i in range(n):
+        others = [a for a in range(n) if a != i]
+        for a in others[:-1]:
+            P[i, a] = sp.Symbol(f"P{i + 1}{a + 1}", positive=True)
+        P[i, others[-1]] = 1 - sum(P[i, a] for a in others[:-1])  # rows sum to 1
+    columns = [sum(P[i, a] for i in range(n)) for a in range(n)]
+    mean = sum(z) / n
+    excess = sum((c - 1) * x for c, x in zip(columns, z, strict=True))
+    zeros = {}
+    for loss in ("merged", "full"):
+        for keys, roles in (("symmetric", 2), ("detached", 1)):
+            step = mu * weight / tau
+            moved = sp.Integer(0)
+            for i in range(n):
+                g = sum((P[i, a] + (P[a, i] if roles == 2 else 0)) * z[a] for a in range(n))
+                g -= roles * z[(i + n // 2) % n] if loss == "full" else 0
+                moved += (z[i] - step * g) / n
+            zeros[f"{loss}, {keys} keys"] = moved - _closed_forms(roles * step, step, n, mean, excess)[loss]
+    a = pull * mu / tau
+    zeros["the range ends where |1 - a| = 1"] = (1 - a.subs(mu, 2 * tau / pull)) ** 2 - 1
+    zeros["the larger side of c - 1"] = (sp.exp(D) - 1) - (1 - sp.exp(-D)) - (sp.exp(D / 2) - sp.exp(-D / 2)) ** 2
+    bound = sp.Abs(1 - a) * R + mu * weight / tau * (sp.exp(D) - 1)
+    mean_symbol, excess_symbol = sp.symbols("zbar X", real=True)
+    shown = _closed_forms(a, mu * weight / tau, sp.Symbol("n"), mean_symbol, excess_symbol)
+    return Derivation(
+        theorem="T3",
+        statement="One ambient step moves the mean by an identity in the column sums c_a of the softmax.",
+        steps=(
+            Step("Sum the gradients of T0 over the embeddings: rows of P add up to 1, column a to c_a. With"
+                 " X = sum_a (c_a - 1) z_a the merged loss moves the mean to (w = 1, or 1/n for the mean reduction)",
+                 shown["merged"]),
+            Step("and the full loss, whose attraction cancels the contraction, to", shown["full"]),
+            Step("For doubly stochastic P, X = 0 and the mean contracts while |1 - a| < 1, mu below", 2 * tau / pull),
+            Step("1/P_ia is a sum of n - 1 terms exp((s_ib - s_ia)/tau), each between exp(-D) and exp(D),"
+                 " D = Delta/tau, so c_a lies in [exp(-D), exp(D)] and |c_a - 1| is at most the larger of",
+                 sp.exp(D) - 1),
+            Step("and 1 - exp(-D), which is smaller by a square", (sp.exp(D / 2) - sp.exp(-D / 2)) ** 2),
+            Step("By the triangle inequality, R the length of the mean, the new length is at most", bound),
+        ),
+        zeros=zeros,
+        formulas={
+            "mean_after_step, merged": shown["merged"],
+            "mean_after_step, full": shown["full"],
+            "mean_length_bound": bound,
+            "paper_range": 2 * tau / pull,
+        },
+    )  # fmt: skip

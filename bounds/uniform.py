@@ -1,12 +1,17 @@
 """T5: the harmonic spectrum of one step at the uniform state and the rate that breaks this state (n -> infinity)."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bounds.setting import Floats, Setting, whole_number
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
 
@@ -125,3 +130,89 @@ def uniform_rate(setting: Setting) -> UniformRate:
         rate = np.where(breaks, 2 / np.where(breaks, margin, 1.0), np.inf)
     degree = np.where(breaks, degree, 0)
     return UniformRate(float(rate), int(degree)) if rate.ndim == 0 else UniformRate(rate, degree)
+
+
+def _closed_forms(degree: "sp.Expr", d: "sp.Symbol", A: "sp.Symbol") -> "dict[str, sp.Expr]":
+    """Claimed e_l, by keys."""
+    return {"symmetric": degree * (degree + d - 2) * A * (2 - A), "detached": degree * (degree + d - 2) * A}
+
+
+def derive() -> "Derivation":
+    """Funk-Hecke gives A_l, the potentials give e_l, the radial part gives the rates and their limit."""
+    import sympy as sp
+
+    from bounds.derivation import Derivation, Step
+
+    d, kappa, mu, eps, Y, A, e, rho, k, nu = sp.symbols("d kappa mu epsilon Y A_l e rho k nu", positive=True)
+    t = sp.symbols("t", real=True)
+    alpha = d / 2 - 1
+    order = sp.symbols("l", positive=True)
+    claims = _closed_forms(order, d, A)
+    zeros = {}
+
+    def weight(power: sp.Expr) -> sp.Expr:
+        return (1 - t**2) ** power
+
+    for degree in range(1, 4):  # the normalised zonal harmonic
+        C = sp.cancel(sp.gegenbauer(degree, alpha, t) / sp.gegenbauer(degree, alpha, 1).expand(func=True))
+        front = (-1) ** degree / (2**degree * sp.rf(alpha + sp.Rational(1, 2), degree))
+        rodrigues = sp.diff(weight(alpha + degree - sp.Rational(1, 2)), t, degree)
+        zeros[f"Rodrigues, degree {degree}"] = C - sp.powsimp(
+            sp.expand(front * rodrigues / weight(alpha - sp.Rational(1, 2))).rewrite(sp.exp).simplify()
+        )
+        laplacian = (1 - t**2) * sp.diff(C, t, 2) - (d - 1) * t * sp.diff(C, t)
+        zeros[f"Laplacian, degree {degree}"] = laplacian + degree * (degree + d - 2) * C
+    # Poisson's integral of exp(kappa t)(1 - t^2)^(nu - 1/2), term by term in kappa^(2k)
+    half = sp.Rational(1, 2)
+    beta = sp.gamma(k + half) * sp.gamma(nu + half) / sp.gamma(k + nu + 1)
+    bessel = sp.sqrt(sp.pi) * sp.gamma(nu + half) / (4**k * sp.gamma(k + 1) * sp.gamma(k + nu + 1))
+    # Gamma(2k+1) = 4^k Gamma(k + 1/2) Gamma(k+1)/sqrt(pi), the duplication formula
+    factorial = 4**k * sp.gamma(k + half) * sp.gamma(k + 1) / sp.sqrt(sp.pi)
+    zeros["Poisson's integral, term by term"] = beta / factorial - bessel
+    # an independent check on the sphere: elementary integrals against elementary Bessel functions
+    moment = [sp.integrate(sp.exp(kappa * t) * sp.legendre(degree, t), (t, -1, 1)) for degree in range(3)]
+    known = [sp.Integer(1), sp.coth(kappa) - 1 / kappa]
+    known.append(1 - 3 / kappa * known[1])  # I_(m+1) = I_(m-1) - (2m/kappa) I_m at m = 3/2
+    for degree in (1, 2):
+        zeros[f"A_{degree} at d = 3"] = (moment[degree] / moment[0] - known[degree]).rewrite(sp.exp)
+    # potentials: T maps a + bY to M_0 (a + b A Y); the logarithm of T rho, and T of rho/(T rho)
+    anchor = sp.log(1 + eps * A * Y).diff(eps).subs(eps, 0)
+    key = A * ((1 + eps * Y) / (1 + eps * A * Y)).diff(eps).subs(eps, 0)
+    eigenvalue = order * (order + d - 2)
+    zeros["e_l, symmetric keys"] = eigenvalue * (anchor + key) / Y - claims["symmetric"]
+    zeros["e_l, detached keys"] = eigenvalue * anchor / Y - claims["detached"]
+    rate = 2 / (e - 2 * rho)
+    zeros["multiplier -1 at the rate"] = 1 - rate * e / (1 + rate * rho) + 1
+    # kappa -> 0: I_nu ~ (kappa/2)^nu (1/Gamma(nu+1) + (kappa/2)^2/Gamma(nu+2)), so A_1 = (kappa/d)(1 + O(kappa^2))
+    small = kappa / d * (1 + kappa**2 / (2 * d + 4)) / (1 + kappa**2 / (2 * d))
+    e_1 = claims["symmetric"].subs({order: 1, A: small})
+    zeros["limit, tangent"] = sp.limit(kappa * rate.subs({e: e_1, rho: 0}), kappa, 0) - d / (d - 1)
+    zeros["limit, merged ambient"] = sp.limit(kappa * rate.subs({e: e_1, rho: -2 * kappa * small}), kappa, 0) - d / (
+        d - 1
+    )
+    A_l = sp.besseli(alpha + order, kappa) / sp.besseli(alpha, kappa)
+    return Derivation(
+        theorem="T5",
+        statement="The uniform state breaks at 2/(max_l e_l - 2 rho), by the harmonic degree with the largest e_l.",
+        steps=(
+            Step("Funk-Hecke: exp(kappa z.w) acts on a harmonic of degree l as the integral of exp(kappa t) times the"
+                 " normalised Gegenbauer polynomial. By Rodrigues' formula (checked for l = 1 to 3, every d) and l"
+                 " integrations by parts it is Poisson's integral, so relative to l = 0 the factor is A_l =", A_l),
+            Step("A density 1 + epsilon Y changes the anchors' potential log T rho by epsilon times", anchor),
+            Step("and the keys' potential T(rho/T rho) by", sp.factor(key)),
+            Step("Points move by -mu grad, so the ripple changes by mu times the Laplacian, -l(l+d-2), of the sum: it"
+                 " is multiplied by 1 - mu e_l, e_l =", claims["symmetric"]),
+            Step("With detached keys", claims["detached"]),
+            Step("The ambient step also stretches an embedding by 1 + mu rho: rho = -2 kappa A_1 (merged),"
+                 " 2 kappa (1 - A_1) (full), halved for detached keys. The multiplier is", 1 - mu * e / (1 + mu * rho)),
+            Step("It is -1 first for the largest e_l, at", rate),
+            Step("As tau -> infinity, A_1 ~ kappa/d and e_l = O(kappa^2) for l >= 2; mu/tau tends, for mu_T and for"
+                 " mu_A (4 kappa A_1 is of second order), to", d / (d - 1)),
+        ),
+        zeros=zeros,
+        formulas={
+            "symmetric": claims["symmetric"].subs(A, A_l),
+            "detached": claims["detached"].subs(A, A_l),
+            "uniform_rate": rate,
+        },
+    )  # fmt: skip

@@ -8,6 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clopsim.experiments.experiment import Experiment
+
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -62,6 +64,22 @@ def draw_sweep(dataset: xr.Dataset) -> Figure:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=1 if columns == 1 else 2)
         figure.suptitle(_title(dataset), fontsize=10)
+    return figure
+
+
+def draw_experiment(experiment: Experiment) -> Figure:
+    """Measured points beside predicted dashes, small."""
+    place = range(len(experiment.x))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+        axes = figure.subplots()
+        sign = {"equal": "", "below": " (upper bound)", "above": " (lower bound)"}[experiment.relation]
+        axes.plot(place, experiment.predicted, "_", color=VERMILION, ms=16, mew=2, label=f"predicted{sign}")
+        axes.plot(place, experiment.measured, "o", color=BLUE, ms=5, label="measured")
+        axes.set_xticks(list(place), [f"{x:.4g}" for x in experiment.x])
+        axes.set(xlabel=experiment.x_label, ylabel=experiment.y_label)
+        axes.margins(x=0.08, y=0.15)
+        axes.legend(fontsize=8)
     return figure
 
 

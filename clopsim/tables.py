@@ -1,5 +1,6 @@
 """Tables and reports for the terminal, as plain text."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,19 @@ def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
         lines += _sweep_lines(part)
     verdict = "The bound holds" if summary["holds"] else "The bound does NOT hold"
     lines += ["", f"{verdict} (tolerance {100 * summary['tolerance']:g} %).  Written to {folder}"]
+    return "\n".join(lines)
+
+
+def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Every claim with its verdict, and below it whatever does not hold; rows as made by Finding.as_row."""
+    cells = []
+    for row in rows:
+        count = f"{len(row['identities'])} / {len(row['certificates'])} / {len(row['experiments'])}"
+        cells.append((row["identifier"], row["verdict"], count, f"{row['seconds']:.1f}", row["statement"]))
+    lines = [_table(("claim", "verdict", "proof / enclosures / experiments", "s", "statement"), cells), ""]
+    failures = [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
+    counts = Counter(row["verdict"] for row in rows)
+    lines += failures or ["Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items())]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clopsim import cli
+from clopsim.ledger import PAPER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,3 +42,8 @@ def test_every_command_is_in_the_table():
 def test_every_file_and_picture_it_names_is_there():
     for name in re.findall(r"\]\(([^)]*)\)|`((?:tests|bounds|figures|clopsim)/[\w/.]*)`", README):
         assert (ROOT / (name[0] or name[1])).exists(), name
+
+
+def test_the_verdicts_are_those_of_the_ledger():
+    shown = dict(re.findall(r"^\| (P\d+): [^|]*\| \**(\w+)\** \|", README, flags=re.MULTILINE))
+    assert shown == {claim.identifier: claim.verdict for claim in PAPER}

@@ -2,8 +2,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+import sympy as sp
 
-from bounds import Setting, alignment_uniform_rate, bessel_ratios, swap_cosine, view_difference_multiplier
+from bounds import Setting, alignment, alignment_uniform_rate, bessel_ratios, swap_cosine, view_difference_multiplier
 
 
 @pytest.mark.parametrize("d, tau", [(3, 1.0), (8, 0.5), (3, 0.2), (4096, 0.01)])
@@ -44,3 +45,28 @@ def test_no_views_no_rate():
         view_difference_multiplier(0.1, Setting(0.5, 8, 32))
     with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
         swap_cosine(0.1, Setting(0.5, 8, 32, loss="full"))
+
+
+def test_derivation_closes_and_equals_the_code():
+    proof = alignment.derive()
+    assert proof.open_zeros() == {}
+    symbols = sp.symbols("mu tau pull A", positive=True)
+    formulas = {name: sp.lambdify(symbols, formula) for name, formula in proof.formulas.items()}
+    a_1 = float(bessel_ratios(1 / 0.4, 5, degrees=1)[1])
+    for gradient, keys, reduction in product(("tangent", "ambient"), ("symmetric", "detached"), ("sum", "mean")):
+        setting = Setting(0.4, 5, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
+        mu = 1.7 * 0.4 / setting.pull
+        at = (mu, 0.4, setting.pull, a_1)
+        assert view_difference_multiplier(mu, setting) == pytest.approx(
+            formulas[f"{gradient} multiplier"](*at), rel=1e-12
+        )
+        assert alignment_uniform_rate(setting) == pytest.approx(formulas[f"{gradient} rate"](*at), rel=1e-12)
+        if gradient == "tangent":
+            assert swap_cosine(mu, setting) == pytest.approx(formulas["swap_cosine"](*at), rel=1e-12)
+
+
+def test_a_wrong_formula_is_caught(broken_by_five_percent):
+    broken = broken_by_five_percent(alignment, "_closed_forms")
+    assert broken == {
+        "ambient multiplier", "tangent multiplier", "swap", "tangent rate", "ambient rate", "stability of the swap"
+    }  # fmt: skip

@@ -3,10 +3,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from bounds import (
     Setting,
     alignment_collapse_rate,
+    collapse,
     collapse_rate,
     exact_rate,
     loss_at_collapse,
@@ -68,3 +70,25 @@ def test_wrong_input():
         exact_rate(Setting(0.5, 8, 2))
     with pytest.raises(ValueError, match="^loss must be full, got 'merged'"):
         view_multiplier(0.1, Setting(0.5, 8, 8))
+
+
+def test_derivation_closes_and_equals_the_code():
+    proof = collapse.derive()
+    assert proof.open_zeros() == {}
+    symbols = sp.symbols("mu n tau pull", positive=True)
+    formulas = {name: sp.lambdify(symbols, formula) for name, formula in proof.formulas.items()}
+    for keys, reduction, n in product(("symmetric", "detached"), ("sum", "mean"), (4, 32)):
+        ambient = Setting(0.3, 8, n, keys=keys, reduction=reduction)
+        tangent = Setting(0.3, 8, n, gradient="tangent", keys=keys, reduction=reduction)
+        full = Setting(0.3, 8, n, loss="full", keys=keys, reduction=reduction)
+        at = (0.2, n, 0.3, ambient.pull)
+        assert spread_multiplier(0.2, ambient) == pytest.approx(formulas["merged ambient"](*at), rel=1e-12)
+        assert spread_multiplier(0.2, tangent) == pytest.approx(formulas["merged tangent"](*at), rel=1e-12)
+        assert spread_multiplier(0.2, full) == pytest.approx(formulas["merged tangent"](*at), rel=1e-12)
+        assert view_multiplier(0.2, full) == pytest.approx(formulas["view_multiplier"](*at), rel=1e-12)
+        assert exact_rate(ambient) == pytest.approx(formulas["exact_rate"](*at), rel=1e-12)
+
+
+def test_a_wrong_formula_is_caught(broken_by_five_percent):
+    broken = broken_by_five_percent(collapse, "_closed_forms")
+    assert broken == set(collapse.derive().zeros) - {"loss at collapse"}

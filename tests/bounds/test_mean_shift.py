@@ -3,10 +3,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bounds import Setting, mean_after_step, mean_length_bound, paper_range
+from bounds import Setting, mean_after_step, mean_length_bound, mean_shift, paper_range
 
 CASES = list(product(("merged", "full"), ("symmetric", "detached"), ("sum", "mean")))
 
@@ -102,3 +103,32 @@ def test_wrong_input():
         mean_length_bound(0.5, 3.0, 0.1, setting=Setting(0.5, 3, 4))
     with pytest.raises(ValueError, match="^mean_length must be in"):
         mean_length_bound(1.5, 1.0, 0.1, setting=Setting(0.5, 3, 4))
+
+
+def test_derivation_closes_and_equals_the_code():
+    proof = mean_shift.derive()
+    assert proof.open_zeros() == {}
+    mu, tau, w, pull, D, R = sp.symbols("mu tau w pull D R", positive=True)
+    zbar, X = sp.symbols("zbar X", real=True)
+    z = configuration(3, 6, 3, 1.0)
+    for loss, keys, reduction in CASES:
+        setting = Setting(0.4, 3, 6, loss=loss, keys=keys, reduction=reduction)
+        weight = 1 / 6 if reduction == "mean" else 1.0
+        E = np.exp(z @ z.T / 0.4)
+        np.fill_diagonal(E, 0)
+        excess = (E / E.sum(axis=1, keepdims=True)).sum(axis=0) - 1
+        formula = sp.lambdify((mu, tau, w, pull, sp.Symbol("n"), zbar, X), proof.formulas[f"mean_after_step, {loss}"])
+        expected = formula(0.3, 0.4, weight, setting.pull, 6, z.mean(axis=0), excess @ z)
+        np.testing.assert_allclose(mean_after_step(z, 0.3, setting), expected, rtol=1e-12)
+        if loss == "merged":
+            bound = sp.lambdify((mu, tau, w, pull, D, R), proof.formulas["mean_length_bound"])
+            assert mean_length_bound(0.5, 0.8, 0.3, setting=setting) == pytest.approx(
+                float(bound(0.3, 0.4, weight, setting.pull, 2.0, 0.5)), rel=1e-12
+            )
+        upper = sp.lambdify((tau, pull), proof.formulas["paper_range"])
+        assert paper_range(setting)[1] == pytest.approx(upper(0.4, setting.pull), rel=1e-12)
+
+
+def test_a_wrong_formula_is_caught(broken_by_five_percent):
+    broken = broken_by_five_percent(mean_shift, "_closed_forms")
+    assert broken == {f"{loss}, {keys} keys" for loss in ("merged", "full") for keys in ("symmetric", "detached")}

@@ -3,8 +3,9 @@ from itertools import product
 import mpmath as mp
 import numpy as np
 import pytest
+import sympy as sp
 
-from bounds import Setting, bessel_ratios, harmonic_spectrum, ripple_multiplier, uniform_rate
+from bounds import Setting, bessel_ratios, harmonic_spectrum, radial_rate, ripple_multiplier, uniform, uniform_rate
 
 REFERENCE = [  # (d, tau, mu_T, mu_A, degree): worked out before the project was written
     (8, 0.5, 0.6802, 0.4125, 1),
@@ -85,3 +86,46 @@ def test_wrong_input():
             bessel_ratios(kappa, 8, degrees=3)
     with pytest.raises(ValueError, match="^degrees must be a whole number >= 1, got 0"):
         harmonic_spectrum(Setting(0.5, 8, 32), degrees=0)
+
+
+@pytest.mark.parametrize("d, kappa, degree", [(2, 2.0, 2), (3, 5.0, 3), (8, 2.0, 1), (9, 0.5, 4), (128, 10.0, 2)])
+def test_ratios_equal_quadrature_of_gegenbauer_polynomials_to_30_digits(d, kappa, degree):
+    with mp.workdps(45):
+        alpha = mp.mpf(d) / 2 - 1
+
+        def zonal(angle):
+            if d == 2:
+                return mp.cos(degree * angle)
+            return mp.gegenbauer(degree, alpha, mp.cos(angle)) / mp.gegenbauer(degree, alpha, 1)
+
+        def moment(harmonic):
+            return mp.quad(
+                lambda a: mp.exp(kappa * mp.cos(a)) * harmonic(a) * mp.sin(a) ** (d - 2), mp.linspace(0, mp.pi, 9)
+            )
+
+        ratio = moment(zonal) / moment(lambda angle: mp.mpf(1))
+        exact = mp.besseli(alpha + degree, kappa) / mp.besseli(alpha, kappa)
+        assert abs(ratio / exact - 1) < mp.mpf(10) ** -30
+    assert float(bessel_ratios(kappa, d, degrees=degree)[degree]) == pytest.approx(float(ratio), rel=1e-13)
+
+
+def test_derivation_closes_and_equals_the_code():
+    proof = uniform.derive()
+    assert proof.open_zeros() == {}
+    order, d, kappa = sp.symbols("l d kappa", positive=True)
+    for keys in ("symmetric", "detached"):
+        formula = sp.lambdify((order, d, kappa), proof.formulas[keys], modules="mpmath")
+        for dimension, tau in ((2, 0.5), (3, 0.2), (64, 0.1)):
+            spectrum = harmonic_spectrum(Setting(tau, dimension, 100, keys=keys), degrees=6).e
+            for degree in (1, 2, 6):
+                assert spectrum[degree - 1] == pytest.approx(float(formula(degree, dimension, 1 / tau)), rel=1e-12)
+    rate = sp.lambdify(sp.symbols("e rho", positive=True), proof.formulas["uniform_rate"])
+    for gradient in ("tangent", "ambient"):
+        setting = Setting(0.2, 3, 100, gradient=gradient)
+        expected = rate(harmonic_spectrum(setting).e.max(), float(radial_rate(setting)))
+        assert uniform_rate(setting).rate == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_wrong_formula_is_caught(broken_by_five_percent):
+    broken = broken_by_five_percent(uniform, "_closed_forms")
+    assert broken == {"e_l, symmetric keys", "e_l, detached keys", "limit, tangent", "limit, merged ambient"}

@@ -1,0 +1,130 @@
+"""Run the evidence of claims and compare what comes out with the recorded verdicts."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from clopsim.experiments import Experiment
+from clopsim.ledger import CLAIMS, Claim
+
+if TYPE_CHECKING:
+    from bounds.derivation import Derivation
+
+OPEN = "open"
+"""Verdict of a claim some of whose evidence failed."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A derivation and the identities in it that did not simplify to zero."""
+
+    derivation: "Derivation"
+    rest: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the evidence of one claim gave."""
+
+    claim: Claim
+    proofs: tuple[Proof, ...]
+    experiments: tuple[Experiment, ...]
+    certificates: dict[str, bool]
+    seconds: float
+    error: str = ""  # evidence that broke instead of answering
+
+    @property
+    def failures(self) -> list[str]:
+        """What does not hold, one clause each; empty when all evidence does."""
+        return [
+            *(
+                f"{proof.derivation.theorem}: {name} leaves {rest}"
+                for proof in self.proofs
+                for name, rest in proof.rest.items()
+            ),
+            *(f"{one.title}: gap {one.gap:.3g} over {one.tolerance:g}" for one in self.experiments if not one.holds),
+            *(f"not certified: {statement}" for statement, certain in self.certificates.items() if not certain),
+            *([self.error] if self.error else []),
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """The recorded verdict if all evidence holds, else "open"."""
+        return OPEN if self.failures else self.claim.verdict
+
+    @property
+    def evidence(self) -> str:
+        """The evidence in a few words."""
+        identities = sum(len(proof.derivation.zeros) for proof in self.proofs)
+        parts = [
+            f"{identities} identities" if identities else "",
+            f"{len(self.certificates)} enclosures" if self.certificates else "",
+            f"{len(self.experiments)} experiments" if self.experiments else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def as_row(self) -> dict[str, Any]:
+        """The finding as plain values for --json."""
+        return {
+            "identifier": self.claim.identifier,
+            "statement": self.claim.statement,
+            "source": self.claim.source,
+            "assumptions": self.claim.assumptions,
+            "recorded": self.claim.verdict,
+            "verdict": self.verdict,
+            "finding": self.claim.finding,
+            "failures": self.failures,
+            "identities": [name for proof in self.proofs for name in proof.derivation.zeros],
+            "certificates": self.certificates,
+            "experiments": [
+                {"title": one.title, "gap": one.gap, "tolerance": one.tolerance, "holds": one.holds}
+                for one in self.experiments
+            ],
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def chosen(identifiers: Sequence[str]) -> list[Claim]:
+    """The claims with these identifiers and those that they rest on, in the order of the ledger; all for none."""
+    known = [claim.identifier for claim in CLAIMS]
+    for identifier in identifiers:
+        if identifier not in known:
+            raise ValueError(f"only must name claims of the ledger, got {identifier!r}; they are {', '.join(known)}")
+    wanted = set(identifiers) | {name for claim in CLAIMS if claim.identifier in identifiers for name in claim.rests_on}
+    return [claim for claim in CLAIMS if not wanted or claim.identifier in wanted]
+
+
+def examine(claim: Claim) -> Finding:
+    """Run all evidence of one claim; evidence that raises counts as failed and is named."""
+    began = time.perf_counter()
+    proofs: list[Proof] = []
+    experiments: list[Experiment] = []
+    certificates: dict[str, bool] = {}
+    error = ""
+    try:
+        for derive in claim.derivations:
+            derivation = derive()
+            rest = {name: str(expression) for name, expression in derivation.open_zeros().items()}
+            proofs.append(Proof(derivation, rest))
+        for certify in claim.certificates:
+            certificates |= certify()
+        for experiment in claim.experiments:
+            experiments.append(experiment())
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    seconds = time.perf_counter() - began
+    return Finding(claim, tuple(proofs), tuple(experiments), certificates, seconds, error)
+
+
+def audit(claims: Sequence[Claim], *, on_finding: Callable[[Finding], None] = lambda finding: None) -> list[Finding]:
+    """Examine every claim in turn; one whose ground is open is open too. on_finding is called after each."""
+    findings: list[Finding] = []
+    for claim in claims:
+        fallen = {finding.claim.identifier for finding in findings if finding.failures} & set(claim.rests_on)
+        finding = examine(claim)
+        if fallen:
+            finding = replace(finding, error=f"rests on {', '.join(sorted(fallen))}, which is open")
+        findings.append(finding)
+        on_finding(finding)
+    return findings

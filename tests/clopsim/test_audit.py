@@ -1,0 +1,72 @@
+import json
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+
+from bounds.derivation import Derivation, Step
+from clopsim import audit
+from clopsim.experiments import Experiment
+from clopsim.ledger import CLAIMS, Claim
+
+X = sp.Symbol("x", positive=True)
+
+
+def proof(rest: sp.Expr) -> Derivation:
+    return Derivation("T", "A statement.", (Step("Look at", X**2), Step("and stop")), {"identity": rest})
+
+
+def experiment(gap: float) -> Experiment:
+    return Experiment("t", "x", "y", (0.0,), (1.0 + gap,), (1.0,), 0.01)
+
+
+SOUND = Claim(
+    "A", "It is so.", "ours", "none", "proved", "Indeed.",
+    derivations=(lambda: proof((X + 1) ** 2 - X**2 - 2 * X - 1),),
+    certificates=(lambda: {"it lies in [0, 1]": True},),
+    experiments=(lambda: experiment(0.001),),
+)  # fmt: skip
+
+
+def test_a_sound_claim_keeps_its_verdict():
+    finding = audit.examine(SOUND)
+    assert (finding.verdict, finding.failures) == ("proved", [])
+    assert finding.evidence == "1 identities, 1 enclosures, 1 experiments"
+    json.dumps(finding.as_row(), allow_nan=False)
+
+
+def broken() -> Experiment:
+    raise RuntimeError("no luck")
+
+
+@pytest.mark.parametrize(
+    "change, failure",
+    [
+        ({"derivations": (lambda: proof(X - 1),)}, "T: identity leaves x - 1"),
+        ({"certificates": (lambda: {"it lies in [2, 3]": False},)}, "not certified: it lies in [2, 3]"),
+        ({"experiments": (lambda: experiment(0.05),)}, "t: gap 0.05 over 0.01"),
+        ({"experiments": (lambda: experiment(float("nan")),)}, "t: gap nan over 0.01"),
+        ({"experiments": (broken,)}, "RuntimeError: no luck"),
+    ],
+)
+def test_failed_evidence_opens_the_claim_and_is_named(change, failure):
+    finding = audit.examine(replace(SOUND, **change))
+    assert finding.verdict == audit.OPEN
+    assert failure in finding.failures
+
+
+def test_a_claim_falls_with_what_it_rests_on():
+    bad = replace(SOUND, identifier="B", experiments=(broken,))
+    rests = replace(SOUND, identifier="C", rests_on=("B",))
+    seen: list[str] = []
+    findings = audit.audit([SOUND, bad, rests], on_finding=lambda finding: seen.append(finding.claim.identifier))
+    assert seen == ["A", "B", "C"]
+    assert [finding.verdict for finding in findings] == ["proved", "open", "open"]
+    assert "rests on B, which is open" in findings[2].failures
+
+
+def test_choosing_claims_brings_what_they_rest_on():
+    assert audit.chosen(()) == list(CLAIMS)
+    assert [claim.identifier for claim in audit.chosen(["P1"])] == ["T1", "P1"]
+    with pytest.raises(ValueError, match="^only must name claims of the ledger, got 'T99'; they are T0, T1"):
+        audit.chosen(["T99"])

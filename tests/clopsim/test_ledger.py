@@ -1,0 +1,30 @@
+from typing import get_args
+
+from clopsim.ledger import CLAIMS, Verdict
+
+
+def test_every_claim_is_complete_and_unique():
+    identifiers = [claim.identifier for claim in CLAIMS]
+    assert len(set(identifiers)) == len(identifiers)
+    assert {f"T{k}" for k in range(1, 11)} <= set(identifiers)
+    assert {f"P{k}" for k in range(1, 11)} <= set(identifiers)
+    for claim in CLAIMS:
+        assert claim.statement.endswith(".")
+        assert claim.source
+        assert claim.assumptions
+        assert claim.finding
+        assert claim.verdict in get_args(Verdict)
+        assert claim.derivations or claim.experiments or claim.rests_on
+
+
+def test_evidence_fits_the_verdict():
+    """Proved needs a proof, certified an enclosure, refuted and measured an experiment, here or in what it rests on."""
+    by_name = {claim.identifier: claim for claim in CLAIMS}
+    for claim in CLAIMS:
+        evidence = [claim, *(by_name[name] for name in claim.rests_on)]
+        if claim.verdict in ("proved", "certified"):
+            assert any(one.derivations for one in evidence), claim.identifier
+        if claim.verdict == "certified":
+            assert any(one.certificates for one in evidence), claim.identifier
+        if claim.verdict in ("refuted", "measured"):
+            assert any(one.experiments for one in evidence), claim.identifier
