@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clopsim.experiments import Experiment
@@ -32,7 +33,7 @@ class Finding:
     experiments: tuple[Experiment, ...]
     certificates: dict[str, bool]
     seconds: float
-    error: str = ""  # evidence that broke instead of answering
+    errors: tuple[str, ...] = ()  # evidence that broke instead of answering, ground that fell
 
     @property
     def failures(self) -> list[str]:
@@ -45,7 +46,7 @@ class Finding:
             ),
             *(f"{one.title}: gap {one.gap:.3g} over {one.tolerance:g}" for one in self.experiments if not one.holds),
             *(f"not certified: {statement}" for statement, certain in self.certificates.items() if not certain),
-            *([self.error] if self.error else []),
+            *self.errors,
         ]
 
     @property
@@ -58,9 +59,10 @@ class Finding:
         """The evidence in a few words."""
         identities = sum(len(proof.derivation.zeros) for proof in self.proofs)
         parts = [
-            f"{identities} identities" if identities else "",
-            f"{len(self.certificates)} enclosures" if self.certificates else "",
-            f"{len(self.experiments)} experiments" if self.experiments else "",
+            _counted(identities, "identity", "identities"),
+            _counted(len(self.certificates), "enclosure", "enclosures"),
+            _counted(len(self.experiments), "experiment", "experiments"),
+            f"that of {', '.join(self.claim.rests_on)}" if self.claim.rests_on else "",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -85,6 +87,10 @@ class Finding:
         }
 
 
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}" if number else ""
+
+
 def chosen(identifiers: Sequence[str]) -> list[Claim]:
     """The claims with these identifiers and those that they rest on, in the order of the ledger; all for none."""
     known = [claim.identifier for claim in CLAIMS]
@@ -96,25 +102,30 @@ def chosen(identifiers: Sequence[str]) -> list[Claim]:
 
 
 def examine(claim: Claim) -> Finding:
-    """Run all evidence of one claim; evidence that raises counts as failed and is named."""
+    """Run all evidence of one claim; evidence that raises counts as failed and is named, the rest still runs."""
     began = time.perf_counter()
     proofs: list[Proof] = []
     experiments: list[Experiment] = []
     certificates: dict[str, bool] = {}
-    error = ""
-    try:
-        for derive in claim.derivations:
-            derivation = derive()
-            rest = {name: str(expression) for name, expression in derivation.open_zeros().items()}
-            proofs.append(Proof(derivation, rest))
-        for certify in claim.certificates:
-            certificates |= certify()
-        for experiment in claim.experiments:
-            experiments.append(experiment())
-    except Exception as problem:
-        error = f"{type(problem).__name__}: {problem}"
+    errors: list[str] = []
+
+    def prove(derive: "Callable[[], Derivation]") -> None:
+        derivation = derive()
+        rest = {name: str(expression) for name, expression in derivation.open_zeros().items()}
+        proofs.append(Proof(derivation, rest))
+
+    evidence: list[Callable[[], None]] = [
+        *(partial(prove, derive) for derive in claim.derivations),
+        *(lambda certify=certify: certificates.update(certify()) for certify in claim.certificates),
+        *(lambda experiment=experiment: experiments.append(experiment()) for experiment in claim.experiments),
+    ]
+    for run in evidence:
+        try:
+            run()
+        except Exception as problem:
+            errors.append(f"{type(problem).__name__}: {problem}")
     seconds = time.perf_counter() - began
-    return Finding(claim, tuple(proofs), tuple(experiments), certificates, seconds, error)
+    return Finding(claim, tuple(proofs), tuple(experiments), certificates, seconds, tuple(errors))
 
 
 def audit(claims: Sequence[Claim], *, on_finding: Callable[[Finding], None] = lambda finding: None) -> list[Finding]:
@@ -124,7 +135,8 @@ def audit(claims: Sequence[Claim], *, on_finding: Callable[[Finding], None] = la
         fallen = {finding.claim.identifier for finding in findings if finding.failures} & set(claim.rests_on)
         finding = examine(claim)
         if fallen:
-            finding = replace(finding, error=f"rests on {', '.join(sorted(fallen))}, which is open")
+            ground = f"rests on {', '.join(sorted(fallen))}, which {'is' if len(fallen) == 1 else 'are'} open"
+            finding = replace(finding, errors=(*finding.errors, ground))
         findings.append(finding)
         on_finding(finding)
     return findings

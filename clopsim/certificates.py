@@ -12,7 +12,7 @@ def collapse() -> dict[str, bool]:
         setting = Setting(tau, 8, n)
         box = enclose_exact_rate(setting)
         where = f"n = {n}, tau = {tau}"
-        answers[f"{where}: mu_c in [{box.low:.12g}, {box.high:.12g}], width below 1e-12"] = (
+        answers[f"{where}: mu_c in [{box.low!r}, {box.high!r}], width below 1e-12"] = (
             box.high - box.low < 1e-12 * box.high
         )
         answers[f"{where}: collapse attracts at 1.0001 mu_c"] = (
@@ -27,18 +27,18 @@ def uniform() -> dict[str, bool]:
     answers = {}
     for d, tau, degree in ((8, 0.5, 1), (3, 1.0, 1), (3, 0.2, 3), (8, 0.2, 2), (2, 0.5, 2), (128, 0.1, 1)):
         box, found = enclose_uniform_rate(Setting(tau, d, 100))
-        text = f"d = {d}, tau = {tau}: mu_A in [{box.low:.10g}, {box.high:.10g}], degree {degree} breaks first"
+        text = f"d = {d}, tau = {tau}: mu_A in [{box.low!r}, {box.high!r}], degree {degree} breaks first"
         answers[text] = found == degree and box.high - box.low < 1e-10 * box.high
     return answers
 
 
 def equilibrium() -> dict[str, bool]:
-    """T8: enclosures of the cosine between classes contain what the code computes."""
+    """T8: enclosures of the cosine between classes, and how far the floating-point root lies from them."""
     answers = {}
     for weight in (4.0, 8.0, 16.0, 64.0):
         low, high = enclose_class_cosine(weight, classes=4, per_class=8, temperature=0.5, dimension=8)
         value = class_equilibrium(weight, classes=4, per_class=8, temperature=0.5, dimension=8).cosine
-        answers[f"K = 4, m = 8, tau = 0.5, weight {weight:g}: s in [{low:.10f}, {high:.10f}]"] = (
-            low <= value <= high and high - low < 1e-9
-        )
+        where = f"K = 4, m = 8, tau = 0.5, weight {weight:g}"
+        answers[f"{where}: s in [{low!r}, {high!r}], width below 1e-15"] = 0 <= high - low < 1e-15
+        answers[f"{where}: the code's root gives this s to 1e-14"] = low - 1e-14 < value < high + 1e-14
     return answers

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from clopsim import certificates
-from clopsim.experiments import Experiment, clop, collapse, free_norm, uniform
+from clopsim.experiments import Experiment, clop, collapse, free_norm, long_runs, uniform
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -39,7 +39,7 @@ class Claim:
 
 def derivation_of(module: str) -> "Callable[[], Derivation]":
     """The derive() of a file in bounds, imported when it runs: sympy is slow to load."""
-    return lambda: importlib.import_module(f"bounds.{module}").derive()  # type: ignore[no-any-return]
+    return lambda: importlib.import_module(f"bounds.{module}").derive()
 
 
 THEOREMS = (
@@ -70,7 +70,11 @@ THEOREMS = (
         verdict="proved",
         finding="Views together: curvature -2n/(tau(n-1)) < 0. Small steps leave the collapse.",
         derivations=(derivation_of("curvature"),),
-        experiments=(collapse.collapse_is_a_saddle, collapse.runs_leave_the_collapse),
+        experiments=(
+            collapse.collapse_is_a_saddle,
+            collapse.runs_leave_the_collapse,
+            long_runs.small_steps_end_far_from_collapse,
+        ),
     ),
     Claim(
         identifier="T3",
@@ -106,7 +110,7 @@ THEOREMS = (
         finding="Before the paper's rate at low temperature, and there towards lines (2) or clusters (3 and more).",
         derivations=(derivation_of("uniform"),),
         certificates=(certificates.uniform,),
-        experiments=(uniform.uniform_threshold,),
+        experiments=(uniform.uniform_threshold, uniform.ripple_decay, uniform.breaking_degree),
     ),
     Claim(
         identifier="T5a",
@@ -134,30 +138,30 @@ THEOREMS = (
         source=OURS,
         assumptions="merged loss, ambient gradient, mu lambda > 1 + mu H",
         verdict="proved",
-        finding="Whatever the rate and the start: angle at most arcsin((H + 1/mu)/lambda).",
+        finding="Whatever the rate and the start: angle at most arcsin((H + 1/mu)/lambda), attained.",
         derivations=(derivation_of("rescue"),),
-        experiments=(clop.rescue_in_one_step,),
+        experiments=(clop.rescue_in_one_step, clop.leading_share_within_an_angle),
     ),
     Claim(
         identifier="T8",
         statement="CLOP's class equilibrium runs from the simplex ETF (small weight) to the orthonormal frame (large).",
         source=OURS,
-        assumptions="all samples labelled, balanced, tangent gradient, weight above T9's critical one",
+        assumptions="merged loss, all samples labelled, balanced, small steps, weight above T9's critical one",
         verdict="certified",
         finding="Closed form up to one root, which is enclosed; the simulation agrees.",
         derivations=(derivation_of("equilibrium"),),
         certificates=(certificates.equilibrium,),
-        experiments=(clop.between_simplex_and_frame,),
+        experiments=(clop.between_simplex_and_frame, clop.rank_between_simplex_and_frame),
     ),
     Claim(
         identifier="T9",
         statement="Below a critical prototype weight every class keeps internal spread, above it falls onto one point.",
         source=OURS,
-        assumptions="as T8; d > K, m >= 2",
+        assumptions="as T8; m >= 2; d > K, and d = K with one more term",
         verdict="proved",
         finding="So T8 describes the equilibrium above the critical weight only.",
         derivations=(derivation_of("critical_weight"),),
-        experiments=(clop.spread_below_the_critical_weight,),
+        experiments=(clop.curvature_inside_a_class, clop.spread_below_the_critical_weight),
     ),
     Claim(
         identifier="T10",
@@ -197,6 +201,7 @@ PAPER = (
         assumptions="merged loss, ambient gradient",
         verdict="refined",
         finding="The edge is tau (n-1)/(n-2), not tau; low temperature breaks the uniform state earlier (T5).",
+        experiments=(long_runs.merged_runs_collapse_outside_the_range,),
         rests_on=("T3", "T4", "T5"),
     ),
     Claim(
@@ -206,7 +211,11 @@ PAPER = (
         assumptions="full loss",
         verdict="refuted",
         finding="Collapse onto a point never attracts; the views come apart. Far above, ambient runs end on one line.",
-        experiments=(collapse.full_loss_keeps_off_the_point, uniform.full_loss_ends_on_a_line),
+        experiments=(
+            collapse.full_loss_keeps_off_the_point,
+            long_runs.full_runs_do_not_collapse,
+            long_runs.full_loss_ends_on_a_line,
+        ),
         rests_on=("T4", "T5a"),
     ),
     Claim(

@@ -1,5 +1,6 @@
 """Tables and reports for the terminal, as plain text."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,13 +74,19 @@ def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     return "\n".join(lines)
 
 
+STATEMENT_WIDTH = 56
+"""Keeps a line of the audit's table within 120 columns."""
+
+
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Every claim with its verdict, and below it whatever does not hold; rows as made by Finding.as_row."""
     cells = []
     for row in rows:
-        count = f"{len(row['identities'])} / {len(row['certificates'])} / {len(row['experiments'])}"
-        cells.append((row["identifier"], row["verdict"], count, f"{row['seconds']:.1f}", row["statement"]))
-    lines = [_table(("claim", "verdict", "proof / enclosures / experiments", "s", "statement"), cells), ""]
+        numbers = (str(len(row[kind]) or "") for kind in ("identities", "certificates", "experiments"))
+        first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
+        cells.append((row["identifier"], row["verdict"], *numbers, f"{row['seconds']:.1f}", first))
+        cells += [("", "", "", "", "", "", line) for line in more]
+    lines = [_table(("claim", "verdict", "identities", "enclosures", "experiments", "s", "statement"), cells), ""]
     failures = [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
     counts = Counter(row["verdict"] for row in rows)
     lines += failures or ["Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items())]

@@ -9,8 +9,9 @@ from clopsim.cli.bounds import bounds
 from clopsim.cli.shell import app
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
+from clopsim.cli.verify import verify
 
-__all__ = ["app", "bounds", "main", "sweep", "threshold"]
+__all__ = ["app", "bounds", "main", "sweep", "threshold", "verify"]
 
 
 def main() -> None:

@@ -9,17 +9,19 @@ from torch import Tensor
 from bounds import (
     Setting,
     alignment_collapse_rate,
+    apart_curvature,
     collapse_rate,
     exact_rate,
     mean_after_step,
     mean_length_bound,
     spread_multiplier,
+    together_curvature,
     view_multiplier,
 )
 from clopsim import metrics, starts
 from clopsim.dynamics import run, step
 from clopsim.experiments.experiment import Experiment, bracket
-from clopsim.losses import contrastive_loss, gradient
+from clopsim.gradient import contrastive_loss, gradient
 from clopsim.thresholds import prober, search
 
 TAU = 0.5
@@ -72,7 +74,7 @@ def collapse_is_a_saddle(factor: float = 1.0) -> Experiment:
             _second_difference(z, torch.cat([together, together]), setting),
             _second_difference(z, torch.cat([shift, -shift]), setting),
         ]
-        predicted += [-2 * n / (TAU * (n - 1)) * factor, 2 * (n - 2) / (TAU * (n - 1)) * factor]
+        predicted += [float(curvature(setting)) * factor for curvature in (together_curvature, apart_curvature)]
     return Experiment(
         title="curvature of the full loss at complete collapse",
         x_label="embeddings n",
@@ -212,12 +214,12 @@ def full_loss_keeps_off_the_point(factor: float = 1.0) -> Experiment:
     x, measured = bracket("alignment_collapse", setting, critical, 0.01)
     attracts = prober("collapse", setting, seeds=[0, 1, 2])([multiple * critical for multiple in (2.0, 10.0, 60.0)])
     return Experiment(
-        title="full loss: views come apart at mu_c (first two points), collapse never attracts (others)",
+        title="full loss: views come apart at mu_c (first four points), collapse never attracts (others)",
         x_label="learning rate / mu_c",
         y_label="answer (1 yes)",
         x=(*x, 2.0, 10.0, 60.0),
         measured=(*measured, *(float(answer) for answer in attracts)),
-        predicted=(0.0, 1.0, 0.0, 0.0, 0.0),
+        predicted=(0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
         tolerance=0.0,
         absolute=True,
     )

@@ -41,7 +41,7 @@ class Experiment:
 
 
 def bracket(kind: Kind, setting: Setting, rate: float, margin: float) -> tuple[list[float], list[float]]:
-    """Multiples of the rate just below and above, and whether the runs there are above the true critical rate."""
-    multiples = [1 - margin, 1 + margin]
-    above = prober(kind, setting, seeds=[0, 0])
+    """Multiples of the rate just below and above, two seeds, and whether the runs are above the true critical rate."""
+    multiples = [1 - margin, 1 + margin] * 2
+    above = prober(kind, setting, seeds=[0, 0, 1, 1])
     return multiples, [float(answer) for answer in above([multiple * rate for multiple in multiples])]

@@ -31,7 +31,7 @@ SOUND = Claim(
 def test_a_sound_claim_keeps_its_verdict():
     finding = audit.examine(SOUND)
     assert (finding.verdict, finding.failures) == ("proved", [])
-    assert finding.evidence == "1 identities, 1 enclosures, 1 experiments"
+    assert finding.evidence == "1 identity, 1 enclosure, 1 experiment"
     json.dumps(finding.as_row(), allow_nan=False)
 
 
@@ -53,6 +53,14 @@ def test_failed_evidence_opens_the_claim_and_is_named(change, failure):
     finding = audit.examine(replace(SOUND, **change))
     assert finding.verdict == audit.OPEN
     assert failure in finding.failures
+
+
+def test_one_broken_piece_of_evidence_does_not_hide_the_rest():
+    finding = audit.examine(
+        replace(SOUND, derivations=(broken, *SOUND.derivations), experiments=(broken, lambda: experiment(0.0)))
+    )
+    assert finding.failures == ["RuntimeError: no luck"] * 2
+    assert (len(finding.proofs), len(finding.certificates), len(finding.experiments)) == (1, 1, 1)
 
 
 def test_a_claim_falls_with_what_it_rests_on():

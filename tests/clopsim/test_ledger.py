@@ -1,3 +1,5 @@
+import re
+from pathlib import Path
 from typing import get_args
 
 from clopsim.ledger import CLAIMS, Verdict
@@ -28,3 +30,25 @@ def test_evidence_fits_the_verdict():
             assert any(one.certificates for one in evidence), claim.identifier
         if claim.verdict in ("refuted", "measured"):
             assert any(one.experiments for one in evidence), claim.identifier
+
+
+def test_the_text_has_every_claim_and_names_none_that_is_not_there():
+    """Every theorem has its section and its command in bounds/THEORY.md, every claim of the paper its row."""
+    text = (Path(__file__).parents[2] / "bounds" / "THEORY.md").read_text()
+    identifiers = {claim.identifier for claim in CLAIMS}
+    commands = set(re.findall(r"clopsim verify --only (\w+)", text))
+    assert commands <= identifiers
+    for identifier in identifiers:
+        if identifier.startswith("T"):
+            assert identifier in commands
+            assert re.search(rf"^##+ {identifier}\. ", text, re.MULTILINE)
+        else:
+            assert f"| {identifier} |" in text
+
+
+def test_verdicts_in_the_text_are_the_recorded_ones():
+    text = (Path(__file__).parents[2] / "bounds" / "THEORY.md").read_text()
+    for claim in CLAIMS:
+        if claim.identifier.startswith("P"):
+            (row,) = re.findall(rf"^\| {claim.identifier} \|.*\| (\w+)[^|]*\|$", text, re.MULTILINE)
+            assert row == claim.verdict

@@ -37,7 +37,7 @@ def test_markdown_has_formulas_and_its_figures(findings, tmp_path):
 
 
 def test_failures_are_shown(findings, tmp_path):
-    bad = audit.Finding(findings[0].claim, (), (), {}, 0.0, error="RuntimeError: no luck")
+    bad = audit.Finding(findings[0].claim, (), (), {}, 0.0, errors=("RuntimeError: no luck",))
     for name in ("bad.md", "bad.html"):
         write_report([bad], tmp_path / name)
         assert "Fails" in (tmp_path / name).read_text()
@@ -47,5 +47,10 @@ def test_failures_are_shown(findings, tmp_path):
 def test_wrong_places(tmp_path, findings):
     with pytest.raises(ValueError, match=r"^report must end in .md or .html, got '.*audit.pdf'; rename it"):
         write_report(findings, tmp_path / "audit.pdf")
+    (tmp_path / "taken-figures").touch()
+    with pytest.raises(ValueError, match="^report needs a folder taken-figures for figures, got a file there"):
+        write_report(findings, tmp_path / "taken.md")
+    with pytest.raises(ValueError, match=r"^report must be a file that can be written.*\(File name too long\)"):
+        write_report(findings, tmp_path / f"{'a' * 250}.md")
     with pytest.raises(ValueError, match="^report must be a file in a folder that exists"):
         write_report(findings, tmp_path / "nowhere" / "audit.md")
