@@ -1,13 +1,14 @@
 """Gradient descent on the sphere: many runs advance together as one tensor program."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from bounds import Setting
-from clopsim import metrics
+from clopsim import engine, metrics
 from clopsim.gradient import contrastive_loss, gradient
 
 
@@ -23,6 +24,36 @@ def step(
     rate = torch.as_tensor(rate, dtype=z.dtype, device=z.device)[..., None, None]
     moved = z - rate * gradient(z, tau, setting, prototypes=prototypes)
     return moved / moved.norm(dim=-1, keepdim=True)
+
+
+def advance(
+    z: Tensor,
+    rate: Tensor,
+    tau: Tensor,
+    *,
+    setting: Setting,
+    steps: int,
+    prototypes: Tensor | None = None,
+    workers: int | None = None,
+) -> Tensor:
+    """Every run after so many steps: by engine.advance, or step by step where the temperature is too low for it.
+
+    Arguments as in engine.advance. Returns (runs, n, d); z is kept.
+    """
+    low = tau < engine.lowest_temperature(z.dtype)
+    rows = None if prototypes is None else prototypes.expand_as(z)
+
+    def of(runs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        return z[runs], rate[runs], tau[runs], None if rows is None else rows[runs]
+
+    result = torch.empty_like(z)
+    part, rates, taus, own = of(~low)
+    result[~low] = engine.advance(part, rates, taus, setting=setting, steps=steps, prototypes=own, workers=workers)
+    part, rates, taus, own = of(low)
+    for _ in range(steps if len(part) else 0):
+        part = step(part, rates, taus, setting, prototypes=own)
+    result[low] = part
+    return result
 
 
 class Trajectory(NamedTuple):
@@ -75,13 +106,17 @@ def run(
     records: list[dict[str, Tensor]] = []
     done = 0
     for target in steps:
-        for _ in range(target - done):
-            z = step(z, rate, tau, setting)
+        z = advance(z, rate, tau, setting=setting, steps=target - done)
         done = target
-        records.append({name: value.cpu() for name, value in observe(z, tau, setting).items()})
+        parts = engine.in_parts(partial(_observe_part, z, tau, setting), z, setting)
+        records.append({name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]})
         on_step(done)
     stacked = {name: torch.stack([record[name] for record in records], dim=1) for name in records[0]}
     return Trajectory(z, tuple(steps), stacked)
+
+
+def _observe_part(z: Tensor, tau: Tensor, setting: Setting, part: slice) -> dict[str, Tensor]:
+    return observe(z[part], tau[part], setting)
 
 
 def free_step(

@@ -19,7 +19,7 @@ from bounds import (
 )
 from bounds.setting import Floats, one_of, whole_number
 from clopsim import starts
-from clopsim.dynamics import step
+from clopsim.dynamics import advance, step
 from clopsim.outcomes import is_uniform
 
 Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse"]
@@ -164,9 +164,8 @@ def prober(
     start = torch.stack([drawn[seed] for seed in seeds]).to(device)
 
     def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
-        z, rate = start, torch.as_tensor(rates, dtype=start.dtype, device=device)
-        for _ in range(probe.steps):
-            z = step(z, rate, tau, setting)
+        rate = torch.as_tensor(rates, dtype=start.dtype, device=device)
+        z = advance(start, rate, torch.full_like(rate, tau), setting=setting, steps=probe.steps)
         answer: NDArray[np.bool_] = probe.above(start, z, step(z, rate, tau, setting), setting).cpu().numpy()
         return answer
 

@@ -1,0 +1,212 @@
+"""The fast step: dynamics.step for many runs, without a temporary, in chunks that stay in the cache of a core.
+
+With E_ij = exp((s_ij - 1)/tau) off the diagonal, 0 on it, and r_i = 1 / sum_j E_ij, the softmax is P = diag(r) E. As E
+is symmetric, one product gives the pull of the anchors and of the keys:
+
+    sum_a (P_ia + P_ai) z_a = r_i (E Z)_i + (E rZ)_i       from E [Z | rZ]
+
+Arrays are stored with the n samples last, (runs, d, n): each small operation is then one contiguous sweep. Only
+products, sums and roots that round alike in any batch are used, so on the CPU a run's result is the same, bit for bit,
+whichever runs are beside it and however many threads work.
+
+A run whose every number is what it was two steps ago has settled: it stands still or swaps between two states for ever
+(above mu_c nearly every run soon does). It is not advanced further, and its result is still that of all the steps.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bounds import Setting
+
+R = TypeVar("R")
+
+CACHE_BYTES = 2**20
+"""Size of a chunk's kernel E: about the cache that a core has to itself."""
+
+VECTOR = 128
+"""E is padded to a multiple of so many elements: torch computes exp2 of what does not fill its vectors another way."""
+
+SMALL_PRODUCT = 2**18
+"""Multiplications in one run's product up to which NumPy's matmul, one BLAS call a run, replaces torch.bmm: it is up to
+twice as fast there, and OpenBLAS starts threads of its own, which would compete with ours, only above."""
+
+
+SETTLED = 32
+"""Steps between two looks at which runs have settled."""
+
+
+def lowest_temperature(dtype: torch.dtype) -> float:
+    """Lowest tau of the fast step: 0.023 in float32, 0.0029 in float64.
+
+    The softmax subtracts 1/tau instead of the row maximum. Cosines lie in [-1, 1], so E lies in [exp(-2/tau), 1]; from
+    this temperature on that is a normal number, and no row sum is 0 whatever the batch.
+    """
+    return -2.01 / math.log(torch.finfo(dtype).tiny)  # 2 and half a percent for rounding
+
+
+def chunk_runs(setting: Setting, dtype: torch.dtype) -> int:
+    """Runs that one worker advances together on a CPU, at least 1."""
+    return max(1, CACHE_BYTES // (dtype.itemsize * setting.samples**2))
+
+
+def buffer_bytes(setting: Setting, dtype: torch.dtype, *, workers: int = 1) -> int:
+    """Memory on a CPU beside z and the result, for any number of runs: an upper bound, tight without prototypes.
+
+    workers * itemsize * (chunk_runs * (n^2 + n (12 d + 4) + 16) + VECTOR)
+    """
+    n, d = setting.samples, setting.dimension
+    return workers * dtype.itemsize * (chunk_runs(setting, dtype) * (n**2 + n * (12 * d + 4) + 16) + VECTOR)
+
+
+def advance(
+    z: Tensor,
+    rate: Tensor,
+    tau: Tensor,
+    *,
+    setting: Setting,
+    steps: int,
+    prototypes: Tensor | None = None,
+    workers: int | None = None,
+) -> Tensor:
+    """Every run after so many steps of dynamics.step.
+
+    z: (runs, n, d) unit rows, kept; rate, tau: (runs,) of z's dtype; prototypes: broadcasts to z. workers: threads on a
+    CPU, by default as many as torch uses; another device takes all runs at once.
+    Returns (runs, n, d).
+    Valid for: tau >= lowest_temperature(z.dtype).
+    """
+    if not tau.is_meta and tau.numel() and not float(tau.min()) >= lowest_temperature(z.dtype):
+        raise ValueError(
+            f"tau must be >= {lowest_temperature(z.dtype):.2g} in {z.dtype}, got {float(tau.min()):.2g}; "
+            "use dynamics.advance, which takes lower ones slowly"
+        )
+    result = torch.empty_like(z)
+    rows = None if prototypes is None else prototypes.expand_as(z)
+
+    def take(part: slice) -> None:
+        runs, left = torch.arange(part.start, part.stop, device=z.device), steps
+        result[part] = z[part]
+        while left and len(runs):
+            chunk = _Chunk(result[runs], rate[runs], tau[runs], setting, None if rows is None else rows[runs])
+            left, settled = chunk.advance(left)
+            result[runs] = chunk.z.mT
+            runs = runs[~settled]
+            del chunk  # before the next one takes its memory
+
+    in_parts(take, z, setting, workers=workers)
+    return result
+
+
+def in_parts(work: Callable[[slice], R], z: Tensor, setting: Setting, *, workers: int | None = None) -> list[R]:
+    """work of every part of the runs of z, in order: on a CPU parts of chunk_runs, each done by one of the workers with
+    a single thread of torch's (a second one inside operations so small costs more than it brings); else all at once.
+    """
+    if z.device.type != "cpu":
+        return [work(slice(0, len(z)))]
+    threads = torch.get_num_threads()
+    workers = workers or threads
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, _parts(len(z), chunk_runs(setting, z.dtype), workers)))
+    finally:
+        torch.set_num_threads(threads)  # the workers' setting reaches MKL in every thread
+
+
+def _parts(runs: int, size: int, workers: int) -> list[slice]:
+    """The runs in slices of at most size; as many slices for each worker, unless there is next to nothing to share."""
+    count = max(1, -(-runs // size))
+    if runs > size // 8:
+        count = min(runs, -(-count // workers) * workers)
+    return [slice(low, high) for low, high in pairwise(runs * k // count for k in range(count + 1))]
+
+
+class _Chunk:
+    """A few runs and the buffers that all their steps reuse."""
+
+    def __init__(self, z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, prototypes: Tensor | None) -> None:
+        runs, n, d = z.shape
+        self.setting = setting
+        self.rate, tau = rate[:, None, None], tau[:, None, None]
+        self.scale = math.log2(math.e) / tau  # exp((s - 1)/tau) = 2^(c s - c): c = scale
+        self.pull = self.rate / (tau * n if setting.reduction == "mean" else tau)
+        self.attraction = None if prototypes is None else self.rate * prototypes.mT
+        rows = z.new_ones(runs, 2 * d + 1, n)  # rZ | Z | 1
+        self.weighted, self.z, bordered = rows[:, :d], rows[:, d : 2 * d], rows[:, d:]
+        self.z.copy_(z.mT)
+        self.anchors = bordered.mT  # Z | 1
+        self.keys = -self.scale * z.new_ones(1, d + 1, n)  # c Z | -c
+        self.factors = rows[:, : 2 * d] if setting.keys == "symmetric" else self.z
+        self.sums = torch.empty_like(self.factors)
+        self.norm = z.new_empty(runs, 1, n)
+        self.padded = z.new_zeros(-(-runs * n * n // VECTOR) * VECTOR)
+        self.kernel = self.padded[: runs * n * n].view(runs, n, n)  # E
+        self.small = z.device.type == "cpu" and 2 * d * n * n <= SMALL_PRODUCT
+
+    def advance(self, steps: int) -> tuple[int, Tensor]:
+        """So many steps, or fewer if a run settles: the steps left, and (runs,) bool, which are where they will end."""
+        left, block = steps, 2
+        settled = torch.zeros(len(self.z), dtype=torch.bool, device=self.z.device)
+        while left >= 2 and not settled.any():
+            block = min(block, left)
+            for _ in range(block - 2):
+                self.step()
+            before = self.z.clone()
+            self.step()
+            between = self.z.clone()
+            self.step()
+            left, block = left - block, SETTLED
+            settled = (self.z == before).flatten(1).all(dim=1)
+            if left % 2:
+                self.z[settled] = between[settled]
+        if not settled.any():
+            for _ in range(left):
+                self.step()
+            left = 0
+        return left, settled
+
+    def step(self) -> None:
+        """z <- normalise(z - mu g), in place."""
+        d, n = self.z.shape[1:]
+        z, setting, work = self.z, self.setting, self.keys[:, :d]
+        torch.mul(z, self.scale, out=work)
+        self._product(self.anchors, self.keys, self.kernel)
+        self.padded.exp2_()
+        self.kernel.diagonal(dim1=1, dim2=2).zero_()
+        torch.sum(self.kernel, dim=1, keepdim=True, out=self.norm)
+        if setting.keys == "symmetric":
+            torch.div(z, self.norm, out=self.weighted)
+        self._product(self.factors, self.kernel, self.sums)
+        g = self.sums[:, -d:]  # of Z; the sums of rZ stand before
+        g.div_(self.norm)
+        if setting.keys == "symmetric":
+            g.add_(self.sums[:, :d])
+        if setting.loss == "full":
+            pull = 2 if setting.keys == "symmetric" else 1
+            half = n // 2
+            g[..., :half].sub_(z[..., half:], alpha=pull)
+            g[..., half:].sub_(z[..., :half], alpha=pull)
+        g.mul_(self.pull)  # mu times the gradient from here on
+        if self.attraction is not None:
+            g.sub_(self.attraction)
+        if setting.gradient == "tangent":
+            self._row_sums(torch.mul(z, g, out=work))
+            g.sub_(torch.mul(z, self.norm, out=work))
+        z.sub_(g)
+        self._row_sums(torch.mul(z, z, out=work))
+        z.div_(self.norm.sqrt_())
+
+    def _row_sums(self, products: Tensor) -> None:
+        torch.sum(products, dim=1, keepdim=True, out=self.norm)
+
+    def _product(self, left: Tensor, right: Tensor, out: Tensor) -> None:
+        if self.small:
+            np.matmul(left.numpy(), right.numpy(), out=out.numpy())
+        else:
+            torch.bmm(left, right, out=out)
