@@ -18,7 +18,7 @@ VECTOR = 4096  # exponentials at once: 16 KiB
 
 
 def bound(n: int, d: int, *, workers: int) -> tuple[float, float, float]:
-    """(seconds per run and step, operations/s, exponentials/s), the rates with all workers at once, best of ten."""
+    """(seconds per run and step, operations/s, exponentials/s), the rates with all workers at once."""
     products = _rate(_product, 2 * SIDE**3 * 4, workers)
     exponentials = max(_rate(work, VECTOR * 500, workers) for work in (_exp_torch, _exp_numpy))
     return 6 * n**2 * d / products + n**2 / exponentials, products, exponentials
@@ -28,7 +28,7 @@ def _rate(work: Callable[[], None], amount: int, workers: int) -> float:
     best = 0.0
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for _ in range(10):
+        for _ in range(2):
             start = time.perf_counter()
             list(pool.map(lambda _: work(), range(workers)))
             best = max(best, workers * amount / (time.perf_counter() - start))
