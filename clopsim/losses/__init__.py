@@ -1,0 +1,42 @@
+"""Losses on embeddings, for anyone's training loop: `loss(first, second, labels=None)` -> scalar.
+
+first, second: (N, d) raw embeddings of the two views of N samples, second[i] belonging to first[i]; labels: (N,)
+integers, -1 = unlabelled. Every loss takes its device and dtype from its inputs (half precision is computed in
+float32, also under autocast) and works under torch.func.grad and vmap and under torch.compile; several processes:
+`gathered`. A loss that does not use labels accepts them.
+"""
+
+from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.clop import CLOP
+from clopsim.losses.dcl import dcl
+from clopsim.losses.gather import gather_rows, gathered
+from clopsim.losses.info_nce import info_nce
+from clopsim.losses.prototype_term import Distance, prototype_distance, prototype_term
+from clopsim.losses.prototypes import Kind, OrthonormalPrototypes
+from clopsim.losses.registry import LOSSES, LossInfo, LossName, by_name
+from clopsim.losses.supcon import Form, supcon
+from clopsim.losses.vicreg import vicreg
+from clopsim.losses.views import PairLoss, Reduction
+
+__all__ = [
+    "CLOP",
+    "LOSSES",
+    "Distance",
+    "Form",
+    "Kind",
+    "LossInfo",
+    "LossName",
+    "OrthonormalPrototypes",
+    "PairLoss",
+    "Reduction",
+    "barlow_twins",
+    "by_name",
+    "dcl",
+    "gather_rows",
+    "gathered",
+    "info_nce",
+    "prototype_distance",
+    "prototype_term",
+    "supcon",
+    "vicreg",
+]

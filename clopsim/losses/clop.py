@@ -1,0 +1,53 @@
+"""CLOP: any contrastive loss plus the pull of labelled samples to fixed prototypes."""
+
+from torch import Tensor, nn
+
+from bounds.setting import one_of, positive_number
+from clopsim.losses.prototype_term import Distance, prototype_term
+from clopsim.losses.prototypes import OrthonormalPrototypes
+from clopsim.losses.views import PairLoss
+
+
+class CLOP(nn.Module):
+    """base(first, second, labels) + weight * mean over labelled samples of the distance to their prototype.
+
+    A batch without a labelled sample (or labels=None) gives the base loss alone, with its graph.
+
+    Reduction: the base's own; the term is a mean (prototype_term). With a base summed over 2N anchors the same weight
+    counts 2N times less.
+    At complete collapse: not stationary, so no run is stuck there; the base's value plus weight (1 - mean cosine).
+    Critical rates: those of the base while the weight is small; the term alone adds weight/(2 |S|) for each labelled
+    row, so large weights need rates below about 2 |S|/weight.
+
+    Source: arXiv:2403.18699v2, arXiv:2512.07880 (authors' code, as it is meant: at its head the term is never added,
+    and with several processes it divides the weight by their number).
+    base: any loss of this call form; prototypes: OrthonormalPrototypes; weight: lambda >= 0, a number or a scalar
+    tensor. Raises ValueError for a negative weight or an unknown distance.
+    """
+
+    def __init__(
+        self,
+        base: PairLoss,
+        prototypes: OrthonormalPrototypes,
+        weight: float | Tensor = 1.0,
+        *,
+        distance: Distance = "cosine",
+    ) -> None:
+        """Check the options; nothing is copied, so the base keeps its own parameters."""
+        super().__init__()
+        if not isinstance(weight, Tensor) and weight != 0:
+            positive_number("weight", weight, remedy="0 is allowed too, and gives the base loss")
+        one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
+        self.base = base
+        self.prototypes = prototypes
+        self.weight = weight
+        self.distance: Distance = distance
+
+    def forward(self, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Tensor:
+        """first, second: (N, d) raw embeddings; labels: (N,) integers, -1 = unlabelled, or None. Returns a scalar."""
+        loss = self.base(first, second, labels)
+        if labels is None:
+            return loss
+        return loss + self.weight * prototype_term(
+            first, second, labels, prototypes=self.prototypes.vectors, distance=self.distance
+        )

@@ -1,0 +1,64 @@
+"""The term that CLOP adds: the distance of every labelled embedding to the prototype of its class."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bounds.setting import one_of
+from clopsim.losses.views import check_labels, check_views, unit_rows
+
+Distance = Literal["cosine", "euclidean", "manhattan"]
+
+
+def prototype_distance(
+    embeddings: Tensor, labels: Tensor, prototypes: Tensor, *, distance: Distance = "cosine"
+) -> Tensor:
+    """Distance of every normalised embedding to its class's prototype, (N,); 0 for an unlabelled one.
+
+        cosine: 1 - z.c;   euclidean: |z - c|_2 / 2;   manhattan: |z - c|_1 / 2
+
+    Source: arXiv:2403.18699v2 (authors' code: halves, not squared).
+    embeddings: (N, d) raw, normalised inside; labels: (N,) integers below K, < 0 = unlabelled; prototypes: (K, d).
+    Returns float32 or better. Raises ValueError for wrong shapes or an unknown distance, IndexError for a label >= K
+    (on an accelerator the device's own assertion: look at the labels once, before training).
+    """
+    one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
+    check_labels(embeddings, labels)
+    if prototypes.ndim != 2 or prototypes.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"prototypes must have shape (K, {embeddings.shape[1]}), got {tuple(prototypes.shape)}; "
+            "their dimension is that of the embeddings"
+        )
+    z = unit_rows(embeddings)  # (N, d)
+    c = prototypes.to(z.dtype)[labels.clamp(min=0)]  # (N, d)
+    if distance == "cosine":
+        far = 1 - (z * c).sum(dim=-1)
+    else:
+        far = torch.linalg.vector_norm(z - c, ord=2 if distance == "euclidean" else 1, dim=-1) / 2
+    return torch.where(labels >= 0, far, 0.0)
+
+
+def prototype_term(
+    first: Tensor,
+    second: Tensor | None,
+    labels: Tensor,
+    *,
+    prototypes: Tensor,
+    distance: Distance = "cosine",
+) -> Tensor:
+    """Mean of prototype_distance over the labelled samples and over the views; exactly 0 where no sample is labelled.
+
+        (1/|S|) sum_(i in S) mean over views of distance(z_i, c_y(i)),   S the labelled samples
+
+    Reduction: so each labelled row weighs 1/(2 |S|), or 1/|S| with one view, however many unlabelled ones there are.
+    Critical rates: of a step on this term alone, proportional to 2 |S|.
+
+    Source: arXiv:2403.18699v2 (authors' code; the paper's first version has the sum).
+    first, second: (N, d) raw embeddings of the two views, second None for a single view; the rest as for
+    prototype_distance. Returns a scalar, float32 or better.
+    """
+    views = [first] if second is None else [first, second]
+    check_views(first, views[-1], labels)
+    far = torch.stack([prototype_distance(view, labels, prototypes, distance=distance) for view in views])  # (V, N)
+    return far.sum() / (len(views) * (labels >= 0).sum().clamp(min=1))

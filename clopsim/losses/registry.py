@@ -1,0 +1,92 @@
+"""The losses by name, with what a user wants to know about each."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from bounds.setting import one_of, positive_number
+from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.dcl import dcl
+from clopsim.losses.info_nce import info_nce
+from clopsim.losses.supcon import supcon
+from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
+from clopsim.losses.views import PairLoss
+
+LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
+
+
+@dataclass(frozen=True)
+class LossInfo:
+    """One registered loss, at the defaults of its function."""
+
+    loss: Callable[..., Tensor]  # the function, without a temperature
+    formula: str  # one line, for --help and result files
+    reduction: str  # what the value is a mean of
+    cosine_only: bool  # a function of the cosines alone: normalises inside, takes a temperature, stationary on a line
+    at_collapse: Callable[[int, int], float]  # (samples N, dimension d) -> value where all 2N embeddings are equal
+
+
+LOSSES: dict[LossName, LossInfo] = {
+    "infonce": LossInfo(
+        info_nce,
+        "-s_ij/tau + log sum_(a != i) exp(s_ia/tau), j the other view of i",
+        "mean over the 2N anchors",
+        cosine_only=True,
+        at_collapse=lambda samples, _: math.log(2 * samples - 1),
+    ),
+    "supcon": LossInfo(
+        supcon,
+        "-mean_(p in P(i)) s_ip/tau + log sum_(a != i) exp(s_ia/tau), P the other view and the same label",
+        "mean over the 2N anchors",
+        cosine_only=True,
+        at_collapse=lambda samples, _: math.log(2 * samples - 1),
+    ),
+    "supcon_in": LossInfo(
+        partial(supcon, form="in"),
+        "-log mean_(p in P(i)) exp(s_ip/tau) + log sum_(a != i) exp(s_ia/tau), P the other view and the same label",
+        "mean over the 2N anchors",
+        cosine_only=True,
+        at_collapse=lambda samples, _: math.log(2 * samples - 1),
+    ),
+    "dcl": LossInfo(
+        dcl,
+        "-s_ij/tau + log sum_(a != i, j) exp(s_ia/tau), j the other view of i",
+        "mean over the 2N anchors",
+        cosine_only=True,
+        at_collapse=lambda samples, _: math.log(2 * samples - 2),
+    ),
+    "vicreg": LossInfo(
+        vicreg,
+        "25 mean (x - x')^2 + 12.5 [v(x) + v(x')] + c(x) + c(x'), v = mean_j max(0, 1 - std_j), "
+        "c = sum_(j != k) Cov_jk^2 / d",
+        "mean over batch and coordinates",
+        cosine_only=False,
+        at_collapse=lambda samples, dimension: 25 * (1 - math.sqrt(VARIANCE_EPSILON)),
+    ),
+    "barlow": LossInfo(
+        barlow_twins,
+        "sum_j (C_jj - 1)^2 + 0.0051 sum_(j != k) C_jk^2, C the cross-correlation of the views' coordinates",
+        "mean over the batch inside C, sum over coordinates",
+        cosine_only=False,
+        at_collapse=lambda samples, dimension: float(dimension),
+    ),
+}
+"""Read-only."""
+
+
+def by_name(name: LossName, *, temperature: float | Tensor) -> PairLoss:
+    """The loss of this name as a callable loss(first, second, labels=None).
+
+    temperature: tau > 0; a scalar tensor is not checked. vicreg and barlow have none and ignore it.
+    Raises ValueError for an unknown name or a temperature <= 0.
+    """
+    one_of("name", name, get_args(LossName))
+    if not isinstance(temperature, Tensor):
+        positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
+    info = LOSSES[name]
+    options: dict[str, Any] = {"temperature": temperature} if info.cosine_only else {}
+    return partial(info.loss, **options)

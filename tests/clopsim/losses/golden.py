@@ -1,0 +1,192 @@
+"""Slow-loop twins of every loss in plain Python on mpmath numbers, and the golden file that they make at 50 digits.
+
+`python tests/clopsim/losses/golden.py` writes golden.json beside this file: inputs, values and gradients as decimal
+strings. Anyone can hold another implementation against it.
+"""
+
+import json
+import random
+from pathlib import Path
+
+from mpmath import mp, mpf
+
+FILE = Path(__file__).with_name("golden.json")
+DIGITS = 50
+PRINTED, PRINTED_SLOPE = 30, 20  # digits kept
+SAMPLES, DIMENSION, CLASSES = 4, 3, 3
+
+
+def norm(u):
+    return mp.sqrt(sum(x * x for x in u))
+
+
+def unit(u):
+    length = norm(u)
+    return [x / length for x in u]
+
+
+def dot(u, v):
+    return sum(x * y for x, y in zip(u, v, strict=True))
+
+
+def contrastive(first, second, temperature, anchor):
+    """Mean over the 2N anchors of anchor(cosines / tau of the row, i, j)."""
+    z = [unit(u) for u in first + second]
+    n = len(z)
+    total = mpf(0)
+    for i in range(n):
+        total += anchor([dot(z[i], z[a]) / temperature for a in range(n)], i, (i + n // 2) % n)
+    return total / n
+
+
+def info_nce(first, second, labels, *, temperature):
+    def anchor(s, i, j):
+        return -s[j] + mp.log(sum(mp.exp(s[a]) for a in range(len(s)) if a != i))
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def dcl(first, second, labels, *, temperature):
+    def anchor(s, i, j):
+        return -s[j] + mp.log(sum(mp.exp(s[a]) for a in range(len(s)) if a not in (i, j)))
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def positives(labels, i, j):
+    y = labels + labels
+    return [p for p in range(len(y)) if p != i and (p == j or (y[p] == y[i] and y[i] != -1))]
+
+
+def supcon(first, second, labels, *, temperature):
+    def anchor(s, i, j):
+        denominator = sum(mp.exp(s[a]) for a in range(len(s)) if a != i)
+        some = positives(labels, i, j)
+        return -sum(mp.log(mp.exp(s[p]) / denominator) for p in some) / len(some)
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def supcon_in(first, second, labels, *, temperature):
+    def anchor(s, i, j):
+        denominator = sum(mp.exp(s[a]) for a in range(len(s)) if a != i)
+        some = positives(labels, i, j)
+        return -mp.log(sum(mp.exp(s[p]) / denominator for p in some) / len(some))
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def columns(x):
+    return [[row[j] for row in x] for j in range(len(x[0]))]
+
+
+def centred(column):
+    mean = sum(column) / len(column)
+    return [x - mean for x in column]
+
+
+def vicreg(first, second, labels):
+    n, d = len(first), len(first[0])
+    loss = 25 * sum((first[i][j] - second[i][j]) ** 2 for i in range(n) for j in range(d)) / (n * d)
+    for x in (first, second):
+        c = [centred(column) for column in columns(x)]
+        for j in range(d):
+            loss += mpf(25) / 2 * max(mpf(0), 1 - mp.sqrt(dot(c[j], c[j]) / (n - 1) + mpf("1e-4"))) / d
+            for k in range(d):
+                if k != j:
+                    loss += (dot(c[j], c[k]) / (n - 1)) ** 2 / d
+    return loss
+
+
+def barlow(first, second, labels):
+    n, d = len(first), len(first[0])
+    x, y = (
+        [[v / mp.sqrt(dot(c, c) / n + mpf("1e-5")) for v in c] for c in map(centred, columns(view))]
+        for view in (first, second)
+    )
+    loss = mpf(0)
+    for j in range(d):
+        for k in range(d):
+            correlation = dot(x[j], y[k]) / n
+            loss += (correlation - 1) ** 2 if j == k else mpf("0.0051") * correlation**2
+    return loss
+
+
+def prototypes_term(first, second, labels, *, prototypes, distance):
+    far = {
+        "cosine": lambda z, c: 1 - dot(z, c),
+        "euclidean": lambda z, c: norm([a - b for a, b in zip(z, c, strict=True)]) / 2,
+        "manhattan": lambda z, c: sum(abs(a - b) for a, b in zip(z, c, strict=True)) / 2,
+    }[distance]
+    labelled = [i for i, y in enumerate(labels) if y != -1]
+    if not labelled:
+        return mpf(0)
+    pulls = [far(unit(view[i]), prototypes[labels[i]]) for i in labelled for view in (first, second)]
+    return sum(pulls) / len(pulls)
+
+
+LOSSES = {
+    "infonce": info_nce,
+    "supcon": supcon,
+    "supcon_in": supcon_in,
+    "dcl": dcl,
+    "vicreg": vicreg,
+    "barlow": barlow,
+    "prototypes": prototypes_term,
+}
+CASES = {
+    f"{name} tau={tau}": (name, {"temperature": tau})
+    for name in ("infonce", "supcon", "supcon_in", "dcl")
+    for tau in ("0.01", "0.1", "0.5")
+}
+CASES |= {name: (name, {}) for name in ("vicreg", "barlow")}
+CASES |= {f"prototypes {name}": ("prototypes", {"distance": name}) for name in ("cosine", "euclidean", "manhattan")}
+
+
+def inputs():
+    """Raw embeddings with two decimals, labels with an unlabelled sample and a class of two, a rotation's rows."""
+    rng = random.Random(0)
+    first, second = ([[f"{rng.gauss(0, 1):.2f}" for _ in range(DIMENSION)] for _ in range(SAMPLES)] for _ in range(2))
+    thirds = [["1/3", "2/3", "2/3"], ["2/3", "1/3", "-2/3"], ["2/3", "-2/3", "1/3"]]  # orthonormal, exactly
+    return {"first": first, "second": second, "labels": [0, 2, -1, 0], "prototypes": thirds}
+
+
+def numbers(rows):
+    return [[mp.fdiv(*map(mpf, x.split("/"))) if "/" in x else mpf(x) for x in row] for row in rows]
+
+
+def entry(case, given):
+    """Value and gradient of one case, as strings."""
+    name, options = CASES[case]
+    with mp.workdps(DIGITS):
+        options = {key: mpf(value) if key == "temperature" else value for key, value in options.items()}
+        if name == "prototypes":
+            options["prototypes"] = numbers(given["prototypes"])
+        views = [numbers(given["first"]), numbers(given["second"])]
+
+        def value():
+            return LOSSES[name](*views, given["labels"], **options)
+
+        result = {"loss": name, "options": CASES[case][1], "value": mp.nstr(value(), PRINTED)}
+        step = mpf(10) ** -17  # errors: step^2 / tau^3 = 10^-28 at tau = 0.01, rounding 10^-33
+        for view, key in zip(views, ("first_gradient", "second_gradient"), strict=True):
+            result[key] = []
+            for row in view:
+                slopes = []
+                for j, x in enumerate(row):
+                    row[j] = x + step
+                    above = value()
+                    row[j] = x - step
+                    slopes.append(mp.nstr((above - value()) / (2 * step), PRINTED_SLOPE))
+                    row[j] = x
+                result[key].append(slopes)
+        return result
+
+
+def make():
+    given = inputs()
+    return {"inputs": given, "entries": {case: entry(case, given) for case in CASES}}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(make(), indent=1) + "\n")
