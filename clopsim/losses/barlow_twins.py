@@ -21,7 +21,7 @@ def barlow_twins(
         C = xhat^T xhat' / N,    xhat = (x - mean) / sqrt(Var + 1e-5), biased Var, over the batch
 
     Reduction: sum over the coordinates, mean over the batch inside C; there are no anchors.
-    At complete collapse: d, for every N (each C_jj is 0); the curvature there is of the order of 1/(N 1e-5) (ours).
+    At complete collapse: d, for every N (each C_jj is 0); the extreme curvatures there are -+2/(N 1e-5) (ours).
     Critical rates: no temperature; the loss does not change when a coordinate is rescaled, so rates scale with the
     embeddings' variance, and with N.
 

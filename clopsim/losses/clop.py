@@ -16,8 +16,8 @@ class CLOP(nn.Module):
     Reduction: the base's own; the term is a mean (prototype_term). With a base summed over 2N anchors the same weight
     counts 2N times less.
     At complete collapse: not stationary, so no run is stuck there; the base's value plus weight (1 - mean cosine).
-    Critical rates: those of the base while the weight is small; the term alone adds weight/(2 |S|) for each labelled
-    row, so large weights need rates below about 2 |S|/weight.
+    Critical rates: those of the base while the weight is small; the cosine term alone has sharpness weight/(2 |S|) at
+    the prototypes, so descent through the normalisation needs rates below 4 |S|/weight (ours).
 
     Source: arXiv:2403.18699v2, arXiv:2512.07880 (authors' code, as it is meant: at its head the term is never added,
     and with several processes it divides the weight by their number).

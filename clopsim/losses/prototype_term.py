@@ -52,7 +52,7 @@ def prototype_term(
         (1/|S|) sum_(i in S) mean over views of distance(z_i, c_y(i)),   S the labelled samples
 
     Reduction: so each labelled row weighs 1/(2 |S|), or 1/|S| with one view, however many unlabelled ones there are.
-    Critical rates: of a step on this term alone, proportional to 2 |S|.
+    Critical rates: proportional to |S|; the cosine term has sharpness 1/(2 |S|) at the prototypes (ours).
 
     Source: arXiv:2403.18699v2 (authors' code; the paper's first version has the sum).
     first, second: (N, d) raw embeddings of the two views, second None for a single view; the rest as for

@@ -27,8 +27,8 @@ def vicreg(
     Var and Cov unbiased, over the batch.
     Reduction: the means in the formula; there are no anchors.
     At complete collapse: variance (target - 0.01), 24.75 by default, for every N and d.
-    Critical rates: no temperature; at collapse the curvature is -variance/(2 d sqrt(1e-4) (N - 1)), so rates scale with
-    d (N - 1)/variance (ours).
+    Critical rates: no temperature; at collapse the lowest curvature is -variance/(2 d sqrt(1e-4) (N - 1)), so rates
+    scale with d (N - 1)/variance (ours).
 
     Not a function of the cosines: a line is not stationary. On unit rows no coordinate can reach a spread of 1; give
     target = 1/sqrt(d) there.

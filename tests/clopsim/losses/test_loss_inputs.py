@@ -1,0 +1,106 @@
+"""Wrong inputs, and the registry."""
+
+import re
+from typing import get_args
+
+import pytest
+import torch
+
+from clopsim.losses import (
+    CLOP,
+    LOSSES,
+    LossName,
+    OrthonormalPrototypes,
+    barlow_twins,
+    by_name,
+    dcl,
+    info_nce,
+    prototype_distance,
+    prototype_term,
+    supcon,
+    vicreg,
+)
+
+ALL = (info_nce, supcon, dcl, vicreg, barlow_twins)
+
+
+@pytest.mark.parametrize("loss", ALL)
+@pytest.mark.parametrize(
+    "first, second, labels, message",
+    (
+        (torch.ones(4, 3, 2), torch.ones(4, 3, 2), None, r"first must be .* \(N, d\), got .*\(4, 3, 2\); .*vmap"),
+        (torch.ones(4, 3, dtype=torch.long), torch.ones(4, 3), None, "first must be a float tensor"),
+        (torch.ones(4, 3), torch.ones(4, 2), None, r"second must match first, got .*\(4, 2\)"),
+        (torch.ones(4, 3), torch.ones(4, 3).double(), None, "second must match first, got torch.float64"),
+        (torch.ones(4, 3), torch.ones(4, 3, device="meta"), None, "second must match first, got .* on meta"),
+        (torch.ones(0, 3), torch.ones(0, 3), None, "first must have >= [12] rows, got 0"),
+        (
+            torch.ones(4, 3),
+            torch.ones(4, 3),
+            torch.zeros(3, dtype=torch.long),
+            r"labels must be .*\(4,\), got .*\(3,\)",
+        ),
+        (torch.ones(4, 3), torch.ones(4, 3), torch.zeros(4), "labels must be integers .* got torch.float32"),
+    ),
+)
+def test_wrong_tensors(loss, first, second, labels, message):
+    with pytest.raises(ValueError, match=message):
+        loss(first, second, labels)
+
+
+@pytest.mark.parametrize("loss", (dcl, vicreg, barlow_twins))
+def test_a_single_sample_is_refused_where_nothing_is_left(loss):
+    with pytest.raises(ValueError, match="first must have >= 2 rows, got 1; raise the batch size"):
+        loss(torch.ones(1, 3), torch.ones(1, 3))
+
+
+@pytest.mark.parametrize("loss", (info_nce, supcon, dcl))
+@pytest.mark.parametrize("temperature", (0, -1.0, float("nan"), float("inf"), True))
+def test_wrong_temperature(loss, temperature):
+    with pytest.raises(ValueError, match="temperature must be a finite number > 0"):
+        loss(torch.ones(4, 3), torch.ones(4, 3), temperature=temperature)
+
+
+def test_wrong_choices():
+    x, y = torch.ones(4, 3), torch.zeros(4, dtype=torch.long)
+    with pytest.raises(ValueError, match="reduction must be one of mean, sum, got 'none'"):
+        info_nce(x, x, reduction="none")
+    with pytest.raises(ValueError, match="form must be one of out, in, got 'inside'"):
+        supcon(x, x, form="inside")
+    with pytest.raises(ValueError, match="distance must be one of cosine, euclidean, manhattan, got 'l2'"):
+        prototype_distance(x, y, torch.eye(3), distance="l2")
+    with pytest.raises(ValueError, match=r"prototypes must have shape \(K, 3\), got \(4, 4\)"):
+        prototype_term(x, x, y, prototypes=torch.eye(4))
+    with pytest.raises(IndexError, match="out of (range|bounds)"):
+        prototype_term(x, x, y + 3, prototypes=torch.eye(3))
+
+
+def test_wrong_clop():
+    prototypes = OrthonormalPrototypes(2, 3)
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="weight must be a finite number > 0, .*0 is allowed too"):
+            CLOP(info_nce, prototypes, weight)
+    with pytest.raises(ValueError, match="distance must be one of"):
+        CLOP(info_nce, prototypes, distance="l1")
+
+
+def test_registry():
+    assert set(LOSSES) == set(get_args(LossName))
+    with pytest.raises(ValueError, match=re.escape("name must be one of " + ", ".join(get_args(LossName)))):
+        by_name("simclr", temperature=0.5)
+    with pytest.raises(ValueError, match="temperature must be a finite number > 0, got 0"):
+        by_name("vicreg", temperature=0)
+    for info in LOSSES.values():
+        assert info.formula
+        assert info.reduction
+        assert "\n" not in info.formula  # one line of --help
+
+
+@pytest.mark.parametrize("name", get_args(LossName))
+def test_what_the_registry_says_is_what_the_function_does(name, batch):
+    first, second, labels = batch()
+    loss, other = (by_name(name, temperature=tau) for tau in (0.2, 0.4))
+    value = float(loss(first, second, labels))
+    turned = float(loss(3 * first, 0.5 * second, labels))
+    assert (turned == pytest.approx(value, rel=1e-12)) == LOSSES[name].cosine_only
+    assert (float(other(first, second, labels)) != value) == LOSSES[name].cosine_only
