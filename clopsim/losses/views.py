@@ -67,12 +67,13 @@ def full_precision(x: Tensor) -> AbstractContextManager[None]:
 def unit_rows(x: Tensor) -> Tensor:
     """Rows divided by their norm, in float32 or better; (..., d) -> (..., d).
 
-    A row with norm at most sqrt(the smallest normal number of x.dtype) has no direction that this dtype can tell: it
-    becomes 0, so its cosine to everything is 0, and gets no gradient. Its square would underflow, and dividing by a
-    smaller constant is what makes half precision return NaN elsewhere (1e-12 is 0 in float16).
+    A row too short to have a direction becomes 0: its cosine to everything is 0, and it gets no gradient. Too short is
+    below the smallest normal number of the input dtype (6e-5 in float16), where digits are lost, and where the square
+    underflows in the dtype of the computation (1e-19 in float32). The usual constant 1e-12 is 0 in float16, hence NaN.
     """
-    smallest = torch.finfo(x.dtype).tiny ** 0.5
+    smallest = torch.finfo(x.dtype).tiny
     x = at_least_float32(x)
+    smallest = max(smallest, torch.finfo(x.dtype).tiny ** 0.5)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     has_direction = norm > smallest
     return torch.where(has_direction, x / torch.where(has_direction, norm, 1.0), 0.0)

@@ -1,0 +1,68 @@
+"""One of the four processes of test_gather.py: python processes.py RANK FOLDER.
+
+Writes values and gradients of all four as RANK.4.pt, and of a group of the first two as RANK.2.pt.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from clopsim.losses import CLOP, OrthonormalPrototypes, by_name, gathered
+
+SAMPLES, INPUTS, DIMENSION = 8, 6, 5
+LABELS = (0, 1, 1, 2, 0, -1, -1, -1)  # labelled per process: 5; 4, 1; 2, 2, 1, 0
+
+
+def losses():
+    """Every registered loss, and CLOP over two of them in its three distances."""
+    prototypes = OrthonormalPrototypes(3, DIMENSION, dtype=torch.float64)
+    plain = {
+        name: by_name(name, temperature=0.3) for name in ("infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow")
+    }
+    return plain | {
+        f"clop {distance} over {base}": CLOP(plain[base], prototypes, 3.0, distance=distance)
+        for base in ("infonce", "vicreg")
+        for distance in ("cosine", "euclidean", "manhattan")
+    }
+
+
+def step(rank, world, group=None):
+    """For every loss: its value, the gradient in the rows of this process, and the embedder's gradient."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, SAMPLES, INPUTS, generator=generator, dtype=torch.float64)
+    weight = torch.randn(DIMENSION, INPUTS, generator=generator, dtype=torch.float64)
+    mine = slice(rank * SAMPLES // world, (rank + 1) * SAMPLES // world)
+    result = {}
+    for name, loss in losses().items():
+        layer = torch.nn.Linear(INPUTS, DIMENSION, bias=False).double()
+        layer.weight.data.copy_(weight)
+        embedder = DistributedDataParallel(layer, process_group=group) if world > 1 else layer
+        rows = embedder(x[:, mine].flatten(0, 1)).view(2, -1, DIMENSION)
+        rows.retain_grad()
+        value = gathered(loss, group)(rows[0], rows[1], torch.tensor(LABELS)[mine])
+        value.backward()
+        result[name] = (value.detach(), rows.grad, layer.weight.grad)
+    return result
+
+
+def main():
+    rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=4, timeout=timedelta(seconds=60)
+    )
+    torch.save(step(rank, 4), folder / f"{rank}.4.pt")
+    pair = dist.new_group([0, 1])
+    if rank < 2:
+        torch.save(step(rank, 2, pair), folder / f"{rank}.2.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Gradients of 1, 2 and 4 processes, with real process groups and DistributedDataParallel."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from clopsim.losses import gathered, info_nce
+
+SCRIPT = Path(__file__).with_name("processes.py")
+ROOT = Path(__file__).parents[3]
+LIMIT = 120  # seconds until the processes are killed; they take about 5 on an idle machine
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return runpy.run_path(str(SCRIPT))["step"](0, 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the four processes left their results."""
+    folder = tmp_path_factory.mktemp("processes")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(rank), str(folder)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in range(4)
+    ]  # fmt: skip
+    try:
+        outputs = [process.communicate(timeout=LIMIT)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * 4, outputs
+    return folder
+
+
+@pytest.fixture(scope="module", params=(2, 4))
+def together(request, folder):
+    """Results of every process of a group of 2 or 4."""
+    return [torch.load(folder / f"{rank}.{request.param}.pt") for rank in range(request.param)]
+
+
+def test_values_and_gradients_do_not_depend_on_the_number_of_processes(alone, together):
+    """Value: the global loss everywhere. Rows: the number of processes times its derivative. Embedder after DDP: it."""
+    world = len(together)
+    for name, (value, rows, weight) in alone.items():
+        assert float(weight.abs().max()) > 1e-2, name
+        for result in together:
+            torch.testing.assert_close(result[name][0], value, rtol=1e-12, atol=1e-12, msg=name)
+            torch.testing.assert_close(result[name][2], weight, rtol=1e-9, atol=1e-12, msg=name)
+        parts = torch.cat([result[name][1] for result in together], dim=1)  # (2, N, d)
+        torch.testing.assert_close(parts / world, rows, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_labels_matter_on_the_process_without_any(alone, together):
+    """The last process has no labelled sample, or one: dividing its term by its own count would show here."""
+    base, clop = (alone[name][2] for name in ("infonce", "clop cosine over infonce"))
+    assert float((clop - base).abs().max()) > 1e-2
+    for result in together:
+        torch.testing.assert_close(result["clop cosine over infonce"][2] - result["infonce"][2], clop - base)
+
+
+def test_without_a_process_group_it_is_the_loss(batch):
+    first, second, labels = batch()
+    assert torch.equal(gathered(info_nce)(first, second, labels), info_nce(first, second, labels))
+    assert torch.equal(gathered(info_nce)(first, second), info_nce(first, second))
