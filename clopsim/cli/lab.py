@@ -1,0 +1,63 @@
+"""`clopsim lab`."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clopsim.cli.shell import app, user_input
+
+
+@app.command()
+def lab(
+    out: Annotated[
+        Path | None, typer.Option(help="Write the page to this file and open nothing.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Open the lab: one page that runs the simulation live, with the thresholds on the learning-rate slider.
+
+    The page is a single file and needs no network; its address holds the settings, so a link is a lesson.
+    """
+    from clopsim.lab import assemble
+
+    with user_input():
+        if out is None:
+            path = Path(tempfile.mkdtemp(prefix="clopsim-lab-")) / "lab.html"
+        else:
+            path = _writable(out, force=force)
+        try:
+            _write(path, assemble())
+        except OSError as error:
+            raise ValueError(f"out could not be written to {path}: {error.strerror}; choose another place") from None
+    typer.echo(path)
+    if out is None:
+        import webbrowser
+
+        if not webbrowser.open(path.as_uri()):
+            typer.echo("clopsim: no browser found; open this file in one", err=True)
+
+
+def _writable(out: Path, *, force: bool) -> Path:
+    if out.is_dir():
+        raise ValueError(f"out must be a file, got the folder {out}; name a file in it, such as {out / 'lab.html'}")
+    if out.exists() and not force:
+        raise ValueError(f"out must not exist, got {out}; add --force to replace it")
+    if not out.parent.is_dir():
+        raise ValueError(f"out must lie in an existing folder, got {out}; create {out.parent} first")
+    return out
+
+
+def _write(path: Path, text: str) -> None:
+    """All or nothing: a failed write leaves no half page and the old file as it was."""
+    handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(staging, 0o644)
+        os.replace(staging, path)
+    except BaseException:
+        Path(staging).unlink(missing_ok=True)
+        raise

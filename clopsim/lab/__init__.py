@@ -1,0 +1,45 @@
+"""The lab: one self-contained HTML page that runs the simulation live. `assemble` inlines its plain files.
+
+page.html names its style sheet and its scripts like any page, so it also opens as it stands for whoever edits it. The
+physics and the thresholds in the scripts are those of `clopsim` and `bounds`; the tests hold the two together.
+"""
+
+import base64
+import hashlib
+import re
+from importlib import resources
+
+__all__ = ["assemble"]
+
+
+def assemble() -> str:
+    """The page as one HTML document that needs nothing else and may request nothing.
+
+    Its content-security policy forbids every request and runs the inlined scripts and style by their hashes only.
+    """
+    page = _read("page.html")
+    style = _read("style.css")
+    page = page.replace('<link rel="stylesheet" href="style.css">', f"<style>{style}</style>")
+    scripts = {name: _read(name) for name in re.findall(r'<script src="([\w.]+)">', page)}
+    for name, text in scripts.items():
+        if "</script" in text.lower():
+            raise ValueError(f"{name} must not contain '</script'; it would end the inlined script")
+        page = page.replace(f'<script src="{name}"></script>', f"<script>{text}</script>")
+    policy = "; ".join((
+        "default-src 'none'",
+        "script-src " + " ".join(map(_hash, scripts.values())),
+        f"style-src {_hash(style)}",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ))  # fmt: skip
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}')
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _read(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")

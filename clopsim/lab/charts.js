@@ -1,0 +1,79 @@
+// Strip charts: one observable over the steps, theory as a dashed line. The history keeps the whole run, thinned out.
+"use strict";
+const charts = (() => {
+  const ROOM = 1200; // records kept; when full, every second one goes
+
+  const newHistory = () => ({ stride: 1, records: [], latest: null });
+
+  // record: {count, R, rank, third, predicted: {R, rank, third}}
+  function push(history, record) {
+    history.latest = record;
+    if (record.count % history.stride) return;
+    history.records.push(record);
+    if (history.records.length < ROOM) return;
+    history.stride *= 2;
+    history.records = history.records.filter((kept) => kept.count % history.stride === 0);
+  }
+
+  function draw(canvas, history, name, [low, high]) {
+    const ratio = devicePixelRatio, width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
+    if (!width) return;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const pen = canvas.getContext("2d");
+    const last = history.latest;
+    const records = history.records.at(-1) === last ? history.records : [...history.records, last];
+    const left = 26 * ratio, pad = 7 * ratio;
+    const span = Math.max(40, last.count);
+    const x = (record) => left + ((width - left - pad) * record.count) / span;
+    const y = (value) => height - pad - ((height - 2 * pad) * (value - low)) / (high - low || 1);
+    pen.clearRect(0, 0, width, height);
+    pen.font = `${10.5 * ratio}px system-ui, sans-serif`;
+    pen.fillStyle = sphere.colour("--quiet");
+    pen.strokeStyle = sphere.colour("--rule");
+    pen.lineWidth = ratio;
+    pen.textAlign = "right";
+    pen.textBaseline = "middle";
+    for (const value of [low, high]) {
+      pen.fillText(Number.isInteger(value) ? String(value).replace("-", "−") : value.toFixed(1), left - 6 * ratio, y(value));
+      pen.beginPath();
+      pen.moveTo(left, y(value));
+      pen.lineTo(width - pad, y(value));
+      pen.stroke();
+    }
+    const line = (value) => {
+      let drawing = false;
+      pen.beginPath();
+      for (const record of records) {
+        const v = value(record);
+        if (v === null || !Number.isFinite(v)) { drawing = false; continue; }
+        const clamped = Math.max(low, Math.min(high, v));
+        if (drawing) pen.lineTo(x(record), y(clamped)); else pen.moveTo(x(record), y(clamped));
+        drawing = true;
+      }
+      pen.stroke();
+    };
+    pen.lineWidth = 1.75 * ratio;
+    pen.strokeStyle = sphere.colour("--theory");
+    const now = last.predicted[name];
+    pen.setLineDash([5 * ratio, 4 * ratio]);
+    if (now !== null) { // what holds now reaches to the right edge
+      pen.beginPath();
+      pen.moveTo(x(last), y(now));
+      pen.lineTo(width - pad, y(now));
+      pen.stroke();
+    }
+    line((record) => record.predicted[name]);
+    pen.setLineDash([]);
+    pen.lineWidth = 2 * ratio;
+    pen.lineJoin = "round";
+    pen.strokeStyle = pen.fillStyle = sphere.colour("--point");
+    line((record) => record[name]);
+    if (Number.isFinite(last[name])) {
+      pen.beginPath();
+      pen.arc(x(last), y(Math.max(low, Math.min(high, last[name]))), 3.2 * ratio, 0, 2 * Math.PI);
+      pen.fill();
+    }
+  }
+
+  return { newHistory, push, draw };
+})();

@@ -1,0 +1,303 @@
+// The page: settings, controls, the loop, the address bar. The only file that holds state.
+"use strict";
+(() => {
+  const { values: chosen, FIELDS, RESTARTS, valid, fromHash, toHash, hash } = settings;
+  const $ = (id) => document.getElementById(id);
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  // ---- the run ----------------------------------------------------------------------------------------------------
+
+  let run, before, flip, beforeFlip, past, th, prediction, reading, queued = [];
+  let playing = false, glide = 1, owed = 0, restedAt = null, drawn = 0;
+
+  const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
+
+  function reset() {
+    th = theory.thresholds(chosen);
+    load(physics.start(chosen.start, { ...chosen, safeRate: th.safe }));
+  }
+
+  function load(u) {
+    run = { ...physical(), u: chosen.gradient === "free" ? u : physics.unit(u), count: 0 };
+    before = run.u;
+    flip = beforeFlip = 1;
+    glide = 1;
+    owed = 0;
+    past = charts.newHistory();
+    queued = [];
+    update();
+    record();
+  }
+
+  // Settings have changed: the points stay where they are
+  function update() {
+    th = theory.thresholds(chosen);
+    const kept = chosen.gradient === "free" || run.gradient !== "free" ? run.u : physics.unit(run.u);
+    run = { ...run, ...physical(), u: kept };
+    if (chosen.lambda > 0) flip = beforeFlip = 1;
+    restedAt = null;
+    queued = [];
+    predict();
+  }
+
+  const third = () => (chosen.loss === "full" ? "view" : chosen.lambda > 0 ? "prototype" : "loss");
+
+  function predict() {
+    const columns = chosen.lambda > 0 && chosen.gradient === "ambient";
+    const from = run.count > 0 ? before : run.u; // T7 speaks of the step that has just been made
+    const column = columns ? Math.max(...physics.columnSums(physics.unit(from), run)) : 1;
+    prediction = story.predict(run, th, Number.isFinite(column) ? column : 1);
+    prediction.loss = prediction.phase === "point" ? theory.lossAtCollapse(run) : null;
+    prediction.rescue = theory.rescue(run, column);
+  }
+
+  function record() {
+    const z = physics.unit(run.u), seen = physics.observe(z, run.n);
+    const { R, rank, view, prototype, loss } = prediction;
+    const row = { count: run.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } };
+    charts.push(past, row);
+    queued.push(seen);
+    if (queued.length > 40) queued.shift();
+  }
+
+  function advance(steps) {
+    for (let k = 0; k < steps; k++) {
+      const next = physics.step(run);
+      past.latest.loss = next.lossBefore;
+      let along = 0;
+      for (let i = 0; i < 3 * run.n; i++) along += run.u[i] * next.u[i];
+      // A merged ambient step above tau/2 throws every point to the other side; the losses do not see that flip, so
+      // the picture takes it back. Prototypes do see it.
+      beforeFlip = flip;
+      if (along < 0 && chosen.lambda === 0) flip = -flip;
+      before = run.u;
+      run = next;
+      record();
+    }
+  }
+
+  const settled = () => queued.length >= 40 && ["R", "rank", "view"].every((name) => {
+    const values = queued.map((seen) => seen[name]);
+    return Math.max(...values) - Math.min(...values) < 2e-3;
+  });
+
+  function read() {
+    predict();
+    const z = physics.unit(run.u), now = physics.observe(z, run.n), tail = queued.slice(-40);
+    const averaged = { ...now };
+    if (chosen.decay > 0 && chosen.gradient === "free") // there the norms ring around the steady state
+      for (const name of ["R", "rank", "view"]) averaged[name] = tail.reduce((sum, seen) => sum + seen[name], 0) / tail.length;
+    averaged.lowest = Infinity;
+    for (let i = 0; i < run.n; i++) averaged.lowest = Math.min(averaged.lowest, z[3 * i + physics.label(i, run.n)]);
+    now.loss = physics.lossPerAnchor(z, run);
+    past.latest.loss = now.loss;
+    now.norm = run.u.reduce((sum, x) => sum + x * x, 0) / run.n;
+    const state = story.outcome(z, run.n, chosen.loss, now);
+    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), rescue: prediction.rescue });
+    reading = { ...now, state, ...verdict, settled: settled(), z };
+  }
+
+  // ---- painting ---------------------------------------------------------------------------------------------------
+
+  const show = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+  // Text whose _c and the like become subscripts
+  function rich(id, text) {
+    if ($(id).dataset.text === text) return;
+    $(id).dataset.text = text;
+    $(id).replaceChildren(...text.split(/_([A-Za-zℓ]+)/).map((part, k) =>
+      (k % 2 ? Object.assign(document.createElement("sub"), { textContent: part }) : part)));
+  }
+  const fixed = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits).replace("-", "−") : "–");
+  const THIRD = {
+    view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
+    prototype: ["Prototype cosine", "1: on its own axis", [-1, 1]],
+  };
+
+  function paint() {
+    read();
+    paintSphere();
+    const name = third(), [title, small, limits] = THIRD[name];
+    if ($("third-name").dataset.name !== name) {
+      $("third-name").dataset.name = name;
+      $("third-name").replaceChildren(title, Object.assign(document.createElement("small"), { textContent: small }));
+    }
+    const losses = past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(run)).filter(Number.isFinite);
+    const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
+    for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, 3]], ["third", name, range]]) {
+      charts.draw($("plot-" + id), past, key, span);
+      show("now-" + id, fixed(reading[key]));
+      show("theory-" + id, prediction[key] === null ? "–" : fixed(prediction[key], Number.isInteger(prediction[key]) ? 0 : 3));
+    }
+    show("now-count", String(run.count));
+    show("now-loss", fixed(reading.loss));
+    show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` (theory ${fixed(prediction.norm, 2)})`));
+    const effective = run.rate / reading.norm;
+    show("now-effective", fixed(effective));
+    if (chosen.gradient === "free") track.effective(effective / th.unit);
+    rich("theory", prediction.text);
+    show("badge", { "as predicted": "✓ As predicted", "not there yet": "… Not there yet", "not as predicted": "✕ Not as predicted" }[reading.verdict]);
+    $("badge").className = reading.verdict.replaceAll(" ", "-");
+    show("words", reading.words + ".");
+    announce();
+  }
+
+  function paintSphere() {
+    if (!reading) return;
+    const to = reading.z, from = physics.unit(before), z = new Float64Array(to.length);
+    for (let k = 0; k < z.length; k++) z[k] = glide >= 1 ? flip * to[k] : (1 - glide) * beforeFlip * from[k] + glide * flip * to[k];
+    const shown = glide >= 1 ? z : physics.unit(z);
+    sphere.draw({ z: shown, before: from.map((x) => beforeFlip * x), n: run.n, loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(shown, run.n) });
+    drawn++;
+  }
+
+  // One announcement per change of phase, once it has lasted
+  let announced = "", candidate = "", since = 0;
+  function announce() {
+    const phase = [prediction.phase, reading.verdict, reading.state].join();
+    if (phase !== candidate) [candidate, since] = [phase, performance.now()];
+    if (phase === announced || performance.now() - since < 400) return;
+    announced = phase;
+    const sentence = `${prediction.text} Now: ${reading.words}; ${reading.verdict}.`;
+    show("status", sentence);
+    $("sphere").setAttribute("aria-label", `${run.n} points on a sphere: ${reading.words}`);
+    for (const id of ["R", "rank", "third"])
+      $("plot-" + id).setAttribute("aria-label", `Chart over ${run.count} steps, now ${$("now-" + id).textContent}, theory ${$("theory-" + id).textContent}`);
+  }
+
+  // ---- controls ---------------------------------------------------------------------------------------------------
+
+  const LOG = { // sliders whose position is a logarithm
+    x: [(v) => +(2 ** v).toPrecision(5), Math.log2], speed: [(v) => +(2 ** v).toPrecision(3), Math.log2],
+    tau: [(v) => +(0.05 * 40 ** (v / 100)).toPrecision(3), (x) => (100 * Math.log(x / 0.05)) / Math.log(40)],
+  };
+
+  function paintControls() {
+    for (const name of Object.keys(FIELDS)) {
+      const value = LOG[name] ? LOG[name][1](chosen[name]) : chosen[name];
+      if (document.activeElement !== $(name) || $(name).type !== "number") $(name).value = value;
+    }
+    const list = track.draw(run, th), above = list.filter(({ rate }) => rate <= run.rate).map(({ name }) => name);
+    const units = `${+chosen.x.toPrecision(3)} × μ_c`;
+    rich("x-value", `μ = ${run.rate.toPrecision(3)}`);
+    rich("x-units", units);
+    $("x").setAttribute("aria-valuetext", `learning rate ${run.rate.toPrecision(3)}, ${units}, ` +
+      (above.length ? `above ${above.join(" and ")}` : "below every threshold") + `: ${prediction.text}`);
+    rich("thresholds", list.map(({ name, rate, says }) => `${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
+      (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n − 1)/(n − 2) = ${th.unit.toPrecision(4)}`);
+    for (const name of ["tau", "n", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
+    $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
+    $("decay").disabled = chosen.gradient !== "free";
+    $("decay-label").classList.toggle("off", chosen.gradient !== "free");
+    show("legend", [chosen.lambda > 0 ? "● ■ ▲ three classes, c₁ c₂ c₃ their prototypes" : "", chosen.loss === "full" ? "filled and hollow: the two views of a sample" : "",
+      "arrow: the mean", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
+  }
+  const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5;
+
+  function set(wanted, { resume = false } = {}) {
+    const found = valid(wanted);
+    const restart = RESTARTS.some((name) => name in found && found[name] !== chosen[name]);
+    Object.assign(chosen, found);
+    if (restart) reset(); else update();
+    paintControls();
+    paint();
+    toHash();
+    if (resume && resting && !still.matches) play(true);
+  }
+
+  let resting = false; // paused by itself: the run had settled
+  function play(on) {
+    playing = on;
+    resting = false;
+    restedAt = null;
+    show("play", on ? "Pause" : "Play");
+  }
+
+  for (const name of Object.keys(FIELDS))
+    $(name).addEventListener($(name).tagName === "SELECT" || $(name).type === "number" ? "change" : "input", () => {
+      const value = $(name).value;
+      set({ [name]: LOG[name] ? LOG[name][0](Number(value)) : value }, { resume: name !== "speed" });
+      paintControls();
+    });
+  $("play").addEventListener("click", () => play(!playing));
+  $("step").addEventListener("click", () => { play(false); advance(1); glide = still.matches ? 1 : 0; paint(); });
+  $("reset").addEventListener("click", () => { reset(); paint(); if (resting && !still.matches) play(true); });
+  $("reseed").addEventListener("click", () => set({ seed: (chosen.seed % 9999) + 1 }, { resume: true }));
+  document.addEventListener("keydown", (event) => {
+    if (event.target !== document.body && event.target !== $("sphere")) return;
+    const button = { " ": "play", ".": "step", r: "reset" }[event.ctrlKey || event.metaKey || event.altKey ? "" : event.key];
+    if (button) { $(button).click(); event.preventDefault(); }
+  });
+
+  function visit(stop) {
+    const open = stop !== null;
+    $("card").hidden = !open;
+    [...$("stops").querySelectorAll("button")].forEach((b, k) => { if (k === stop) b.setAttribute("aria-current", "step"); else b.removeAttribute("aria-current"); });
+    if (!open) return;
+    const { name, theorem, text, question, preset, play: starts } = tour[stop];
+    show("card-title", `${name} (${theorem})`);
+    rich("card-text", text);
+    rich("card-question", question);
+    play(false);
+    set({ ...preset, seed: 1 });
+    reset();
+    paint();
+    $("card-title").focus({ preventScroll: true });
+    play(starts && !still.matches);
+  }
+  tour.forEach(({ name, theorem }, k) => {
+    const item = document.createElement("li"), button = document.createElement("button");
+    button.append(Object.assign(document.createElement("b"), { textContent: k + 1 }), Object.assign(document.createElement("span"), { textContent: name }));
+    button.setAttribute("aria-label", `Stop ${k + 1}: ${name}, ${theorem}`);
+    button.addEventListener("click", () => visit(k));
+    item.append(button);
+    $("stops").append(item);
+  });
+  $("card-close").addEventListener("click", () => { visit(null); $("stops").querySelector("button").focus(); });
+
+  // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------
+
+  const BUDGET = 9; // milliseconds of a frame for steps
+  let last = 0;
+  function frame(time) {
+    requestAnimationFrame(frame);
+    const seconds = Math.min(0.1, (time - last) / 1000);
+    last = time;
+    if (!playing) {
+      if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSphere(); }
+      else if (performance.now() - since < 600) announce();
+      return;
+    }
+    owed += seconds * chosen.speed;
+    const begun = performance.now();
+    for (; owed >= 1 && performance.now() - begun < BUDGET; owed--) advance(1);
+    owed = Math.min(owed, 1);
+    glide = chosen.speed <= 24 ? owed : 1;
+    sphere.drift(still.matches ? 0 : seconds);
+    paint();
+    if (!reading.settled) restedAt = null;
+    else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
+  }
+
+  sphere.onTurn = () => { if (run) paint(); };
+  addEventListener("resize", () => paint());
+  addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) set(fromHash()); });
+  $("settings").open = innerWidth >= 700;
+  Object.assign(chosen, fromHash());
+  reset();
+  paintControls();
+  paint();
+  play(!still.matches); // one preset plays once: just above the bound
+  requestAnimationFrame((time) => { last = time; frame(time); });
+
+  window.clopsim = {
+    step(steps = 1) { advance(steps); glide = 1; paint(); },
+    set: (wanted) => set(wanted), reset() { reset(); paint(); }, play: () => play(true), pause: () => play(false), visit,
+    load(u) { load(Float64Array.from(u)); paint(); },
+    get state() {
+      const { z, ...numbers } = reading;
+      return { settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: run.rate, count: run.count,
+        playing, drawn, u: [...run.u], view: sphere.view };
+    },
+    get records() { return past.records; }, hash, physics, theory, story, tour, track,
+  };
+})();

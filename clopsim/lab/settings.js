@@ -1,0 +1,46 @@
+// The settings: one flat record, the same in the controls, the address bar and the test hooks.
+"use strict";
+const settings = (() => {
+  const number = (low, high) => (value) => {
+    const x = typeof value === "string" && value.trim() === "" ? NaN : Number(value);
+    return Number.isFinite(x) ? Math.min(high, Math.max(low, x)) : undefined;
+  };
+  const whole = (low, high, by = 1) => (value) => {
+    const x = number(low, high)(value);
+    return x === undefined ? x : by * Math.round(x / by);
+  };
+  const word = (...words) => (value) => (words.includes(value) ? value : undefined);
+  const FIELDS = {
+    x: { check: number(1 / 16, 16), initial: 1.08 }, // learning rate in units of mu_c
+    tau: { check: number(0.05, 2), initial: 0.5 },
+    n: { check: whole(6, 200, 2), initial: 60 }, // even: two views a sample
+    loss: { check: word("merged", "full"), initial: "merged" },
+    gradient: { check: word("ambient", "tangent", "free"), initial: "ambient" },
+    decay: { check: number(0, 0.5), initial: 0 },
+    lambda: { check: number(0, 20), initial: 0 },
+    start: { check: word("random", "collapse", "uniform", "views"), initial: "uniform" },
+    seed: { check: whole(1, 9999), initial: 1 },
+    speed: { check: number(1, 512), initial: 6 }, // steps per second
+  };
+  const RESTARTS = ["n", "start", "seed"]; // everything else acts on the running points
+  const values = Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, field.initial]));
+
+  // What of an object or address is a valid setting; the unknown is ignored, numbers are clamped
+  function valid(wanted) {
+    const found = {};
+    for (const [name, field] of Object.entries(FIELDS)) {
+      const value = wanted[name] === undefined ? undefined : field.check(wanted[name]);
+      if (value !== undefined) found[name] = value;
+    }
+    return found;
+  }
+  const fromHash = () => valid(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
+  let writing = 0;
+  function toHash() {
+    clearTimeout(writing); // browsers limit how often an address may change
+    writing = setTimeout(() => history.replaceState(null, "", "#" + hash()), 200);
+  }
+  const hash = () => "v=1&" + Object.entries(values).map(([name, value]) => `${name}=${value}`).join("&");
+
+  return { values, FIELDS, RESTARTS, valid, fromHash, toHash, hash };
+})();

@@ -1,0 +1,105 @@
+// The closed forms of bounds/ at d = 3, symmetric keys, sum over anchors. Theorem numbers as in the Python files.
+"use strict";
+const theory = (() => {
+  const D = physics.D;
+  const K = physics.CLASSES;
+
+  // A_l = I_(1/2+l)(kappa) / I_(1/2)(kappa), l = 0 .. degrees, by the stable downward recurrence of the ratios
+  function besselRatios(kappa, degrees) {
+    const order = D / 2 - 1;
+    const guard = 64 + 8 * Math.ceil(Math.sqrt(kappa)); // steps in which the error of the start dies out
+    const m = order + degrees + guard;
+    let ratio = kappa / (m - 0.5 + Math.sqrt((m + 0.5) ** 2 + kappa ** 2));
+    const ratios = new Float64Array(degrees + 1);
+    ratios[0] = 1;
+    for (let l = degrees + guard - 1; l > 0; l--) {
+      ratio = kappa / (2 * (order + l) + kappa * ratio);
+      if (l <= degrees) ratios[l] = ratio;
+    }
+    for (let l = 1; l <= degrees; l++) ratios[l] *= ratios[l - 1];
+    return ratios;
+  }
+
+  // T5: e_l = l (l + d - 2) A_l (2 - A_l), the decay of a degree-l ripple of the uniform state per unit of rate
+  function spectrum(tau) {
+    const degrees = 32 + 8 * Math.ceil(Math.sqrt(1 / tau));
+    const a = besselRatios(1 / tau, degrees);
+    const e = [];
+    for (let l = 1; l <= degrees; l++) e.push(l * (l + D - 2) * a[l] * (2 - a[l]));
+    return { e, meanLength: a[1] };
+  }
+
+  // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
+  // for the effective rate mu/|u|^2.
+  function thresholds({ tau, n, loss, gradient }) {
+    const { e, meanLength } = spectrum(tau);
+    const ambient = gradient === "ambient", full = loss === "full";
+    const largest = Math.max(...e);
+    const radial = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
+    const margin = largest - 2 * radial;
+    const exact = (tau * (n - 1)) / (n - 2);
+    return {
+      unit: exact, // mu_c, what the slider counts in
+      paperEdge: tau, // T3: the paper's range is 0 < mu < tau
+      collapse: ambient && !full ? exact : null, // T4: complete collapse attracts above
+      uniform: margin > 0 ? 2 / margin : null, // T5: the uniform state breaks above (mu_A or mu_T)
+      degree: margin > 0 ? e.indexOf(largest) + 1 : null, // T5: the harmonic degree that breaks first
+      alignment: !full ? null : ambient ? tau / (2 * meanLength) : tau / 2, // T5: views come apart above
+      alignmentAtCollapse: full ? exact : null, // T4
+      safe: 1 / largest, // half of mu_T: a rate at which points spread evenly
+    };
+  }
+
+  // T5: cosine of the views in the swap of period two; tangent gradient, full loss
+  const swapCosine = (rate, tau) => Math.min(1, tau / (2 * rate));
+
+  // T10: cosine of the views and |u|^2 in the steady state of the free norm with weight decay; null outside 0 < mu w < 1
+  const freeNorm = (rate, tau, decay) =>
+    rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
+
+  // Loss per anchor when all embeddings are equal
+  const lossAtCollapse = ({ n, tau, loss }) => Math.log(n - 1) + (loss === "merged" ? 1 / tau : 0);
+
+  // T7: after ONE ambient step the angle to the prototype is at most theta = arcsin((H + 1/mu)/lambda), where
+  // H = (1 + c)/tau (full loss: (3 + c)/tau), for lambda > least = H + 1/mu; c: the largest column sum. share bounds
+  // the energy of the leading direction.
+  function rescue({ rate, tau, lambda, loss }, column = 1) {
+    const h = ((loss === "full" ? 3 : 1) + column) / tau;
+    const least = h + 1 / rate;
+    if (!(lambda > least)) return { least, angle: null, share: null };
+    const angle = Math.asin(least / lambda);
+    return { least, angle, share: Math.cos(Math.max(0, Math.acos(1 / Math.sqrt(K)) - angle)) ** 2 };
+  }
+
+  // T8: the class-collapsed state between simplex ETF and orthonormal frame (tangent gradient, K balanced classes of
+  // m = n/K >= 1 points): v_k = cos(theta) c_k - sin(theta) b_k. null where the classes are not balanced.
+  function equilibrium({ n, tau, lambda }) {
+    if (n % (2 * K) || !(lambda > 0)) return null;
+    const m = n / K, root = Math.sqrt(K - 1);
+    const cosine = (t) => {
+      const p = Math.cos(t), q = -Math.sin(t) / root;
+      return 2 * p * q + (K - 2) * q * q;
+    };
+    const excess = (t) => {
+      const other = m * Math.exp((cosine(t) - 1) / tau);
+      const share = other / (m - 1 + (K - 1) * other);
+      const pull = (2 * share) / tau;
+      const turn = (Math.cos(t) - root * Math.sin(t)) * (Math.sin(t) + root * Math.cos(t));
+      return pull * turn - lambda * Math.sin(t);
+    };
+    let low = 0, high = Math.atan(1 / root);
+    for (let k = 0; k < 100; k++) {
+      const middle = (low + high) / 2;
+      if (excess(middle) > 0) low = middle;
+      else high = middle;
+    }
+    const s = cosine(low);
+    const energy = [(1 + (K - 1) * s) / K, ...Array(K - 1).fill((1 - s) / K)];
+    const rank = Math.exp(-energy.reduce((sum, x) => sum + (x > 0 ? x * Math.log(x) : 0), 0));
+    return { cosine: s, prototype: Math.cos(low), rank, R: Math.sqrt(energy[0]) };
+  }
+
+  return {
+    besselRatios, spectrum, thresholds, swapCosine, freeNorm, lossAtCollapse, rescue, equilibrium,
+  };
+})();

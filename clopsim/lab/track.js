@@ -1,0 +1,69 @@
+// The learning-rate slider's track: what theory says happens where, and the thresholds between.
+"use strict";
+const track = (() => {
+  const LOW = -4, HIGH = 4; // log2 of the rate in units of mu_c
+  const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
+  const regions = document.getElementById("regions");
+  const marks = document.getElementById("marks");
+  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart" };
+
+  const put = (parent, className, text, left) => {
+    const node = document.createElement("span");
+    node.className = className;
+    node.textContent = text;
+    node.style.left = left + "%";
+    parent.append(node);
+    return node;
+  };
+
+  // Named thresholds of a setting, as rates, increasing
+  function named(s, th) {
+    const list = [];
+    if (th.alignment !== null) list.push({ rate: th.alignment, name: "μ_align", says: "the views of a sample come apart (T5)" });
+    if (th.uniform !== null)
+      list.push({
+        rate: th.uniform, name: s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U",
+        says: `the even spread breaks, degree ${th.degree} first (T5)`,
+      });
+    if (th.collapse !== null) list.push({ rate: th.collapse, name: "μ_c", says: "complete collapse attracts (T4)" });
+    return list.sort((a, b) => a.rate - b.rate);
+  }
+
+  function draw(s, th) {
+    regions.replaceChildren();
+    marks.replaceChildren();
+    const list = named(s, th).map((mark) => ({ ...mark, x: mark.rate / th.unit }));
+    const inside = list.filter(({ x }) => percent(x) > 0 && percent(x) < 100);
+    const ends = [2 ** LOW, ...inside.map(({ x }) => x), 2 ** HIGH];
+    const tangent = s.gradient === "free" ? "tangent" : s.gradient; // there the track shows the effective rate
+    let former = "";
+    for (let k = 0; k + 1 < ends.length; k++) {
+      const middle = Math.sqrt(ends[k] * ends[k + 1]);
+      const { phase } = story.predict({ ...s, gradient: tangent, lambda: 0, rate: middle * th.unit }, th);
+      const wide = percent(ends[k + 1]) - percent(ends[k]);
+      const node = put(regions, `region ${phase}`, wide > 14 ? (phase === former ? "even spread breaks too" : SAYS[phase]) : "", percent(ends[k]));
+      node.style.width = wide + "%";
+      former = phase;
+    }
+    inside.forEach(({ x, name }, k) => {
+      const node = put(marks, "mark", "", percent(x));
+      const crowded = inside.length > 1 && k < inside.length - 1 && percent(inside[k + 1].x) - percent(x) < 12;
+      const label = put(node, crowded ? "name left" : "name", "", 0);
+      const [symbol, index] = name.split("_");
+      label.append(symbol, Object.assign(document.createElement("sub"), { textContent: index }));
+    });
+    const edge = percent(th.paperEdge / th.unit);
+    put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = edge + "%";
+    for (let k = LOW; k <= HIGH; k += 1) put(marks, k % 2 ? "tick minor" : "tick", k < 0 ? `1/${2 ** -k}` : String(2 ** k), percent(2 ** k));
+    if (s.gradient === "free") put(marks, "effective", "◆", 50).id = "effective";
+    return list;
+  }
+
+  // The effective rate mu/|u|^2 of a free norm, as a diamond on the track
+  function effective(x) {
+    const node = document.getElementById("effective");
+    if (node) node.style.left = Math.max(0, Math.min(100, percent(x))) + "%";
+  }
+
+  return { draw, effective, named };
+})();

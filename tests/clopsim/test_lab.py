@@ -1,0 +1,224 @@
+"""The lab's numbers are Python's: every step, observable and threshold of the page, in a real browser."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import chdtri
+
+from bounds import Setting, critical_rates, loss_at_collapse, swap_cosine
+from bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from bounds.uniform import bessel_ratios
+from clopsim import metrics, outcomes, starts
+from clopsim.dynamics import free_step, step
+from clopsim.gradient import contrastive_loss, gradient
+
+FORMS = list(product(("merged", "full"), ("ambient", "tangent", "free"), (0.0, 3.5)))
+N = 18
+
+
+def axes(n: int, weight: float) -> torch.Tensor:
+    """weight * c_y(i): the two views of sample k belong to class k mod 3, the prototypes are the axes."""
+    return weight * torch.eye(3, dtype=torch.float64)[torch.arange(n) % (n // 2) % 3]
+
+
+def python_step(u, rate, tau, *, loss, form, weight, decay):
+    setting = Setting(tau, 3, len(u), loss=loss, gradient="tangent" if form == "free" else form)
+    rows = axes(len(u), weight) if weight else None
+    if form != "free":
+        return step(u, rate, tau, setting, prototypes=rows)
+    if rows is None:
+        return free_step(u, rate, tau, setting=setting, weight_decay=decay)
+    norm = u.norm(dim=-1, keepdim=True)
+    return (1 - rate * decay) * u - rate / norm * gradient(u / norm, tau, setting, prototypes=rows)
+
+
+def embeddings(form: str, seed: int, n: int = N) -> torch.Tensor:
+    z = starts.random_directions(Setting(0.5, 3, n), seed=seed)
+    return z * torch.linspace(0.5, 2, n, dtype=torch.float64)[:, None] if form == "free" else z
+
+
+def steps_of_the_page(lab, u, steps, **settings):
+    """The page's embeddings after some steps, and the learning rate that it used."""
+    lab("([wanted, u]) => { clopsim.set(wanted); clopsim.load(u) }", {"n": len(u), **settings}, u.flatten().tolist())
+    lab(f"clopsim.step({steps})")
+    state = lab.state()
+    assert state["count"] == steps
+    return torch.tensor(state["u"], dtype=torch.float64).reshape(-1, 3), state["rate"]
+
+
+@pytest.mark.parametrize("loss, form, weight", FORMS)
+@pytest.mark.parametrize("tau, x", [(0.05, 0.3), (0.5, 1.08), (2.0, 16)])
+def test_a_single_step_is_python_s(lab, loss, form, weight, tau, x):
+    for seed in range(3):
+        u = embeddings(form, seed)
+        settings = {"loss": loss, "gradient": form, "lambda": weight, "decay": 0.07, "tau": tau, "x": x}
+        after, rate = steps_of_the_page(lab, u, 1, **settings)
+        expected = python_step(u, rate, tau, loss=loss, form=form, weight=weight, decay=0.07)
+        torch.testing.assert_close(after, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss, form, weight", FORMS)
+def test_two_hundred_steps_are_python_s_where_the_dynamics_are_stable(lab, loss, form, weight):
+    u = embeddings(form, 4, n=24)
+    settings = {"loss": loss, "gradient": form, "lambda": weight, "decay": 0.001, "tau": 0.5, "x": 0.12}
+    after, rate = steps_of_the_page(lab, u, 200, **settings)
+    for _ in range(200):
+        u = python_step(u, rate, 0.5, loss=loss, form=form, weight=weight, decay=0.001)
+    torch.testing.assert_close(after, u, rtol=1e-9, atol=1e-9)
+
+
+def test_a_point_sent_to_the_origin_is_named(lab):
+    collapsed = torch.zeros(N, 3, dtype=torch.float64)
+    collapsed[:, 0] = (
+        1  # n = 18 points, whose softmax adds up to 1 without rounding: mu = tau/2 sends them to 0 exactly
+    )
+    unit = 0.5 * (N - 1) / (N - 2)
+    steps_of_the_page(lab, collapsed, 1, loss="merged", gradient="ambient", tau=0.5, x=0.25 / unit, **{"lambda": 0})
+    state = lab.state()
+    assert state["rate"] == 0.25
+    assert (state["state"], state["verdict"]) == ("diverged", "not as predicted")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ("random", "near collapse", "line"))
+def test_observables_are_python_s(lab, kind, seed):
+    z = starts.random_directions(Setting(0.5, 3, N), seed=seed)
+    if kind == "near collapse":
+        z = starts.near_collapse(Setting(0.5, 3, N), spread=1e-4, seed=seed)
+    elif kind == "line":
+        z = z[:1] * torch.tensor([1.0, -1.0] * (N // 2), dtype=torch.float64)[:, None]
+    seen = lab("([z, n]) => clopsim.physics.observe(z, n)", z.flatten().tolist(), N)
+    assert seen["R"] == pytest.approx(float(metrics.mean_resultant_length(z)), abs=1e-12)
+    assert seen["rank"] == pytest.approx(float(metrics.effective_rank(z)), abs=1e-12)
+    assert seen["share"] == pytest.approx(float(metrics.leading_share(z)), abs=1e-12)
+    assert seen["view"] == pytest.approx(1 - float(metrics.alignment(z)) / 2, abs=1e-12)
+    assert seen["prototype"] == pytest.approx(float((z * axes(N, 1.0)).sum(dim=1).mean()), abs=1e-12)
+    energy = lab("([z, n]) => clopsim.physics.harmonicEnergy(z, n)", z.flatten().tolist(), N)
+    np.testing.assert_allclose(energy, metrics.harmonic_energy(z).numpy(), rtol=0, atol=1e-12)
+    for loss in ("merged", "full"):
+        value = lab(
+            "([z, s]) => clopsim.physics.lossPerAnchor(z, s)", z.flatten().tolist(), {"n": N, "tau": 0.2, "loss": loss}
+        )
+        expected = contrastive_loss(z, 0.2, Setting(0.2, 3, N, loss=loss, reduction="mean"))
+        assert value == pytest.approx(float(expected), rel=1e-12)
+
+
+def thresholds(lab, tau, n, loss, form):
+    return lab("([s]) => clopsim.theory.thresholds(s)", {"tau": tau, "n": n, "loss": loss, "gradient": form})
+
+
+@pytest.mark.parametrize("loss", ("merged", "full"))
+@pytest.mark.parametrize("form", ("ambient", "tangent", "free"))
+def test_thresholds_are_python_s(lab, loss, form):
+    for tau, n in product((0.05, 0.1, 0.2, 0.5, 1.0, 2.0), (6, 60, 200)):
+        setting = Setting(tau, 3, n, loss=loss, gradient="tangent" if form == "free" else form)
+        rates = critical_rates(setting)
+        page = thresholds(lab, tau, n, loss, form)
+        expected = {
+            "paperEdge": rates.paper_range[1], "collapse": rates.collapse_rate, "uniform": rates.uniform_rate,
+            "degree": rates.breaking_degree, "alignment": rates.alignment_uniform_rate,
+            "alignmentAtCollapse": rates.alignment_collapse_rate,
+        }  # fmt: skip
+        for name, value in expected.items():
+            assert page[name] == (None if value is None else pytest.approx(value, rel=1e-9)), (name, tau, n)
+        assert page["unit"] == pytest.approx(tau * (n - 1) / (n - 2), rel=1e-12)
+        at_collapse = lab("([s]) => clopsim.theory.lossAtCollapse(s)", {"tau": tau, "n": n, "loss": loss})
+        mean = Setting(tau, 3, n, loss=loss, reduction="mean")
+        assert at_collapse == pytest.approx(float(loss_at_collapse(mean)), rel=1e-12)
+
+
+def test_bessel_ratios_are_python_s(lab):
+    for kappa in (0.5, 1.0, 7.0, 20.0):
+        page = list(lab("([kappa]) => [...clopsim.theory.besselRatios(kappa, 12)]", kappa))
+        np.testing.assert_allclose(page, bessel_ratios(kappa, 3, degrees=12), rtol=1e-13)
+
+
+def test_swap_and_free_norm_are_python_s(lab):
+    full = Setting(0.3, 3, 20, loss="full", gradient="tangent")
+    for rate in (0.1, 0.2, 1.7):
+        assert lab(f"clopsim.theory.swapCosine({rate}, 0.3)") == pytest.approx(swap_cosine(rate, full), rel=1e-12)
+        page = lab(f"clopsim.theory.freeNorm({rate}, 0.3, 0.1)")
+        assert page["cosine"] == pytest.approx(decayed_view_cosine(rate, weight_decay=0.1), rel=1e-12)
+        assert page["squaredNorm"] == pytest.approx(steady_squared_norm(rate, full), rel=1e-12)
+    assert lab("clopsim.theory.freeNorm(10, 0.3, 0.1)") is None
+
+
+@pytest.mark.parametrize("loss", ("merged", "full"))
+def test_one_step_ends_inside_the_angle_of_t7(lab, loss):
+    """An upper bound, attained with all others at -z_i: here one point against all others, pulled by a hair."""
+    tau, weight, tight = 0.5, 14.0, 0.0
+    setting = Setting(tau, 3, N, loss=loss)
+    for rate, seed in product((0.3, 1.0, 30.0), range(4)):
+        z = starts.random_directions(setting, seed=seed)
+        if seed == 3:  # worst case: z_0 at a right angle to its prototype's far side, all others opposite
+            z = torch.zeros(N, 3, dtype=torch.float64)
+            z[:, 1], z[0, 1] = -1, 1
+        logits = (z @ z.T / tau).fill_diagonal_(-torch.inf)
+        column = float(torch.softmax(logits, dim=1).sum(dim=0).max())
+        settings = {"rate": rate, "tau": tau, "lambda": weight, "loss": loss}
+        bound = lab("([s, c]) => clopsim.theory.rescue(s, c)", settings, column)
+        least = (1 + column + (2 if loss == "full" else 0)) / tau + 1 / rate
+        assert bound["least"] == pytest.approx(least, rel=1e-12)
+        if weight <= least:
+            assert bound["angle"] is None
+            continue
+        after = step(z, rate, tau, setting, prototypes=axes(N, weight))
+        angle = float(torch.arccos((after * axes(N, 1.0)).sum(dim=1).clamp(-1, 1)).max())
+        assert angle <= bound["angle"] + 1e-12
+        assert float(metrics.leading_share(after)) <= bound["share"] + 1e-12
+        tight = max(tight, angle / bound["angle"])
+    assert tight > 0.6
+
+
+@pytest.mark.parametrize("weight", (1.0, 4.0, 20.0))
+def test_the_class_equilibrium_of_t8_is_stationary(lab, weight):
+    tau, n = 0.5, 24
+    page = lab("([s]) => clopsim.theory.equilibrium(s)", {"n": n, "tau": tau, "lambda": weight})
+    cos = page["prototype"]
+    sin = math.sqrt(1 - cos**2)
+    classes = (cos + sin / math.sqrt(2)) * torch.eye(3, dtype=torch.float64) - sin / math.sqrt(2)
+    z = (axes(n, 1.0) @ classes).double()
+    torch.testing.assert_close(z.norm(dim=1), torch.ones(n, dtype=torch.float64))
+    for loss in ("merged", "full"):
+        g = gradient(z, tau, Setting(tau, 3, n, loss=loss, gradient="tangent"), prototypes=axes(n, weight))
+        assert float(g.abs().max()) < 1e-12 * 100
+    assert page["cosine"] == pytest.approx(float(classes[0] @ classes[1]), abs=1e-12)
+    assert page["rank"] == pytest.approx(float(metrics.effective_rank(z)), rel=1e-10)
+    assert page["R"] == pytest.approx(float(metrics.mean_resultant_length(z)), rel=1e-10)
+    assert lab("([s]) => clopsim.theory.equilibrium(s)", {"n": 20, "tau": tau, "lambda": weight}) is None
+
+
+def test_outcomes_have_python_s_limits(lab):
+    count = np.array([outcomes.harmonics(degree, 3) for degree in range(1, 5)], dtype=float)
+    ceiling = np.maximum(chdtri(count, outcomes.CHANCE) / count, outcomes.ORDER)
+    np.testing.assert_allclose(lab("clopsim.story.CHANCE"), ceiling, rtol=1e-4)
+    for seed in range(3):
+        for z in (starts.random_directions(Setting(0.5, 3, 60), seed=seed), embeddings("ambient", seed, 60).abs()):
+            z = z / z.norm(dim=1, keepdim=True)
+            steps_of_the_page(lab, z, 0, loss="merged", gradient="ambient")
+            assert (lab.state()["state"] == "even") == bool(outcomes.is_uniform(z, Setting(0.5, 3, 60)))
+
+
+def test_starts_are_what_they_say_and_the_same_in_every_visit(lab):
+    def start(kind, seed=1):
+        settings = {"n": 60, "tau": 0.5, "seed": seed, "safeRate": 0.2}
+        u = lab("([kind, s]) => [...clopsim.physics.start(kind, s)]", kind, settings)
+        return torch.tensor(u, dtype=torch.float64).reshape(-1, 3)
+
+    for kind in ("random", "collapse", "uniform", "views"):
+        torch.testing.assert_close(start(kind).norm(dim=1), torch.ones(60, dtype=torch.float64))
+        assert torch.equal(start(kind), start(kind))
+        assert not torch.equal(start(kind), start(kind, seed=2))
+    assert 1e-5 < 1 - float(metrics.mean_resultant_length(start("collapse"))) < 1e-3
+    assert (
+        float(metrics.mean_resultant_length(start("uniform")))
+        < 1e-3
+        < float(metrics.mean_resultant_length(start("random")))
+    )
+    assert 0.98 < 1 - float(metrics.alignment(start("views"))) / 2 < 0.9999
+    points = torch.cat([start("random", seed=seed) for seed in range(1, 40)])  # moments of the uniform distribution
+    assert float(points.mean(dim=0).norm()) < 0.05
+    np.testing.assert_allclose((points.T @ points / len(points)).numpy(), np.eye(3) / 3, atol=0.02)

@@ -1,0 +1,321 @@
+"""The lab as its user meets it: untouched, by mouse, touch and keyboard, from a link, small, dark, without motion."""
+
+import re
+
+import pytest
+
+from clopsim.lab import assemble
+
+DEFAULTS = {
+    "x": 1.08, "tau": 0.5, "n": 60, "loss": "merged", "gradient": "ambient", "decay": 0, "lambda": 0,
+    "start": "uniform", "seed": 1, "speed": 6,
+}  # fmt: skip
+
+
+def quiet(visit, hash="", **options):
+    """A new page on which nothing plays."""
+    return visit(hash, reduced_motion="reduce", **options)
+
+
+@pytest.fixture
+def here(lab):
+    """The module's page, on which nothing plays, as it is on load."""
+    lab("([s]) => { clopsim.pause(); clopsim.visit(null); clopsim.set(s); clopsim.reset() }", DEFAULTS)
+    return lab
+
+
+def slide(here, name, value):
+    here.page.locator(f"#{name}").fill(str(value))
+
+
+def test_untouched_it_plays_one_collapse_just_above_the_bound_and_then_rests(visit):
+    here = visit()
+    assert here.state()["settings"]["x"] == 1.08
+    assert here.state()["playing"]
+    here.until("clopsim.state.count >= 2")
+    slide(here, "speed", 9)  # the rest quickly
+    here.until("!clopsim.state.playing")
+    state = here.state()
+    assert (state["state"], state["verdict"]) == ("point", "as predicted")
+    assert (
+        here.page.locator("#theory").text_content()
+        == "Complete collapse attracts: the points should end on one spot (T4)."
+    )
+    assert here.page.locator("#observed").text_content().strip() == "✓ As predicted all points on one spot."
+    slide(here, "x", -2)  # touched again, it moves again
+    here.until("clopsim.state.state === 'even'")
+    here.until("clopsim.state.verdict === 'as predicted'")
+
+
+def test_the_learning_rate_never_resets_the_run_nor_do_the_other_forces(here):
+    here("clopsim.step(7)")
+    before = here.state()["u"]
+    here.page.locator("#x").focus()
+    here.page.keyboard.press("ArrowRight")
+    state = here.state()
+    assert state["settings"]["x"] == pytest.approx(1.08 * 2**0.01, rel=0.005)
+    assert (state["count"], state["u"]) == (7, before)
+    slide(here, "x", -3)
+    slide(here, "tau", 70)
+    slide(here, "lambda", 5)
+    here.page.select_option("#loss", "full")
+    here.page.select_option("#gradient", "free")
+    slide(here, "decay", 0.2)
+    slide(here, "speed", 4)
+    state = here.state()
+    wanted = {"x": 0.125, "lambda": 5, "loss": "full", "gradient": "free", "decay": 0.2, "speed": 16}
+    assert wanted.items() <= state["settings"].items()
+    assert state["settings"]["tau"] == pytest.approx(0.05 * 40**0.7, rel=0.01)
+    assert (state["count"], state["u"]) == (7, before)
+    here("clopsim.step(3)")
+    norms = [sum(x * x for x in here.state()["u"][k : k + 3]) for k in range(0, 9, 3)]
+    assert max(abs(norm - 1) for norm in norms) > 1e-3
+    here.page.select_option("#gradient", "tangent")  # back on the sphere, at the same directions
+    norms = [sum(x * x for x in here.state()["u"][k : k + 3]) for k in range(0, 9, 3)]
+    assert norms == pytest.approx([1, 1, 1])
+    assert here.state()["count"] == 10
+
+
+def test_points_start_and_seed_begin_anew(here):
+    starts = [here.state()["u"]]
+    for act in (
+        lambda: slide(here, "n", 200),
+        lambda: here.page.select_option("#start", "random"),
+        lambda: here.page.select_option("#start", "views"),
+        lambda: here.page.select_option("#start", "collapse"),
+        lambda: (here.page.locator("#seed").fill("5"), here.page.locator("#seed").press("Enter")),
+        lambda: here.page.click("#reseed"),
+    ):
+        here("clopsim.step(2)")
+        act()
+        assert here.state()["count"] == 0
+        starts.append(here.state()["u"])
+    assert len({tuple(u) for u in starts}) == len(starts)
+    assert len(starts[-1]) == 600
+    assert here.state()["settings"]["seed"] == 6
+
+
+def test_play_step_reset_by_button_and_key(visit):
+    here = visit("#speed=200")
+    here.page.click("#play")
+    assert not here.state()["playing"]
+    count = here.state()["count"]
+    here.page.click("#step")
+    assert here.state()["count"] == count + 1
+    here.page.locator("#sphere").focus()
+    for key, check in (
+        (".", lambda: here.state()["count"] == count + 2),
+        ("r", lambda: here.state()["count"] == 0),
+        (" ", lambda: here.state()["playing"]),
+        (" ", lambda: not here.state()["playing"]),
+    ):
+        here.page.keyboard.press(key)
+        assert check(), key
+    here.page.click("#reset")
+    assert here.state()["count"] == 0
+
+
+def test_the_run_does_not_depend_on_frames(visit):
+    one, other = quiet(visit, "#n=200&x=0.4"), quiet(visit, "#n=200&x=0.4", viewport={"width": 400, "height": 700})
+    one("clopsim.step(40)")
+    for _ in range(8):
+        other("clopsim.step(5)")
+        other.page.evaluate("new Promise(requestAnimationFrame)")
+    assert one.state()["u"] == other.state()["u"]
+
+
+def test_the_address_holds_the_settings_and_survives_nonsense(visit):
+    here = quiet(visit)
+    wanted = {
+        "x": 0.3, "tau": 0.21, "n": 44, "loss": "full", "gradient": "free", "decay": 0.125, "lambda": 2.5,
+        "start": "views", "seed": 12, "speed": 33,
+    }  # fmt: skip
+    here("([s]) => clopsim.set(s)", wanted)
+    here.until("location.hash.includes('seed=12')")
+    address = here("location.hash")
+    again = quiet(visit, address)
+    assert again.state()["settings"] == wanted
+    assert again.state()["u"] == here.state()["u"]
+    assert again.page.locator("#loss").input_value() == "full"
+    assert again.page.locator("#n-value").text_content() == "44"
+    nonsense = quiet(
+        visit, "#v=9&x=1e9&tau=-3&n=56.2&loss=<b>&gradient=&decay=NaN&lambda=Infinity&seed=&wibble=1&start=views"
+    )
+    assert nonsense.state()["settings"] == {
+        **DEFAULTS, "x": 16, "tau": 0.05, "n": 56, "start": "views",
+    }  # fmt: skip
+    nonsense("location.hash = '#x=0.5&n=20'")  # a new link in the same tab
+    nonsense.until("clopsim.state.settings.n === 20")
+    assert nonsense.state()["settings"]["x"] == 0.5
+
+
+STOPS = [  # what each preset shows when it is left alone: steps, outcome, and the theorems in the title
+    ("T1, T2", 200, "even"), ("T3", 1, "between"), ("T4", 200, "point"),
+    ("T5", 200, "between"), ("T5, T10", 60, "even"), ("T6–T8", 60, "between"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", range(6))
+def test_every_stop_of_the_tour_shows_what_its_theorem_predicts(here, stop):
+    theorem, steps, outcome = STOPS[stop]
+    here.page.locator("#stops button").nth(stop).click()
+    preset = here("([k]) => clopsim.tour[k].preset", stop)
+    state = here.state()
+    assert preset.items() <= state["settings"].items()
+    assert (state["count"], state["settings"]["seed"]) == (0, 1)
+    assert here.page.locator("#card-title").text_content().endswith(f"({theorem})")
+    assert len(re.findall(r"[.:?)] ", here.page.locator("#card-text").text_content() + " ")) >= 2
+    assert here.page.locator("#card-question").text_content().count("?") == 1
+    length = state["R"]
+    here(f"clopsim.step({steps})")
+    state = here.state()
+    assert state["state"] == outcome
+    if stop == 1:  # one step of the paper's central rate: the mean all but vanishes
+        assert length > 0.99
+        assert state["R"] < 0.2
+    else:
+        assert state["verdict"] == "as predicted"
+    here.page.click("#card-close")
+    assert here.page.locator("#card").is_hidden()
+
+
+def test_the_free_norm_comes_to_rest_at_the_edge(here):
+    """The question of stop 5: view cosine 1 - mu w, |u|^2 = 2 mu/tau, the diamond at mu_align."""
+    here("clopsim.visit(4)")
+    here("clopsim.set({gradient: 'free', decay: 0.1, n: 200})")
+    here("clopsim.step(600)")
+    state = here.state()
+    assert state["verdict"] == "as predicted"
+    assert state["norm"] == pytest.approx(state["prediction"]["norm"], rel=0.1)
+    left = float(here("document.getElementById('effective').style.left").rstrip("%"))
+    unit = state["thresholds"]["unit"]
+    edge = here(f"100 * (Math.log2({state['thresholds']['alignment'] / unit}) + 4) / 8")
+    assert left == pytest.approx(edge, abs=2)
+
+
+def test_a_run_off_its_prediction_is_called_so(here):
+    """Points on two opposite spots: at a line every gradient vanishes (T1), so theory's collapse does not come."""
+    line = [value for i in range(60) for value in ((1, 0, 0) if i % 2 else (-1, 0, 0))]
+    here("([u]) => clopsim.load(u)", line)
+    here("clopsim.step(60)")
+    state = here.state()
+    assert (state["prediction"]["phase"], state["state"], state["verdict"]) == ("point", "line", "not as predicted")
+
+
+def test_marks_and_regions_lie_where_the_thresholds_are(here):
+    state = here.state()
+    unit = state["thresholds"]["unit"]
+    shown = here("[...document.querySelectorAll('.mark')].map((m) => [m.textContent, parseFloat(m.style.left)])")
+    assert [name for name, _ in shown] == ["μA", "μc"]
+    box = here.page.locator("#x").bounding_box()
+    for (_, left), rate in zip(shown, (state["thresholds"]["uniform"], unit), strict=True):
+        assert 2 ** (8 * left / 100 - 4) == pytest.approx(rate / unit, rel=1e-5)
+    slide(here, "x", 0)  # the thumb's middle stands on mu_c
+    mark = here("document.querySelectorAll('.mark')[1].getBoundingClientRect().x") + 1
+    assert mark == pytest.approx(box["x"] + box["width"] / 2, abs=1)
+    assert here("[...document.querySelectorAll('.region')].map((r) => r.className)") == [
+        "region even", "region between", "region point",
+    ]  # fmt: skip
+    assert "μc = 0.5086: complete collapse attracts (T4)" in here.page.locator("#thresholds").text_content()
+
+
+def test_it_speaks_of_changes_of_phase_only(visit):
+    here = quiet(visit)
+    said = "window.said = []; new MutationObserver(() => said.push(document.getElementById('status').textContent))"
+    here(said + ".observe(document.getElementById('status'), {childList: true, characterData: true, subtree: true})")
+    for _ in range(30):
+        here("clopsim.step(1)")
+    here.until("said.length > 0")
+    for _ in range(30):
+        here("clopsim.step(1)")
+    here.page.wait_for_timeout(500)
+    assert len(here("said")) <= 2
+    assert here("said").pop().endswith("Now: all points on one spot; as predicted.")
+    assert "all points on one spot" in here.page.locator("#sphere").get_attribute("aria-label")
+    slider = here.page.locator("#x")
+    assert slider.get_attribute("aria-valuetext").startswith("learning rate 0.549, 1.08 × μ_c, above μ_A and μ_c: ")
+    slide(here, "x", -2)
+    assert "below every threshold" in slider.get_attribute("aria-valuetext")
+
+
+def test_every_control_has_a_name(here):
+    names = here(
+        "[...document.querySelectorAll('input, select, button')].map((e) => [e.id, (e.getAttribute('aria-label') || "
+        "e.textContent.trim() || [...(e.labels || [])].map((l) => l.textContent.trim()).join())])"
+    )
+    assert len(names) >= 20
+    for name, label in names:
+        assert label, name
+    assert here("document.querySelectorAll('[role=status]').length") == 1
+
+
+def test_the_sphere_turns_by_mouse_and_arrow_keys(here):
+    first = here.state()["view"]
+    here.page.locator("#sphere").focus()
+    here.page.keyboard.press("ArrowLeft")
+    here.page.keyboard.press("ArrowUp")
+    second = here.state()["view"]
+    assert first["yaw"] != second["yaw"]
+    assert first["pitch"] != second["pitch"]
+    box = here.page.locator("#sphere").bounding_box()
+    here.page.mouse.move(box["x"] + 100, box["y"] + 100)
+    here.page.mouse.down()
+    here.page.mouse.move(box["x"] + 160, box["y"] + 130)
+    here.page.mouse.up()
+    assert here.state()["view"]["yaw"] - second["yaw"] == pytest.approx(3 * 60 / box["width"], rel=0.05)
+    colours = here("""() => {
+        const canvas = document.getElementById("sphere"), {width, height} = canvas;
+        return new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer)).size;
+    }""")
+    assert colours > 50
+
+
+def test_without_motion_nothing_plays_by_itself(visit):
+    here = quiet(visit)
+    here.page.wait_for_timeout(300)
+    assert here.state()["count"] == 0
+    assert not here.state()["playing"]
+    here.page.locator("#stops button").nth(2).click()
+    here.page.wait_for_timeout(200)
+    assert here.state()["count"] == 0
+    here.page.click("#step")
+    assert here.state()["count"] == 1
+
+
+def test_dark_mode_and_phone_width_and_touch(visit):
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = quiet(visit, color_scheme="dark", viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True)
+    assert dark(paper) != quiet(visit)(paper)
+    for stop in range(6):
+        dark.page.locator("#stops button").nth(stop).tap()
+        assert dark("document.documentElement.scrollWidth") <= 375
+    dark.page.locator("#step").tap()
+    assert dark.state()["count"] == 1
+    dark.page.locator("#settings summary").tap()
+    dark.page.select_option("#loss", "merged")
+    assert dark("document.documentElement.scrollWidth") <= 375
+
+
+def test_the_policy_refuses_every_request(browser, address):
+    page = browser.new_page()
+    refused = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(address)
+    for request in ("fetch('http://localhost:9/x')", "new Image().src = 'http://localhost:9/x.png'", "eval('1')"):
+        page.evaluate(f"(async () => {{ try {{ await ({request}) }} catch {{}} }})()")
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.evil = 1'}))"
+    )
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.evil") is None
+    assert sum("Content Security Policy" in text for text in refused) >= 3
+    page.close()
+
+
+def test_the_page_is_one_file_that_names_no_other():
+    page = assemble()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:,)|url\(|@import|https?:|import\(""", page)
+    assert "default-src 'none'" in page
+    assert "unsafe" not in page
+    assert page.count("'sha256-") == page.count("<script>") + 1
+    assert len(page.encode()) < 100_000
