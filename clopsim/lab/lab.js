@@ -93,7 +93,8 @@
     past.latest.loss = now.loss;
     now.norm = run.u.reduce((sum, x) => sum + x * x, 0) / run.n;
     const state = story.outcome(z, run.n, chosen.loss, now);
-    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), rescue: prediction.rescue });
+    const moved = run.count > 0 ? physics.moved(physics.unit(before), z, run.n) : 0;
+    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, rescue: prediction.rescue });
     reading = { ...now, state, ...verdict, settled: settled(), z };
   }
 
@@ -135,7 +136,7 @@
     show("now-effective", fixed(effective));
     if (chosen.gradient === "free") track.effective(effective / th.unit);
     rich("theory", prediction.text);
-    show("badge", { "as predicted": "✓ As predicted", "not there yet": "… Not there yet", "not as predicted": "✕ Not as predicted" }[reading.verdict]);
+    show("badge", { "as predicted": "✓ As predicted", "not there yet": "… Not there yet", "not as predicted": "✕ Not as predicted", "no prediction": "" }[reading.verdict]);
     $("badge").className = reading.verdict.replaceAll(" ", "-");
     show("words", reading.words + ".");
     announce();

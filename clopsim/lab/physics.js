@@ -199,14 +199,28 @@ const physics = (() => {
   const VIEW_ANGLE = 0.1; // radians: between the two views of a sample
   const RELAXATION_STEPS = 100;
 
+  const perturbed = (z, angle, normal = normals(1)) => unit(z.map((x) => x + (angle / Math.sqrt(D)) * normal()));
+
+  // Largest change of a cosine from one configuration to the next: blind to a common rotation or flip
+  function moved(z, next, n) {
+    let most = 0;
+    for (let i = 0; i < n; i++)
+      for (let j = i + 1; j < n; j++) {
+        let change = 0;
+        for (let k = 0; k < D; k++) change += next[3 * i + k] * next[3 * j + k] - z[3 * i + k] * z[3 * j + k];
+        most = Math.max(most, Math.abs(change));
+      }
+    return most;
+  }
+
   // Where the embeddings start; safeRate is a rate at which the uniform state is stable for this tau
   function start(kind, { n, tau, seed, safeRate }) {
     const normal = normals(seed);
+    const about = (points, angle) => perturbed(points, angle, normal);
     const draw = (count) => unit(Float64Array.from({ length: 3 * count }, normal));
-    const about = (points, angle) => unit(points.map((x) => x + (angle / Math.sqrt(D)) * normal()));
     if (kind === "random") return draw(n);
     if (kind === "collapse") {
-      const [point] = [draw(1)];
+      const point = draw(1);
       return about(Float64Array.from({ length: 3 * n }, (_, k) => point[k % 3]), SPREAD);
     }
     const relax = (points) => {
@@ -219,5 +233,5 @@ const physics = (() => {
     return about(Float64Array.from([...samples, ...samples]), VIEW_ANGLE);
   }
 
-  return { D, CLASSES, step, unit, length, label, mean, observe, harmonicEnergy, lossPerAnchor, columnSums, start };
+  return { D, CLASSES, step, unit, length, label, mean, observe, harmonicEnergy, lossPerAnchor, columnSums, moved, perturbed, start };
 })();

@@ -96,10 +96,25 @@ const theory = (() => {
     const s = cosine(low);
     const energy = [(1 + (K - 1) * s) / K, ...Array(K - 1).fill((1 - s) / K)];
     const rank = Math.exp(-energy.reduce((sum, x) => sum + (x > 0 ? x * Math.log(x) : 0), 0));
-    return { cosine: s, prototype: Math.cos(low), rank, R: Math.sqrt(energy[0]) };
+    return { angle: low, cosine: s, prototype: Math.cos(low), rank, R: Math.sqrt(energy[0]) };
+  }
+
+  // Whether T8's state attracts at this rate: a small perturbation of it must fade under the step itself. That covers
+  // T9 (too small a weight lets the classes spread) and steps too large for the prototypes' pull, which T8 leaves open.
+  const PERTURBATION = 1e-4, PERTURBED_STEPS = 40;
+  function equilibriumAttracts(s, { angle }) {
+    const points = new Float64Array(3 * s.n);
+    for (let i = 0; i < s.n; i++)
+      for (let k = 0; k < 3; k++)
+        points[3 * i + k] = physics.label(i, s.n) === k ? Math.cos(angle) : -Math.sin(angle) / Math.sqrt(K - 1);
+    const apart = (u) => Math.sqrt(u.reduce((sum, x, k) => sum + (x - points[k]) ** 2, 0));
+    let run = { ...s, u: physics.perturbed(points, PERTURBATION) };
+    const before = apart(run.u);
+    for (let k = 0; k < PERTURBED_STEPS; k++) run = physics.step(run);
+    return apart(run.u) < before;
   }
 
   return {
-    besselRatios, spectrum, thresholds, swapCosine, freeNorm, lossAtCollapse, rescue, equilibrium,
+    besselRatios, thresholds, swapCosine, freeNorm, lossAtCollapse, rescue, equilibrium, equilibriumAttracts,
   };
 })();

@@ -6,6 +6,7 @@ const track = (() => {
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
   const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart" };
+  const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {
     const node = document.createElement("span");
@@ -41,7 +42,7 @@ const track = (() => {
       const middle = Math.sqrt(ends[k] * ends[k + 1]);
       const { phase } = story.predict({ ...s, gradient: tangent, lambda: 0, rate: middle * th.unit }, th);
       const wide = percent(ends[k + 1]) - percent(ends[k]);
-      const node = put(regions, `region ${phase}`, wide > 14 ? (phase === former ? "even spread breaks too" : SAYS[phase]) : "", percent(ends[k]));
+      const node = put(regions, `region ${phase}`, wide > 14 ? (phase === former ? "even spread breaks too" : (s.lambda > 0 ? WITHOUT : SAYS)[phase]) : "", percent(ends[k]));
       node.style.width = wide + "%";
       former = phase;
     }

@@ -191,6 +191,34 @@ def test_the_class_equilibrium_of_t8_is_stationary(lab, weight):
     assert lab("([s]) => clopsim.theory.equilibrium(s)", {"n": 20, "tau": tau, "lambda": weight}) is None
 
 
+@pytest.mark.parametrize(
+    "form, tau, weight, x, attracts",
+    [
+        ("tangent", 0.5, 4.0, 0.3, True),
+        ("tangent", 0.3, 2.0, 0.3, False),  # below T9's critical weight: the classes spread
+        ("tangent", 0.5, 10.0, 0.8, False),  # a step too large for the pull of the prototypes
+        ("ambient", 0.5, 8.0, 2.0, True),
+        ("ambient", 0.3, 10.0, 6.0, False),
+    ],
+)
+def test_t8_is_predicted_only_where_its_state_attracts(lab, form, tau, weight, x, attracts):
+    n = 60
+    setting = Setting(tau, 3, n, gradient=form)
+    rate = x * tau * (n - 1) / (n - 2)
+    s = {"n": n, "tau": tau, "lambda": weight, "loss": "merged", "gradient": form, "rate": rate, "decay": 0}
+    end = lab("([s]) => clopsim.theory.equilibrium(s)", s)
+    sin = math.sin(end["angle"]) / math.sqrt(2)
+    classes = (math.cos(end["angle"]) + sin) * torch.eye(3, dtype=torch.float64) - sin
+    z = axes(n, 1.0) @ classes
+    shaken = z + 1e-6 * starts.random_directions(setting, seed=0)
+    for _ in range(300):
+        shaken = step(shaken / shaken.norm(dim=1, keepdim=True), rate, tau, setting, prototypes=axes(n, weight))
+    assert (float((shaken - z).norm()) < 1e-6) == attracts
+    assert lab("([s, end]) => clopsim.theory.equilibriumAttracts(s, end)", s, end) == attracts
+    prediction = lab("([s]) => clopsim.story.predict(s, clopsim.theory.thresholds(s))", s)
+    assert prediction["rank"] == (end["rank"] if attracts else None)
+
+
 def test_outcomes_have_python_s_limits(lab):
     count = np.array([outcomes.harmonics(degree, 3) for degree in range(1, 5)], dtype=float)
     ceiling = np.maximum(chdtri(count, outcomes.CHANCE) / count, outcomes.ORDER)

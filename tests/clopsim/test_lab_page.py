@@ -202,6 +202,35 @@ def test_a_run_off_its_prediction_is_called_so(here):
     assert (state["prediction"]["phase"], state["state"], state["verdict"]) == ("point", "line", "not as predicted")
 
 
+def test_where_theory_is_silent_it_says_so(here):
+    here("clopsim.set({gradient: 'free', decay: 0.1})")
+    here("clopsim.step(5)")
+    state = here.state()
+    assert state["verdict"] == "no prediction"
+    assert here.page.locator("#theory").text_content().endswith("for the merged loss there is no theory.")
+    assert here.page.locator("#badge").text_content() == ""
+    assert here.page.locator("#theory-R").text_content() == "–"
+
+
+def test_broken_spread_that_never_collapses_is_restless(here):
+    here("clopsim.set({gradient: 'tangent', tau: 0.5, x: 4})")
+    here("clopsim.step(100)")
+    state = here.state()
+    assert (state["prediction"]["phase"], state["verdict"]) == ("between", "as predicted")
+    assert state["R"] < 0.9
+
+
+def test_the_flip_of_each_step_is_not_drawn_but_prototypes_show_it(here):
+    """Above tau/2 the merged ambient step mirrors the cloud; drawn without it the mean points to one side."""
+    here("clopsim.set({start: 'collapse', x: 1.5})")
+    before = here.state()["u"]
+    here("clopsim.step(1)")
+    assert sum(a * b for a, b in zip(before, here.state()["u"], strict=True)) < -50
+    assert "drawn without the flip" in here.page.locator("#legend").text_content()
+    here("clopsim.set({lambda: 3})")
+    assert "flip" not in here.page.locator("#legend").text_content()
+
+
 def test_marks_and_regions_lie_where_the_thresholds_are(here):
     state = here.state()
     unit = state["thresholds"]["unit"]
