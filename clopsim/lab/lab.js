@@ -52,13 +52,15 @@
   }
 
   function record() {
-    const z = physics.unit(run.u), seen = physics.observe(z, run.n);
+    const seen = { ...physics.observe(physics.unit(run.u), run.n), norm: squaredNorm() };
     const { R, rank, view, prototype, loss } = prediction;
     const row = { count: run.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } };
     charts.push(past, row);
     queued.push(seen);
     if (queued.length > 40) queued.shift();
   }
+
+  const squaredNorm = () => run.u.reduce((sum, x) => sum + x * x, 0) / run.n;
 
   function advance(steps) {
     for (let k = 0; k < steps; k++) {
@@ -84,18 +86,18 @@
   function read() {
     predict();
     const z = physics.unit(run.u), now = physics.observe(z, run.n), tail = queued.slice(-40);
+    now.norm = squaredNorm();
     const averaged = { ...now };
-    if (chosen.decay > 0 && chosen.gradient === "free") // there the norms ring around the steady state
-      for (const name of ["R", "rank", "view"]) averaged[name] = tail.reduce((sum, seen) => sum + seen[name], 0) / tail.length;
+    if (prediction.norm !== null) // there the norms ring around the steady state
+      for (const name of ["R", "rank", "view", "norm"]) averaged[name] = tail.reduce((sum, seen) => sum + seen[name], 0) / tail.length;
     averaged.lowest = Infinity;
     for (let i = 0; i < run.n; i++) averaged.lowest = Math.min(averaged.lowest, z[3 * i + physics.label(i, run.n)]);
     now.loss = physics.lossPerAnchor(z, run);
     past.latest.loss = now.loss;
-    now.norm = run.u.reduce((sum, x) => sum + x * x, 0) / run.n;
     const state = story.outcome(z, run.n, chosen.loss, now);
     const moved = run.count > 0 ? physics.moved(physics.unit(before), z, run.n) : 0;
     const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, rescue: prediction.rescue });
-    reading = { ...now, state, ...verdict, settled: settled(), z };
+    reading = { ...now, norm: averaged.norm, state, ...verdict, settled: settled(), z };
   }
 
   // ---- painting ---------------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@
     }
     show("now-count", String(run.count));
     show("now-loss", fixed(reading.loss));
-    show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` (theory ${fixed(prediction.norm, 2)})`));
+    show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
     const effective = run.rate / reading.norm;
     show("now-effective", fixed(effective));
     if (chosen.gradient === "free") track.effective(effective / th.unit);
@@ -189,7 +191,7 @@
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
     $("decay").disabled = chosen.gradient !== "free";
     $("decay-label").classList.toggle("off", chosen.gradient !== "free");
-    show("legend", [chosen.lambda > 0 ? "● ■ ▲ three classes, c₁ c₂ c₃ their prototypes" : "", chosen.loss === "full" ? "filled and hollow: the two views of a sample" : "",
+    show("legend", [chosen.lambda > 0 ? "● ■ ▲ classes, c₁ c₂ c₃ prototypes" : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
       "arrow: the mean", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
   }
   const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5;

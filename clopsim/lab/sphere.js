@@ -3,7 +3,7 @@
 const sphere = (() => {
   const canvas = document.getElementById("sphere");
   const pen = canvas.getContext("2d");
-  let yaw = 0.6, pitch = 0.35;
+  let yaw = -0.65, pitch = 0.42; // all three axes in front
   let turned = false; // by the user: then it no longer turns by itself
   let onTurn = () => {};
   const CLASS_COLOURS = ["--class-a", "--class-b", "--class-c"];
