@@ -282,7 +282,7 @@
   }
 
   sphere.onTurn = () => { if (run) paint(); };
-  addEventListener("resize", () => paint());
+  addEventListener("resize", () => { paintControls(); paint(); });
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) set(fromHash()); });
   $("settings").open = innerWidth >= 700;
   Object.assign(chosen, fromHash());

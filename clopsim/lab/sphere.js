@@ -3,7 +3,7 @@
 const sphere = (() => {
   const canvas = document.getElementById("sphere");
   const pen = canvas.getContext("2d");
-  let yaw = -0.65, pitch = 0.42; // all three axes in front
+  let yaw = -1.05, pitch = 0.42; // all three axes in front
   let turned = false; // by the user: then it no longer turns by itself
   let onTurn = () => {};
   const CLASS_COLOURS = ["--class-a", "--class-b", "--class-c"];
@@ -157,7 +157,8 @@ const sphere = (() => {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     [[1, 0, 0], [0, 1, 0], [0, 0, 1]].forEach((axis, k) => {
-      const [x0, y0, depth] = at(...axis), [x1, y1] = at(...axis.map((c) => 1.07 * c)), [x2, y2] = at(...axis.map((c) => 1.13 * c));
+      const [x0, y0, depth] = at(...axis), [x1, y1] = at(...axis.map((c) => 1.07 * c));
+      const out = Math.atan2(y1 - size / 2, x1 - size / 2); // the name stands outwards, also where the axis faces the reader
       pen.globalAlpha = depth < 0 ? 0.35 : 1;
       pen.strokeStyle = pen.fillStyle = colour(CLASS_COLOURS[k]);
       pen.lineWidth = size / 220;
@@ -165,7 +166,7 @@ const sphere = (() => {
       pen.moveTo(x0, y0);
       pen.lineTo(x1, y1);
       pen.stroke();
-      pen.fillText(["c₁", "c₂", "c₃"][k], x2, y2);
+      pen.fillText(["c₁", "c₂", "c₃"][k], x1 + 0.028 * size * Math.cos(out), y1 + 0.028 * size * Math.sin(out));
     });
   }
 

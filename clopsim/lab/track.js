@@ -42,7 +42,9 @@ const track = (() => {
       const middle = Math.sqrt(ends[k] * ends[k + 1]);
       const { phase } = story.predict({ ...s, gradient: tangent, lambda: 0, rate: middle * th.unit }, th);
       const wide = percent(ends[k + 1]) - percent(ends[k]);
-      const node = put(regions, `region ${phase}`, wide > 14 ? (phase === former ? "even spread breaks too" : (s.lambda > 0 ? WITHOUT : SAYS)[phase]) : "", percent(ends[k]));
+      const text = phase === former ? "spread breaks too" : (s.lambda > 0 ? WITHOUT : SAYS)[phase];
+      const fits = (wide / 100) * regions.clientWidth > 7 * text.length; // pixels, at about 7 a letter
+      const node = put(regions, `region ${phase}`, fits ? text : "", percent(ends[k]));
       node.style.width = wide + "%";
       former = phase;
     }

@@ -15,7 +15,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: playwright keeps an event loop running, which other tests may not expect
 def browser():
     if CHROMIUM is None:
         pytest.skip("needs the chromium of the system, as in `apt-get install chromium`")
