@@ -1,7 +1,7 @@
 // The page: settings, controls, the loop, the address bar. The only file that holds state.
 "use strict";
 (() => {
-  const { values: chosen, FIELDS, RESTARTS, valid, fromHash, toHash, hash } = settings;
+  const { values: chosen, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
   const $ = (id) => document.getElementById(id);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -226,22 +226,24 @@
   $("reset").addEventListener("click", () => { reset(); paint(); if (resting && !still.matches) play(true); });
   $("reseed").addEventListener("click", () => set({ seed: (chosen.seed % 9999) + 1 }, { resume: true }));
   document.addEventListener("keydown", (event) => {
-    if (event.target !== document.body && event.target !== $("sphere")) return;
+    if (event.target.closest("input, select, button, summary")) return; // they have uses of their own for keys
     const button = { " ": "play", ".": "step", r: "reset" }[event.ctrlKey || event.metaKey || event.altKey ? "" : event.key];
     if (button) { $(button).click(); event.preventDefault(); }
   });
 
-  function visit(stop) {
+  // Open a stop of the tour with its preset; what a link says besides comes on top
+  function visit(stop, link = {}) {
     const open = stop !== null;
+    tour.open = stop;
     $("card").hidden = !open;
     [...$("stops").querySelectorAll("button")].forEach((b, k) => { if (k === stop) b.setAttribute("aria-current", "step"); else b.removeAttribute("aria-current"); });
-    if (!open) return;
+    if (!open) return toHash();
     const { name, theorem, text, question, preset, play: starts } = tour[stop];
     show("card-title", `${name} (${theorem})`);
     rich("card-text", text);
     rich("card-question", question);
     play(false);
-    set({ ...preset, seed: 1 });
+    set({ ...preset, seed: 1, ...link });
     reset();
     paint();
     $("card-title").focus({ preventScroll: true });
@@ -256,6 +258,12 @@
     $("stops").append(item);
   });
   $("card-close").addEventListener("click", () => { visit(null); $("stops").querySelector("button").focus(); });
+
+  function follow() {
+    const stop = stopFromHash();
+    if (stop === null) set(fromHash());
+    else visit(stop, fromHash());
+  }
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------
 
@@ -283,13 +291,11 @@
 
   sphere.onTurn = () => { if (run) paint(); };
   addEventListener("resize", () => { paintControls(); paint(); });
-  addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) set(fromHash()); });
+  addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) follow(); });
   $("settings").open = innerWidth >= 700;
-  Object.assign(chosen, fromHash());
   reset();
-  paintControls();
-  paint();
-  play(!still.matches); // one preset plays once: just above the bound
+  follow();
+  if (tour.open === null) play(!still.matches); // one preset plays once: just above the bound
   requestAnimationFrame((time) => { last = time; frame(time); });
 
   window.clopsim = {

@@ -34,13 +34,20 @@ const settings = (() => {
     }
     return found;
   }
-  const fromHash = () => valid(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
+  const address = () => new URLSearchParams(location.hash.slice(1));
+  const fromHash = () => valid(Object.fromEntries(address()));
   let writing = 0;
   function toHash() {
     clearTimeout(writing); // browsers limit how often an address may change
     writing = setTimeout(() => history.replaceState(null, "", "#" + hash()), 200);
   }
-  const hash = () => "v=1&" + Object.entries(values).map(([name, value]) => `${name}=${value}`).join("&");
+  const hash = () => "v=1&" + Object.entries(values).map(([name, value]) => `${name}=${value}`).join("&") +
+    (tour.open === null ? "" : `&stop=${tour.open + 1}`);
+  // The stop of the tour that a link opens, from 0 on; null for none
+  const stopFromHash = () => {
+    const stop = Number(address().get("stop"));
+    return Number.isInteger(stop) && tour[stop - 1] ? stop - 1 : null;
+  };
 
-  return { values, FIELDS, RESTARTS, valid, fromHash, toHash, hash };
+  return { values, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash };
 })();

@@ -44,3 +44,4 @@ const tour = [
     question: "Set λ to 0 and wait for the collapse. Which is the smallest λ that brings the three classes back?",
   },
 ];
+tour.open = null; // the number of the stop whose card is open

@@ -149,6 +149,17 @@ def test_the_address_holds_the_settings_and_survives_nonsense(visit):
     assert nonsense.state()["settings"]["x"] == 0.5
 
 
+def test_a_link_can_open_a_stop_of_the_tour(visit):
+    here = quiet(visit, "#stop=6&lambda=3")
+    assert here.page.locator("#card-title").text_content() == "Prototypes (T6–T8)"
+    assert {"lambda": 3, "x": 2, "start": "collapse"}.items() <= here.state()["settings"].items()
+    here.until("location.hash.includes('stop=6')")
+    here.page.click("#card-close")
+    here.until("!location.hash.includes('stop')")
+    for stop in ("0", "7", "x", "1.5", ""):
+        assert quiet(visit, f"#stop={stop}").page.locator("#card").is_hidden()
+
+
 STOPS = [  # what each preset shows when it is left alone: steps, outcome, and the theorems in the title
     ("T1, T2", 200, "even"), ("T3", 1, "between"), ("T4", 200, "point"),
     ("T5", 200, "between"), ("T5, T10", 60, "even"), ("T6–T8", 60, "between"),
