@@ -25,18 +25,33 @@ def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "e
     von Neumann entropy). spectrum="amplitude": the singular values sigma_k, as in RankMe. Uncentred by default:
     centring cannot tell K orthonormal directions (rank K) from their simplex (rank K - 1).
 
-    Scale guard: a spectrum that is rounding noise beside |z|^2 counts as zero, so the centred rank of a collapsed batch
-    is 0 (no variance, no directions) and not that of its last bits. The floor on sigma^2, relative to the uncentred
-    energy, is the larger of (max(n, d) eps)^2 in z's own precision, the usual matrix-rank tolerance, and
-    max(n, d) eps in float64, which is what the eigenvalue solver resolves.
+    A spectrum that is rounding noise beside |z|^2 counts as zero (noise_floor), so the centred rank of a collapsed
+    batch is 0 (no variance, no directions) and not that of its last bits.
     """
-    one_of("spectrum", spectrum, ("energy", "amplitude"))
     exact = _exact(z)
-    size = max(z.shape[-2:])
-    floor = max((size * torch.finfo(z.dtype).eps) ** 2, size * torch.finfo(torch.float64).eps)
     energy = _energy(exact - exact.mean(dim=-2, keepdim=True) if centered else exact)  # (..., min(n, d))
     scale = exact.square().sum(dim=(-2, -1))[..., None]
-    energy = torch.where(energy <= floor * scale, 0.0, energy)  # nan stays nan
+    floor = noise_floor(size=max(z.shape[-2:]), eps=torch.finfo(z.dtype).eps)
+    return rank_of_energies(torch.where(energy <= floor * scale, 0.0, energy), spectrum=spectrum)  # nan stays nan
+
+
+ROUNDING = 4.0
+"""A direction's share of the energy below (ROUNDING eps)^2 is rounding: rounding a unit row to a precision moves it by
+less than eps, all directions together, and noise a few times that is still noise."""
+
+
+def noise_floor(*, size: int, eps: float) -> float:
+    """Share of the energy below which a direction is not resolved.
+
+    The larger of (ROUNDING eps)^2, eps that of the precision in which z was made, and size * eps of float64, which is
+    what the eigenvalue solver resolves in a matrix of max(n, d) = size.
+    """
+    return max((ROUNDING * eps) ** 2, size * torch.finfo(torch.float64).eps)
+
+
+def rank_of_energies(energy: Tensor, *, spectrum: Spectrum = "energy") -> Tensor:
+    """Effective rank of a spectrum sigma_k^2 >= 0 (..., k), as in effective_rank; 0 where all are 0."""
+    one_of("spectrum", spectrum, ("energy", "amplitude"))
     weight = energy if spectrum == "energy" else energy.sqrt()
     total = weight.sum(dim=-1, keepdim=True)
     share = weight / torch.where(total == 0, 1.0, total)

@@ -1,6 +1,6 @@
 """Pictures of runs. Style is a dictionary used in rc_context; nothing global changes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from clopsim.experiments.experiment import Experiment
 from clopsim.typeset import greek
+
+if TYPE_CHECKING:
+    from clopsim.inspection import Inspection
 
 STYLE: Any = {
     "font.size": 9,
@@ -93,6 +96,40 @@ def draw_experiment(experiment: Experiment) -> Figure:
         axes.set_ylim(low - room, high + room)
         axes.legend(fontsize=8)
     return figure
+
+
+def draw_inspection(found: "Inspection") -> Figure:
+    """The spectrum of some embeddings, uncentred and centred, and the cosines of sampled pairs."""
+    report = found.report
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.2), layout="constrained")
+        spectrum, pairs = figure.subplots(1, 2)
+        for (name, share), colour, marker in zip(found.energies.items(), (BLUE, VERMILION), "os", strict=True):
+            rank = report["effective_rank"][f"energy_{name}"]
+            shown = np.where(share > 0, share, np.nan)
+            label, fill = f"{name}, effective rank {rank:.3g}", "none" if marker == "s" else "full"
+            direction = np.arange(1, share.size + 1)
+            spectrum.plot(direction, shown, marker, markersize=3, color=colour, fillstyle=fill, label=label)
+        even = 1 / min(report["n"], report["d"])
+        spectrum.axhline(even, color=GREY, linestyle=":", label="all directions alike")
+        spectrum.set(xlabel="direction $k$", ylabel=r"share of the energy $\sigma_k^2/n$", yscale="log")
+        spectrum.set_ylim(top=2)
+        spectrum.legend(fontsize=8)
+        bins = np.linspace(-1, 1, 81)
+        for (name, cosines), colour in zip(found.cosines.items(), (BLUE, VERMILION), strict=False):
+            if cosines.size:
+                density, _ = np.histogram(cosines.clip(-1, 1), bins, density=True)
+                pairs.stairs(density, bins, color=colour, fill=True, alpha=0.5, label=name)
+        pairs.axvline(report["mean_cosine"], color=GREY, linestyle="--", label=f"mean {report['mean_cosine']:.3f}")
+        pairs.set(xlabel="cosine $s_{ij}$ of two embeddings", ylabel="density of pairs")
+        pairs.legend(fontsize=8)
+        figure.suptitle(f"{report['verdict']} collapse" if report["verdict"] != "none" else "no collapse", fontsize=10)
+    return figure
+
+
+def undated(form: str) -> dict[str, None]:
+    """Metadata for savefig that leaves out the date and the version: the same picture is the same bytes."""
+    return {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
 
 
 def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:

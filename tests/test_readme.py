@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -25,6 +26,7 @@ def test_the_first_screen_has_the_two_commands_and_nothing_to_do_before():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_table_runs_and_prints_what_is_shown(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    np.savez("embeddings.npz", z=np.random.default_rng(0).standard_normal((40, 8)), y=np.arange(40) % 4)
     result = CliRunner().invoke(cli.app, command.split())
     assert result.exit_code == 0, result.output
     if command == "sweep":

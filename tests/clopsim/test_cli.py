@@ -236,7 +236,13 @@ def test_every_option_is_in_the_help(clopsim):
 
 
 def test_help_and_bounds_do_not_import_torch_or_sympy():
-    for words in ("['--help']", "['sweep', '--help']", "['bounds']", "['sweep', '--tau', '0']"):
+    for words in (
+        "['--help']",
+        "['sweep', '--help']",
+        "['inspect', '--help']",
+        "['bounds']",
+        "['sweep', '--tau', '0']",
+    ):
         code = (
             f"import sys; from clopsim.cli import app; app({words}, standalone_mode=False)"
             if "0'" not in words

@@ -1,0 +1,166 @@
+"""`clopsim inspect`: the numbers are those of metrics, the verdicts are right, wrong files are one plain line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from clopsim import class_metrics, cli, inspection, metrics
+
+
+def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def clusters(noise: float, k: int = 5, n: int = 200, d: int = 16) -> np.ndarray:
+    return np.eye(d)[np.arange(n) % k] + noise * normal(n, d)
+
+
+CASES = {
+    "complete": (1 + 1e-7 * normal(512, 64)).astype(np.float32) / 8,
+    "line": np.where(np.arange(50) % 2, 1, -1)[:, None] * np.ones(16) + 0.01 * normal(50, 16),
+    "cluster": clusters(0.01),
+    "dimensional": normal(300, 32) * (np.arange(32) < 6) + 1e-3 * normal(300, 32),
+    "none": normal(300, 32),
+}
+
+
+@pytest.mark.parametrize("verdict", CASES)
+def test_verdicts(verdict):
+    report = inspection.inspect(CASES[verdict]).report
+    assert report["verdict"] == verdict, report["rule"]
+    json.dumps(report, allow_nan=False)
+
+
+def test_a_collapsed_float32_batch_has_no_centred_rank():
+    rank = inspection.inspect(CASES["complete"]).report["effective_rank"]
+    assert rank["energy_centred"] == rank["amplitude_centred"] == 0
+    assert rank["energy_uncentred"] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_circle_is_no_cluster_and_wide_clusters_are_none():
+    angle = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
+    assert inspection.inspect(np.stack([np.cos(angle), np.sin(angle)], axis=1)).report["verdict"] == "none"
+    assert inspection.inspect(clusters(0.5)).report["verdict"] != "cluster"
+
+
+def test_numbers_are_those_of_metrics_whatever_the_chunk(monkeypatch):
+    x, views = 3 * normal(101, 7), normal(101, 7, seed=1)
+    y = np.arange(101) % 4 - 1  # class -1: unlabelled
+    monkeypatch.setattr(inspection, "CHUNK_ELEMENTS", 7 * 13)
+    report = inspection.inspect(x, labels=y, views=views).report
+    z, other = (torch.nn.functional.normalize(torch.from_numpy(part)) for part in (x, views))
+    for name in ("mean_resultant_length", "mean_cosine", "leading_share", "uniformity"):
+        assert report[name] == pytest.approx(float(getattr(metrics, name)(z)), rel=1e-10), name
+    assert report["harmonic_energy"] == pytest.approx(metrics.harmonic_energy(z).tolist(), rel=1e-10)
+    assert report["alignment"] == pytest.approx(float(metrics.alignment(torch.cat([z, other]))), rel=1e-12)
+    for spectrum in ("energy", "amplitude"):
+        for name, centered in (("uncentred", False), ("centred", True)):
+            expected = float(metrics.effective_rank(z, centered=centered, spectrum=spectrum))
+            assert report["effective_rank"][f"{spectrum}_{name}"] == pytest.approx(expected, rel=1e-9)
+    s = class_metrics.scatter(z[torch.from_numpy(y >= 0)], torch.from_numpy(y[y >= 0]))
+    classes = report["classes"]
+    assert classes["neural_collapse"] == pytest.approx(class_metrics.neural_collapse(s), rel=1e-9)
+    assert classes["angles_uncentred"]["mean"] == pytest.approx(float(class_metrics.mean_angles(s).mean()))
+    assert (classes["count"], classes["labelled"]) == (3, int((y >= 0).sum()))
+    assert report["norm"]["mean"] == pytest.approx(np.linalg.norm(x, axis=1).mean())
+
+
+def test_many_float32_rows_keep_their_rank_and_pairs_are_sampled():
+    """A floor that grows with n, as the usual matrix-rank tolerance does, would erase all 64 directions."""
+    x = normal(60_000, 64).astype(np.float32)
+    report = inspection.inspect(x).report
+    assert report["effective_rank"]["energy_uncentred"] == pytest.approx(64, rel=1e-2)
+    assert report["sampled_rows"] == inspection.SAMPLE
+    assert float(metrics.effective_rank(torch.from_numpy(x[:40_000]))) == pytest.approx(64, rel=1e-2)
+
+
+@pytest.fixture
+def clopsim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    monkeypatch.setenv("NO_COLOR", "1")
+    np.savez("all.npz", z=clusters(0.01), y=np.arange(200) % 5, other=clusters(0.02), words=np.array(list("ab") * 100))
+    np.save("plain.npy", CASES["none"])
+    np.save("y.npy", np.arange(300) % 3)
+    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def test_the_command_prints_the_report_and_draws_it(clopsim):
+    result = clopsim("inspect", "all.npz", "--labels", "y", "--views", "other", "--out", "report.png")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("CLUSTER: all but 1% of 200 sampled embeddings sit on 5 points")
+    for shown in ("effective rank, amplitude, centred", "orthonormal distance, uncentred", "alignment", "NC1"):
+        assert shown in result.stdout
+    first = Path("report.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    clopsim("inspect", "all.npz", "--labels", "y", "--out", "report.png")
+    assert Path("report.png").read_bytes() == first
+    document = json.loads(clopsim("inspect", "plain.npy", "--labels", "y.npy", "--json").stdout)
+    assert document["verdict"] == "none"
+    assert document["classes"]["count"] == 3
+    assert json.loads(clopsim("inspect", "all.npz", "--labels", "words", "--json").stdout)["classes"]["count"] == 2
+
+
+def spoil(name: str) -> None:
+    x = CASES["none"].copy()
+    match name:
+        case "nan":
+            x[7, 3] = np.nan
+        case "zero":
+            x[5] = 0
+        case "flat":
+            x = x[0]
+        case "complex":
+            x = x.astype(complex)
+        case "objects":
+            x = np.array([{}, []], dtype=object)
+        case "single":
+            x = x[:1]
+    np.save(f"{name}.npy", x, allow_pickle=True)
+
+
+WRONG = [
+    ("nan.npy", "FILE must hold finite rows, got row 7"),
+    ("zero.npy", "FILE must hold non-zero rows, got row 5"),
+    ("flat.npy", "FILE must hold a table of real numbers, rows x dimensions, got float64 of shape (32,)"),
+    ("complex.npy", "FILE must hold a table of real numbers, rows x dimensions, got complex128"),
+    ("objects.npy", "FILE must hold plain numbers (pickles are never loaded), got 'objects.npy'"),
+    ("single.npy", "FILE must hold at least 2 rows and 2 dimensions, got shape (1, 32)"),
+    ("text.npy", "FILE must hold plain numbers (pickles are never loaded), got 'text.npy'"),
+    ("text.npz", "FILE must hold plain numbers (pickles are never loaded), got 'text.npz'"),
+    ("empty.npz", "FILE must hold plain numbers (pickles are never loaded), got 'empty.npz'"),
+    ("missing.npy", "FILE must exist, got 'missing.npy'; check the path"),
+    ("folder.npy", "FILE must be readable, got 'folder.npy'"),
+    ("table.csv", "FILE must be a .npy or .npz file, got 'table.csv'"),
+    ("all.npz --key u", "FILE must hold an array 'u', got 'all.npz' with z, y, other, words; name one of them"),
+    ("all.npz --labels u", "--labels must hold an array 'u', got 'all.npz'"),
+    ("all.npz --labels z", "--labels must have one entry per row, shape (200,), got (200, 16)"),
+    ("all.npz --labels missing.npy", "--labels must exist, got 'missing.npy'"),
+    ("plain.npy --labels y", "--labels must be a .npy file beside a .npy FILE, got 'y'"),
+    ("plain.npy --labels one.npy", "--labels must name between 2 and 4096 classes, got 1"),
+    ("all.npz --views plain.npy", "--views must have the shape of the embeddings (200, 16), got (300, 32)"),
+    ("plain.npy --out report.txt", "--out must end in .png, .pdf, .svg, got 'report.txt'"),
+    ("plain.npy --out nowhere/report.png", "--out must be writable, got 'nowhere/report.png'"),
+]
+
+
+@pytest.mark.parametrize("words, message", WRONG)
+def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
+    Path("text.npy").write_text("not numpy")
+    Path("text.npz").write_text("not numpy")
+    Path("empty.npz").write_text("")
+    Path("folder.npy").mkdir()
+    np.save("one.npy", np.zeros(300, dtype=int))
+    for name in ("nan", "zero", "flat", "complex", "objects", "single"):
+        spoil(name)
+    before = sorted(Path().rglob("*"))
+    result = clopsim("inspect", *words.split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("clopsim: ")
+    assert message in result.stderr
+    assert sorted(Path().rglob("*")) == before
