@@ -225,7 +225,7 @@ def _verdict(seen: dict[str, Any], sample: Tensor, directions: int) -> tuple[str
     if clusters:
         return "cluster", (
             f"all but {POINT:.0%} of {len(sample)} sampled embeddings sit on {clusters} points: "
-            f"cosine >= {1 - POINT:g} to their point, < {APART:g} between points, {PER_CLUSTER} or more embeddings a point"
+            f"cosine >= {1 - POINT:g} to their point, < {APART:g} between points, >= {PER_CLUSTER} embeddings each"
         )
     numbers = f"effective rank {rank:.4g} (energy, uncentred) of at most {directions}"
     if rank < FEW * directions:

@@ -7,13 +7,14 @@ import os
 
 from clopsim.cli.bounds import bounds
 from clopsim.cli.lab import lab
+from clopsim.cli.figures import figures
 from clopsim.cli.inspect import inspect
 from clopsim.cli.shell import app
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
 from clopsim.cli.verify import verify
 
-__all__ = ["app", "bounds", "inspect", "lab", "main", "sweep", "threshold", "verify"]
+__all__ = ["app", "bounds", "figures", "inspect", "lab", "main", "sweep", "threshold", "verify"]
 
 
 def main() -> None:

@@ -10,7 +10,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-OPTION_NAMES = {"temperature": "--tau", "dimension": "--dim", "kind": "KIND", "file": "FILE", "json_output": "--json"}
+OPTION_NAMES = {
+    "temperature": "--tau",
+    "dimension": "--dim",
+    "kind": "KIND",
+    "file": "FILE",
+    "names": "NAME",
+    "form": "--format",
+    "json_output": "--json",
+}
 """Options that are not spelt like their field."""
 
 HOLDS, FAILS, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130

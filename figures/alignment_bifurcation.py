@@ -1,0 +1,75 @@
+"""When the two views of a sample stop agreeing: full InfoNCE loss, tangent gradient, uniform state.
+
+Line: T5. Up to mu_align = tau/2 the views end together; above it they swap for ever, at the cosine tau/(2 mu). Points:
+median and range over seeds of the mean cosine of the views after the last step, from views 0.001 rad apart. Far above
+mu_align the swapping views disturb the uniform state, here at d = 8, and T5 no longer holds.
+"""
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from bounds import Setting, alignment_uniform_rate, swap_cosine
+from clopsim import metrics, starts
+from figures.drawing import Drawing, Gap
+from figures.simulate import final, part_of
+from figures.style import BLUE, COLUMN, ORANGE, STYLE, VERMILION, measured
+
+SETTINGS = ((3, 1.0), (8, 0.5))
+"""(d, tau)"""
+
+
+def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
+    """Simulate and draw it; T5 is valid while the other samples stay uniform, up to about 1.6 mu_align."""
+    ratios = np.array(
+        [0.6, 0.9, 1.2, 1.5] if quick else [0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5]
+    )
+    samples, seeds, steps = (128, 1, 150) if quick else (400, 3, 300)
+    observed = np.empty((len(SETTINGS), seeds, len(ratios)))
+    gaps = []
+    for s, (d, tau) in enumerate(SETTINGS):
+        setting = Setting(tau, d, samples, loss="full", gradient="tangent")
+        edge = float(alignment_uniform_rate(setting) or np.nan)
+        table = torch.stack(
+            [starts.near_uniform(setting, temperature=tau, seed=k, view_angle=1e-3) for k in range(seeds)]
+        )
+        z = table.repeat_interleave(len(ratios), dim=0)
+        rate = torch.from_numpy(edge * ratios).repeat(seeds)
+        end = final(
+            z, rate, torch.full_like(rate, tau), setting=setting, steps=steps,
+            on_progress=part_of(on_progress, s, len(SETTINGS)),
+        )  # fmt: skip
+        observed[s] = (1 - metrics.alignment(end) / 2).numpy().reshape(seeds, len(ratios))
+        predicted = np.array([float(swap_cosine(edge * ratio, setting)) for ratio in ratios])
+        gaps.append(np.abs(np.median(observed[s], axis=0) - predicted)[ratios <= 1.6].max())
+    fine = np.linspace(0.4, 2.6, 300)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN, 2.7), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(fine, np.minimum(1, 1 / fine), color=VERMILION, label=r"T5: $1$, then $\tau/(2\mu)$")
+        axes.axvline(1, color=VERMILION, linestyle=":", linewidth=1)
+        for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
+            measured(
+                axes, ratios, observed[s], color=colour, marker=marker, label=rf"$d={d}$, $\tau={tau:g}$, $n={samples}$"
+            )
+        axes.set(
+            xlabel=r"learning rate $\mu/\mu_{\rm align}$,  $\mu_{\rm align}=\tau/2$",
+            ylabel="cosine of the two views",
+            ylim=(0, 1.08),
+        )
+        axes.text(0.97, 0.06, "together", ha="right")
+        axes.text(1.03, 0.06, "swapping at every step")
+        axes.legend(loc="center right", bbox_to_anchor=(1, 0.72))
+    numbers = {
+        "dimension": np.array([d for d, _ in SETTINGS])[:, None, None],
+        "temperature": np.array([tau for _, tau in SETTINGS])[:, None, None],
+        "seed": np.arange(seeds)[None, :, None],
+        "rate_over_mu_align": ratios[None, None, :],
+        "view_cosine": observed,
+        "predicted_view_cosine": np.minimum(1, 1 / ratios)[None, None, :],
+    }
+    gap = Gap("cosine of the views from T5, up to 1.6 mu_align", float(max(gaps)), 0.06 if quick else 0.03)
+    return Drawing(figure, numbers, gaps=(gap,))

@@ -1,0 +1,107 @@
+"""The norm is free: what weight decay does to training that normalises inside the loss (T10).
+
+Left: the cosine of the two views settles at 1 - mu w, whatever the temperature and the dimension. Right: the squared
+norm settles at 2 mu/tau, which holds the effective rate mu/|u|^2 at the edge tau/2. Full loss, free embeddings, weight
+decay w. The state rings, so each run is averaged over the second half of its steps. Points: median and range over
+seeds.
+"""
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from bounds import Setting
+from bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from clopsim import metrics, starts
+from clopsim.dynamics import free_step
+from figures.drawing import Drawing, Gap
+from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
+
+SETTINGS = ((3, 1.0), (8, 0.5))
+"""(d, tau)"""
+
+
+def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
+    """Simulate and draw it."""
+    decays = np.array([0.03, 0.1]) if quick else np.array([0.01, 0.03, 0.1, 0.3])  # mu w, at mu = 1
+    rates = np.array([0.3, 3.0]) if quick else np.array([0.1, 0.3, 1.0, 3.0, 10.0])  # at mu w = 0.1
+    samples, seeds, steps = (64, 1, 200) if quick else (256, 3, 1000)
+    mu = np.concatenate([np.ones_like(decays), rates])
+    products = np.concatenate([decays, np.full_like(rates, 0.1)])
+    cosine = np.empty((len(SETTINGS), seeds, len(mu)))
+    norm = np.empty_like(cosine)
+    predicted_norm = np.empty((len(SETTINGS), len(mu)))
+    predicted = np.array(
+        [decayed_view_cosine(float(m), weight_decay=float(p / m)) for m, p in zip(mu, products, strict=True)]
+    )
+    for s, (d, tau) in enumerate(SETTINGS):
+        setting = Setting(tau, d, samples, loss="full", gradient="tangent")
+        predicted_norm[s] = [float(steady_squared_norm(float(m), setting)) for m in mu]
+        for k in range(seeds):
+            z = starts.near_uniform(setting, temperature=tau, seed=k, view_angle=0.1)
+            u = z * torch.from_numpy(predicted_norm[s]).sqrt()[:, None, None]
+            for run, product in enumerate(products):  # each its own decay
+                state = u[run]
+                seen = []
+                for done in range(steps):
+                    state = free_step(
+                        state, float(mu[run]), tau, setting=setting, weight_decay=float(product / mu[run])
+                    )
+                    if done >= steps // 2:
+                        squared = state.square().sum(dim=-1)
+                        aligned = metrics.alignment(state / squared.sqrt()[:, None])
+                        seen.append((1 - float(aligned) / 2, float(squared.mean())))
+                cosine[s, k, run], norm[s, k, run] = np.mean(seen, axis=0)
+            on_progress((s * seeds + k + 1) / (len(SETTINGS) * seeds))
+    gaps = [
+        np.abs((np.median(1 - cosine, axis=1) - (1 - predicted)) / (1 - predicted)).max(),
+        np.abs(np.median(norm, axis=1) / predicted_norm - 1).max(),
+    ]
+    first, second = slice(0, len(decays)), slice(len(decays), None)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        fine = np.linspace(0, 0.33, 50)
+        left.plot(fine, 1 - fine, color=VERMILION, label=r"$1-\mu w$ (T10)")
+        for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
+            label = rf"$d={d}$, $\tau={tau:g}$"
+            measured(left, decays, cosine[s][:, first], color=colour, marker=marker, label=label)
+            measured(right, rates, norm[s][:, second], color=colour, marker=marker, label=label)
+            line = np.geomspace(rates[0] / 1.5, rates[-1] * 1.5, 20)
+            right.plot(line, 2 * line / tau, color=colour, linewidth=1.2, label=rf"$2\mu/\tau$ (T10), $\tau={tau:g}$")
+        left.set(
+            xlabel=r"learning rate $\times$ weight decay $\mu w$", ylabel="cosine of the two views", title=r"$\mu=1$"
+        )
+        right.set(
+            xscale="log",
+            yscale="log",
+            xlabel=r"learning rate $\mu$",
+            ylabel=r"squared norm $|u|^2$",
+            title=r"$\mu w=0.1$",
+        )
+        plain_ticks(right, "x", (0.1, 0.3, 1, 3, 10))
+        plain_ticks(right, "y", (0.1, 0.3, 1, 3, 10, 30))
+        left.legend()
+        right.legend()
+    numbers = {
+        "dimension": np.array([d for d, _ in SETTINGS])[:, None, None],
+        "temperature": np.array([tau for _, tau in SETTINGS])[:, None, None],
+        "seed": np.arange(seeds)[None, :, None],
+        "rate": mu[None, None, :],
+        "rate_times_decay": products[None, None, :],
+        "view_cosine": cosine,
+        "squared_norm": norm,
+        "predicted_view_cosine": predicted[None, None, :],
+        "predicted_squared_norm": predicted_norm[:, None, :],
+    }
+    return Drawing(
+        figure,
+        numbers,
+        gaps=(
+            Gap("1 - cosine of the views from mu w (T10), relative", float(gaps[0]), 0.15 if quick else 0.05),
+            Gap("|u|^2 from 2 mu/tau (T10), relative", float(gaps[1]), 0.1 if quick else 0.05),
+        ),
+    )

@@ -1,0 +1,96 @@
+"""How fast a step flattens a ripple of each harmonic degree on the uniform state, at three temperatures.
+
+Line: e_l = l (l + d - 2) A_l (2 - A_l) (T5). Points: one tangent step of the merged loss from nearly uniform points on
+the sphere with a ripple of that degree, median and range over random axes. The tallest degree breaks first, at
+mu = 2/max e_l: a point at high temperature, clusters at low temperature.
+"""
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.polynomial import Legendre
+from numpy.typing import NDArray
+
+from bounds import Setting, harmonic_spectrum
+from clopsim.dynamics import step
+from figures.drawing import Drawing, Gap
+from figures.style import BLUE, COLUMN, GREEN, STYLE, VERMILION, measured
+
+TEMPERATURES, DEGREES = (1.0, 0.5, 0.2), 8
+RIPPLE = 1e-4
+"""Size of the ripple, small enough for first order."""
+
+
+def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
+    """Simulate and draw it."""
+    points, axes_count = (600, 1) if quick else (2500, 5)
+    z = _fibonacci(points)
+    poles = np.random.default_rng(0).standard_normal((axes_count, 3))
+    poles /= np.linalg.norm(poles, axis=1, keepdims=True)
+    degrees = np.arange(1, DEGREES + 1)
+    observed = np.empty((len(TEMPERATURES), axes_count, DEGREES))
+    predicted = np.empty((len(TEMPERATURES), DEGREES))
+    for t, tau in enumerate(TEMPERATURES):
+        setting = Setting(tau, 3, points, gradient="tangent")
+        predicted[t] = harmonic_spectrum(setting, degrees=DEGREES).e
+        for a, pole in enumerate(poles):
+            for k, degree in enumerate(degrees):
+                observed[t, a, k] = _decay(z, pole, int(degree), setting)
+            on_progress((t + (a + 1) / axes_count) / len(TEMPERATURES))
+    gaps = np.abs(np.median(observed, axis=1) - predicted) / predicted.max(axis=1, keepdims=True)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
+        axes = figure.subplots()
+        for t, (tau, colour, marker) in enumerate(zip(TEMPERATURES, (VERMILION, BLUE, GREEN), "os^", strict=True)):
+            top = int(predicted[t].argmax())
+            axes.plot(degrees, predicted[t], color=colour, linewidth=1.2)
+            measured(axes, degrees, observed[t], color=colour, label=rf"$\tau={tau:g}$", marker=marker)
+            axes.annotate(
+                rf"$\ell={top + 1}$", (degrees[top], predicted[t, top]), (0, 5),
+                textcoords="offset points", color=colour, ha="center", weight="bold",
+            )  # fmt: skip
+        axes.set(xlabel=r"harmonic degree $\ell$", ylabel=r"decay per unit of learning rate $e_\ell$", ylim=(0, None))
+        axes.set_xticks(degrees)
+        axes.legend(title="points: one step; lines: T5\n$\\ell$: the degree that breaks first", title_fontsize=7)
+        axes.margins(y=0.12)
+    numbers = {
+        "temperature": np.array(TEMPERATURES)[:, None, None],
+        "axis": np.arange(axes_count)[None, :, None],
+        "degree": degrees[None, None, :],
+        "e": observed,
+        "predicted_e": predicted[:, None, :],
+    }
+    gap = Gap("e_l from T5, relative to the largest e_l", float(gaps.max()), 0.05 if quick else 0.02)
+    return Drawing(figure, numbers, gaps=(gap,))
+
+
+def _fibonacci(points: int) -> torch.Tensor:
+    """(points, 3) nearly uniform on the sphere."""
+    k = np.arange(points)
+    height = 1 - (2 * k + 1) / points
+    angle = np.pi * (3 - np.sqrt(5)) * k
+    radius = np.sqrt(1 - height**2)
+    return torch.from_numpy(np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1))
+
+
+def _decay(z: torch.Tensor, pole: NDArray[np.float64], degree: int, setting: Setting) -> float:
+    """(1 - m)/mu, m the factor of one step on the zonal harmonic of this degree about the pole."""
+    harmonic = Legendre.basis(degree)
+    p = torch.from_numpy(pole)
+    height = (z @ p).numpy()
+    slope = torch.from_numpy(harmonic.deriv()(height))[:, None] * (p - torch.from_numpy(height)[:, None] * z)
+    rate = 0.1 / float(harmonic_spectrum(setting).e.max())
+
+    def amplitude(state: torch.Tensor) -> float:
+        return float(harmonic((state @ p).numpy()).mean())
+
+    before, after = [], []
+    for sign in (1, -1):  # the difference cancels what the points lack in uniformity
+        state = z + sign * RIPPLE / degree**2 * slope
+        state = state / state.norm(dim=1, keepdim=True)
+        before.append(amplitude(state))
+        after.append(amplitude(step(state, rate, float(setting.tau), setting)))
+    return (1 - (after[0] - after[1]) / (before[0] - before[1])) / rate
