@@ -19,6 +19,8 @@ NAMES = (
     "instability_spectrum",
     "alignment_bifurcation",
     "full_against_merged",
+    "clop_rescue",
+    "clop_equilibrium",
     "free_norm",
 )
 """Every figure, in the order of the gallery."""
