@@ -6,9 +6,9 @@ One file per command; importing it registers the command, in the order of --help
 import os
 
 from clopsim.cli.bounds import bounds
-from clopsim.cli.lab import lab
 from clopsim.cli.figures import figures
 from clopsim.cli.inspect import inspect
+from clopsim.cli.lab import lab
 from clopsim.cli.shell import app
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
