@@ -1,8 +1,9 @@
 """The record of a learning-rate sweep: every option of `clopsim sweep`, checked on construction. Imports no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -84,3 +85,11 @@ class Sweep:
         """The clusters of start="data": one point for each embedding, or for each pair of views."""
         points = self.samples // (2 if self.loss == "full" else 1)
         return GaussianClusters(points, self.clusters, self.dimension, self.noise, self.separation, self.imbalance)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Sweep":
+        """The record from plain JSON or TOML values, whose lists stand for tuples."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**plain)

@@ -53,10 +53,18 @@ def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def save(folder: Path, dataset: xr.Dataset, summary: Mapping[str, Any], *, command: str) -> None:
+def save(
+    folder: Path,
+    dataset: xr.Dataset,
+    summary: Mapping[str, Any],
+    *,
+    command: str,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write data.nc, summary.json and provenance.json; only the last one knows the time and place of the run.
 
-    Open the data with xarray.open_dataset(folder / "data.nc"). command: the line that reproduces the run.
+    Open the data with xarray.open_dataset(folder / "data.nc"). command: the line that reproduces the run; more:
+    further entries of the provenance.
     """
     dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
@@ -69,13 +77,18 @@ def save(folder: Path, dataset: xr.Dataset, summary: Mapping[str, Any], *, comma
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "threads": _threads(),
+        **(more or {}),
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
     }
     (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
 
 
-def attributes(summary: Mapping[str, Any], *, command: str) -> dict[str, Any]:
-    """Attributes of a dataset: setting, predicted and searched rates per temperature (nan: never), versions, origin."""
+def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Attributes of a dataset: setting, predicted and searched rates per temperature (nan: never), versions, origin.
+
+    origin: git hash and versions of the run's start, so that a resume changes no byte; by default those of now.
+    """
+    origin = origin_now(command) if origin is None else origin
     nan = float("nan")
     flat = dict(summary["setting"])
     for name in (
@@ -93,9 +106,14 @@ def attributes(summary: Mapping[str, Any], *, command: str) -> dict[str, Any]:
         flat[f"observed_{kind}_rate"] = [nan if value is None else value for value in values]
     flat["holds"] = int(summary["holds"])
     flat["command"] = command
-    flat["git"] = git_hash()
-    flat["versions"] = ", ".join(f"{name} {number}" for name, number in versions().items())
+    flat["git"] = origin["git"]
+    flat["versions"] = ", ".join(f"{name} {number}" for name, number in origin["versions"].items())
     return flat
+
+
+def origin_now(command: str) -> dict[str, Any]:
+    """Where a run that starts now comes from: git hash, versions and the line that reproduces it."""
+    return {"git": git_hash(), "versions": versions(), "command": command}
 
 
 def versions() -> dict[str, str]:

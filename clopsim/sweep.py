@@ -1,33 +1,31 @@
 """The main job: sweep the learning rate, search the thresholds, hold both against the bound."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
-from torch import Tensor
 
-from bounds import Setting, critical_rates, exact_rate, loss_at_collapse
-from clopsim import starts
+from bounds import critical_rates, loss_at_collapse
+from clopsim import plan
+from clopsim.chunks import Arrays, perform, threshold
 from clopsim.config import Sweep
-from clopsim.data import antipodal_lines, gaussian_clusters
-from clopsim.dynamics import recorded_steps, run
-from clopsim.outcomes import classify
-from clopsim.thresholds import Kind, Threshold, search
-
-CHUNK_ELEMENTS = 2**22
-"""Cosines held at once (32 MiB in float64); further runs go in the next chunk, so memory does not grow with them."""
-
-NEAR_COLLAPSE = 1e-3
-"""Spread, in radians, of start="collapse"."""
+from clopsim.dynamics import recorded_steps
+from clopsim.plan import Chunk, Search, Task
+from clopsim.thresholds import Threshold
 
 TOLERANCE = 0.01
 """Largest relative gap between the predicted and the observed rate at which the bound is said to hold."""
 
 DIMENSIONS = ("temperature", "rate", "seed", "step")
+
+FAILED = "failed"
+"""Outcome of a cell that raised an error or lost its worker again and again: nothing was measured."""
+
+Results = Iterable[tuple[Task, Arrays, Mapping[int, str]]]
+"""Tasks with what they gave: arrays of the cells that ended well, errors of the others by their place."""
 
 
 def check_device(name: str, precision: str) -> torch.device:
@@ -47,56 +45,11 @@ def check_device(name: str, precision: str) -> torch.device:
 
 
 def run_sweep(config: Sweep, *, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:
-    """Run every (temperature, rate, seed) and return the observables along the runs as a labelled dataset.
+    """Run every (temperature, rate, seed) in this process and return the dataset of assemble().
 
-    Variables over (temperature, rate, seed, step[, degree]) as in dynamics.observe, `outcome` over (temperature, rate,
-    seed); coordinates rate (units of mu_c), learning_rate and mu_c (absolute). A run that left the finite numbers is
-    nan from there on and its outcome is "diverged". on_progress gets the share of the work that is done, in [0, 1].
+    on_progress gets the share of the work that is done, in [0, 1]. Errors: RuntimeError if a cell fails.
     """
-    device = check_device(config.device, config.precision)
-    dtype = torch.float64 if config.precision == "float64" else torch.float32
-    seeds = range(config.seed, config.seed + config.seeds)
-    cells = list(product(range(len(config.settings)), range(len(config.rates)), range(config.seeds)))
-    table = [[_start(config, setting, seed) for seed in seeds] for setting in config.settings]
-    steps = recorded_steps(config.steps)
-    chunk = max(1, CHUNK_ELEMENTS // config.samples**2)
-    observables: list[dict[str, Tensor]] = []
-    outcomes: list[np.ndarray] = []
-    for first in range(0, len(cells), chunk):
-        part = cells[first : first + chunk]
-        z = torch.stack([table[t][s] for t, _, s in part]).to(device, dtype)
-        rate = torch.tensor(
-            [config.rates[r] * _unit(config.settings[t]) for t, r, _ in part], dtype=dtype, device=device
-        )
-        tau = torch.tensor([config.settings[t].temperature for t, _, _ in part], dtype=dtype, device=device)
-
-        def report(done: int, first: int = first, size: int = len(part)) -> None:
-            on_progress((first + size * done / config.steps) / len(cells))
-
-        trajectory = run(z, rate, tau, setting=config.settings[0], steps=steps, on_step=report)
-        observables.append(trajectory.observables)
-        outcomes.append(classify(trajectory.final, rate, tau, config.settings[0]))
-
-    shape = (len(config.settings), len(config.rates), config.seeds)
-    units = np.array([_unit(setting) for setting in config.settings])
-    dataset = xr.Dataset(
-        coords={
-            "temperature": [setting.temperature for setting in config.settings],
-            "rate": ("rate", list(config.rates), {"long_name": "learning rate in units of mu_c"}),
-            "seed": list(seeds),
-            "step": list(steps),
-            "degree": [1, 2, 3, 4],
-            "mu_c": ("temperature", units, {"long_name": "tau (n-1)/(n-2), scaled to keys and reduction"}),
-            "learning_rate": (("temperature", "rate"), units[:, None] * np.array(config.rates)),
-        }
-    )
-    for name in observables[0]:
-        values = torch.cat([part[name] for part in observables]).numpy()
-        dims = (*DIMENSIONS, "degree") if values.ndim == 3 else DIMENSIONS
-        dataset[name] = (dims, values.reshape(*shape, *values.shape[1:]))
-    dataset["outcome"] = (DIMENSIONS[:3], np.concatenate(outcomes).reshape(shape))
-    dataset["loss_at_collapse"] = ("temperature", [float(loss_at_collapse(setting)) for setting in config.settings])
-    return dataset
+    return assemble(config, _run_here(config, Chunk, on_progress))
 
 
 def search_thresholds(config: Sweep, *, on_progress: Callable[[float], None] = lambda share: None) -> list[Threshold]:
@@ -104,19 +57,94 @@ def search_thresholds(config: Sweep, *, on_progress: Callable[[float], None] = l
 
     Collapse for every loss; the alignment of the views at collapse for the full loss.
     """
-    device = "cpu" if config.device.startswith("mps") else config.device  # the search needs float64
-    kinds: tuple[Kind, ...] = ("collapse",) if config.loss == "merged" else ("collapse", "alignment_collapse")
-    seeds = range(config.seed, config.seed + config.seeds)
-    pairs = list(product(config.settings, kinds))
-    found = []
-    for done, (setting, kind) in enumerate(pairs, start=1):
-        found.append(search(kind, setting, seeds=seeds, device=device))
-        on_progress(done / len(pairs))
+    return thresholds_of(config, _run_here(config, Search, on_progress))
+
+
+def assemble(config: Sweep, results: Results) -> xr.Dataset:
+    """The observables along all runs as one labelled dataset, from the results of all chunks, in any order.
+
+    Variables over (temperature, rate, seed, step[, degree]) as in dynamics.observe, `outcome` over (temperature, rate,
+    seed); coordinates rate (units of mu_c), learning_rate and mu_c (absolute). A run that left the finite numbers is
+    nan from there on and its outcome is "diverged"; a cell that failed is nan, its outcome "failed". Holds the dataset
+    and one chunk at a time: about 3 kB a cell at 1000 steps.
+    """
+    shape = plan.shape(config)
+    units = np.array([plan.unit(config, t) for t in range(shape[0])])
+    dataset = xr.Dataset(
+        coords={
+            "temperature": [setting.temperature for setting in config.settings],
+            "rate": ("rate", list(config.rates), {"long_name": "learning rate in units of mu_c"}),
+            "seed": list(range(config.seed, config.seed + config.seeds)),
+            "step": list(recorded_steps(config.steps)),
+            "degree": [1, 2, 3, 4],
+            "mu_c": ("temperature", units, {"long_name": "tau (n-1)/(n-2), scaled to keys and reduction"}),
+            "learning_rate": (("temperature", "rate"), units[:, None] * np.array(config.rates)),
+        }
+    )
+    whole: Arrays = {}
+    cells = int(np.prod(shape))
+    outcome = np.full(cells, FAILED, dtype="<U11")
+    for task, arrays, errors in results:
+        if not isinstance(task, Chunk):
+            continue
+        rows = [task.first + place for place in range(task.size) if place not in errors]
+        for name, values in arrays.items():
+            if name == "outcome":
+                outcome[rows] = values
+            else:
+                whole.setdefault(name, np.full((cells, *values.shape[1:]), np.nan))[rows] = values
+    for name, values in whole.items():
+        dims = (*DIMENSIONS, "degree") if values.ndim == 3 else DIMENSIONS
+        dataset[name] = (dims, values.reshape(*shape, *values.shape[1:]))
+    dataset["outcome"] = (DIMENSIONS[:3], outcome.astype(np.str_).reshape(shape))
+    dataset["loss_at_collapse"] = ("temperature", [float(loss_at_collapse(setting)) for setting in config.settings])
+    return dataset
+
+
+def thresholds_of(config: Sweep, results: Results) -> list[Threshold]:
+    """The thresholds among the results; one whose search failed is left out."""
+    return [threshold(config, task, arrays) for task, arrays, _ in results if isinstance(task, Search) and arrays]
+
+
+def failures_of(config: Sweep, results: Results) -> list[dict[str, Any]]:
+    """Coordinates and error of every cell and every search that failed."""
+    found: list[dict[str, Any]] = []
+    for task, _, errors in results:
+        for place, error in errors.items():
+            if isinstance(task, Search):
+                found.append({"temperature": config.settings[task.temperature].temperature, "search": task.kind})
+            else:
+                cell = plan.cell(config, task.first + place)
+                found.append({
+                    "temperature": config.settings[cell.temperature].temperature,
+                    "rate": config.rates[cell.rate],
+                    "seed": config.seed + cell.seed,
+                })  # fmt: skip
+            found[-1]["error"] = error
     return found
 
 
-def summarise(config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold]) -> dict[str, object]:
-    """The verdict and what it rests on, as plain numbers for summary.json; None stands for "never"."""
+def _run_here(config: Sweep, kind: type[Task], on_progress: Callable[[float], None]) -> Results:
+    check_device(config.device, config.precision)
+    wanted = [task for task in plan.tasks(config) if isinstance(task, kind)]
+    total = sum(plan.weight(config, task) for task in wanted)
+    done = 0
+    for task in wanted:
+        result = perform((config, task))
+        if result.errors:
+            raise RuntimeError(next(iter(result.errors.values())))
+        yield task, result.arrays, result.errors
+        done += plan.weight(config, task)
+        on_progress(done / total)
+
+
+def summarise(
+    config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold], *, failures: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The verdict and what it rests on, as plain numbers for summary.json; None stands for "never".
+
+    A failed search is no evidence: then the bound is not said to hold.
+    """
     final = dataset.isel(step=-1)
     collapsed = (dataset["outcome"] == "collapsed").all("seed")
     uniform = (dataset["outcome"] == "uniform").all("seed")
@@ -124,7 +152,7 @@ def summarise(config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold]) -
     per_temperature = [
         {
             "temperature": setting.temperature,
-            "mu_c": _unit(setting),
+            "mu_c": plan.unit(config, t),
             "predicted": asdict(critical_rates(setting)),
             "uniform_up_to": _last_of_leading(uniform[t]),
             "collapsed_from": _first_of_trailing(collapsed[t]),
@@ -138,34 +166,14 @@ def summarise(config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold]) -
         for t, setting in enumerate(config.settings)
     ]
     return {
-        "holds": all(row["holds"] for row in rows),
+        "holds": all(row["holds"] for row in rows) and not any("search" in failure for failure in failures),
         "tolerance": TOLERANCE,
         "thresholds": rows,
         "sweep": per_temperature,
         "setting": {key: value for key, value in asdict(config).items() if key != "rates"},
         "rates": list(config.rates),
+        "failures": list(failures),
     }
-
-
-def _start(config: Sweep, setting: Setting, seed: int) -> Tensor:
-    if config.start == "data":
-        lines = config.data == "lines"
-        x = _lines(config, seed) if lines else gaussian_clusters(config.gaussian, seed=seed).x
-        return starts.from_data(setting, x, view_noise=config.view_noise, antipodal=lines, seed=seed)
-    if config.start == "random":
-        return starts.random_directions(setting, seed=seed)
-    if config.start == "uniform":
-        return starts.near_uniform(setting, temperature=float(setting.tau), seed=seed, view_angle=NEAR_COLLAPSE)
-    return starts.near_collapse(setting, spread=NEAR_COLLAPSE, seed=seed)
-
-
-def _lines(config: Sweep, seed: int) -> NDArray[np.float64]:
-    spec = config.gaussian
-    return antipodal_lines(spec.samples, dimension=spec.dimension, classes=spec.clusters, noise=spec.noise, seed=seed).x
-
-
-def _unit(setting: Setting) -> float:
-    return float(exact_rate(setting))
 
 
 def _last_of_leading(flags: xr.DataArray) -> float | None:

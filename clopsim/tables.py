@@ -70,8 +70,7 @@ def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     lines.append("")
     for part in summary["sweep"]:
         lines += _sweep_lines(part)
-    verdict = "The bound holds" if summary["holds"] else "The bound does NOT hold"
-    lines += ["", f"{verdict} (tolerance {100 * summary['tolerance']:g} %).  Written to {folder}"]
+    lines += ["", f"{verdict(summary)}  Written to {folder}"]
     return "\n".join(lines)
 
 
@@ -92,6 +91,18 @@ def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(row["verdict"] for row in rows)
     lines += failures or ["Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items())]
     return "\n".join(lines)
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """The verdict of a sweep in one line, after what failed."""
+    holds = "The bound holds" if summary["holds"] else "The bound does NOT hold"
+    line = f"{holds} (tolerance {100 * summary['tolerance']:g} %)."
+    failures = summary.get("failures")
+    return (
+        f"{len(failures)} cells failed, the first with {failures[0]['error']}; resume to try again.  {line}"
+        if failures
+        else line
+    )
 
 
 def _sweep_lines(part: dict[str, Any]) -> list[str]:
@@ -178,6 +189,14 @@ def _class_rows(classes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
+
+
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Run folders, one a line; rows as made from states.Run."""
+    if not runs:
+        return "no runs"
+    rows = [tuple(run[name] for name in ("folder", "setting", "detail", "verdict", "date")) for run in runs]
+    return _table(("folder", "setting", "state", "verdict", "date"), rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

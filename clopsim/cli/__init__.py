@@ -9,12 +9,28 @@ from clopsim.cli.bounds import bounds
 from clopsim.cli.figures import figures
 from clopsim.cli.inspect import inspect
 from clopsim.cli.lab import lab
+from clopsim.cli.merge import merge
+from clopsim.cli.runs import runs
 from clopsim.cli.shell import app
+from clopsim.cli.show import show
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
 from clopsim.cli.verify import verify
 
-__all__ = ["app", "bounds", "figures", "inspect", "lab", "main", "sweep", "threshold", "verify"]
+__all__ = [
+    "app",
+    "bounds",
+    "figures",
+    "inspect",
+    "lab",
+    "main",
+    "merge",
+    "runs",
+    "show",
+    "sweep",
+    "threshold",
+    "verify",
+]
 
 
 def main() -> None:

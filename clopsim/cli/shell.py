@@ -17,6 +17,8 @@ OPTION_NAMES = {
     "file": "FILE",
     "names": "NAME",
     "form": "--format",
+    "folder": "FOLDER",
+    "folders": "FOLDER...",
     "json_output": "--json",
 }
 """Options that are not spelt like their field."""
@@ -27,6 +29,15 @@ HOLDS, FAILS, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 def option_name(field: str) -> str:
     """The option that sets a field of a record."""
     return OPTION_NAMES.get(field, "--" + field.replace("_", "-"))
+
+
+class Stopped(typer.Abort):
+    """A run that ended early, with one line for the user and an exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        """Exit with the status after printing the message."""
+        super().__init__(message)
+        self.status = status
 
 
 class PlainErrors(TyperGroup):
@@ -45,6 +56,9 @@ class PlainErrors(TyperGroup):
             )
             typer.echo("clopsim: " + " ".join(message.split()), err=True)
             status = WRONG_INPUT
+        except Stopped as stop:
+            typer.echo(f"clopsim: {stop}", err=True)
+            sys.exit(stop.status)
         except typer.Abort:
             status = INTERRUPTED
         if not standalone_mode:
@@ -89,14 +103,15 @@ def _parameters() -> set[str]:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar on stderr that takes the share done; silent when stderr is not a terminal."""
+def progress(label: str) -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr that takes the share done and a note; silent when stderr is not a terminal."""
     if not sys.stderr.isatty():
-        yield lambda share: None
+        yield lambda share, note="": None
         return
     with typer.progressbar(length=1000, label=f"{label:<10}", file=sys.stderr) as bar:
 
-        def advance(share: float) -> None:
+        def advance(share: float, note: str = "") -> None:
+            bar.label = f"{label:<10}{note}"
             bar.update(int(1000 * share) - bar.pos)
 
         yield advance

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from typer.testing import CliRunner
 from bounds import Setting, critical_rates
 from clopsim import cli
 from clopsim import sweep as job
+from clopsim.cli.configfile import EXECUTION
 from clopsim.config import Sweep
+from clopsim.states import describe
 
 QUICK = ["sweep", "--samples", "16", "--rates", "0.5,2", "--seeds", "2", "--steps", "20"]
 
@@ -216,7 +219,7 @@ def test_unknown_command_names_the_nearest(clopsim):
 def test_options_are_the_fields_of_the_record():
     """A field without an option could not be set; an option without a field would do nothing."""
     parameters = inspect.signature(cli.sweep).parameters
-    only_cli = {"out", "force", "json_output"}
+    only_cli = {"context", "config", "save_config", "out", "resume", "force", "shard", "json_output", *EXECUTION}
     assert set(parameters) - only_cli == {field.name for field in fields(Sweep)}
     for field in fields(Sweep):
         default = parameters[field.name].default
@@ -263,19 +266,33 @@ def test_progress_goes_to_a_terminal_on_stderr(monkeypatch, capsys):
     assert "sweep" in captured.err
 
 
-def test_ctrl_c_leaves_no_files(tmp_path):
-    command = [sys.executable, "-m", "clopsim", "sweep", "--samples", "256", "--steps", "100000", "--out", "run"]
+def test_ctrl_c_leaves_a_run_to_go_on_with_and_says_how(tmp_path):
+    command = [sys.executable, "-m", "clopsim", "sweep", "--samples", "128", "--steps", "2000", "--out", "run"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "80"}
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".run-*.partial")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while not list(tmp_path.glob("run/chunks/0*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "clopsim: interrupted; nothing was written\n"
-    assert list(tmp_path.iterdir()) == []
+    (line,) = errors.splitlines()
+    assert re.fullmatch(r"clopsim: interrupted; \d+ % is kept, go on with: clopsim sweep --out run --resume", line), (
+        line
+    )
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.json", "chunks"}
+    assert describe(tmp_path / "run").state == "resumable"
+
+
+def test_ctrl_c_before_a_run_begins_writes_nothing(clopsim, monkeypatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "check_device", stop)
+    result = clopsim(*QUICK, "--out", "run")
+    assert (result.exit_code, result.stderr) == (130, "clopsim: interrupted; nothing was written\n")
+    assert not Path("run").exists()
 
 
 def test_main_is_the_entry_point(monkeypatch, capsys):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from clopsim import plan
 from clopsim import sweep as job
 from clopsim.config import Sweep
 
@@ -33,7 +34,9 @@ def test_collapse_above_and_not_below_in_the_data(small):
 
 
 def test_chunks_do_not_change_a_run(small, monkeypatch):
-    monkeypatch.setattr(job, "CHUNK_ELEMENTS", 3 * 16**2)
+    monkeypatch.setitem(plan.BATCH, "cpu", 3 * 16**2)
+    monkeypatch.setattr(plan, "STEPS", 2 * 300)
+    assert plan.tasks(SMALL)[:2] == [plan.Chunk(0, 6), plan.Chunk(6, 2)]
     chunked = job.run_sweep(SMALL)
     for name in small.data_vars:
         if small[name].dtype.kind == "f":

@@ -1,0 +1,39 @@
+"""`clopsim merge`."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clopsim import tables
+from clopsim.cli.options import Json
+from clopsim.cli.shell import FAILS, HOLDS, WRONG_INPUT, Stopped, app, user_input
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Run folders of all shares.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Join the shares of a sweep (sweep --shard I/N) into the run folder of the whole sweep, byte for byte."""
+    with user_input(), ExitStack() as stack:
+        from clopsim import runs, store
+
+        shares = []
+        for folder in folders:
+            found = store.load(folder)
+            if found is None:
+                raise ValueError(f"folders must hold shares of a sweep, got {str(folder)!r}; see sweep --shard")
+            stack.enter_context(store.locked(folder))
+            shares.append(found)
+        try:
+            stack.enter_context(store.locked(out))
+            summary = runs.finish(runs.merge(shares, out, force=force))
+        except OSError as error:
+            raise Stopped(f"{error.strerror} ({error.filename}); the shares are untouched", WRONG_INPUT) from None
+    typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.sweep_report(summary, out))
+    raise typer.Exit(HOLDS if summary["holds"] and not summary["failures"] else FAILS)

@@ -1,0 +1,27 @@
+"""`clopsim runs`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clopsim import tables
+from clopsim.cli.options import Json
+from clopsim.cli.shell import app, user_input
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Searched with all its folders.")] = Path("runs"),
+    json_output: Json = False,
+) -> None:
+    """List run folders with their setting, state, verdict and date."""
+    with user_input():
+        from clopsim.states import describe, run_folders
+
+        if not folder.is_dir():
+            raise ValueError(f"folder must be there, got {str(folder)!r}; name the folder that holds your runs")
+        found = [asdict(describe(path)) for path in run_folders(folder)]
+    typer.echo(json.dumps(found, indent=2) if json_output else tables.runs_table(found))

@@ -1,0 +1,38 @@
+"""`clopsim show`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clopsim import tables
+from clopsim.cli.options import Json
+from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A complete run.")],
+    figure: Annotated[
+        Path | None, typer.Option(help="Where to draw: .png, .pdf or .svg. (default: FOLDER/sweep.png)")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Print a run's table again and redraw its figure, without running anything."""
+    with user_input():
+        from clopsim.states import recorded_summary
+
+        if not (folder / "provenance.json").is_file():
+            raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
+        summary = recorded_summary(folder)
+        if "thresholds" not in summary:
+            raise ValueError(f"folder must be a sweep, got {str(folder)!r}, another kind of run; read its summary.json")
+        from clopsim import runs
+
+        target = figure or folder / runs.FIGURE
+        try:
+            runs.redraw(folder, target)
+        except OSError as error:
+            raise Stopped(f"cannot draw {target}: {error.strerror}; give another --figure", WRONG_INPUT) from None
+    typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.sweep_report(summary, folder))

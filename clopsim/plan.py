@@ -1,0 +1,121 @@
+"""The plan of a sweep: its cells in order, cut into tasks by the configuration alone.
+
+Neither engine, shard, number of workers nor a resume changes what is computed together, hence no bit of the result.
+Imports no torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from math import ceil
+from pathlib import Path
+from platform import python_version
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+import bounds
+from bounds import exact_rate
+from clopsim.config import Sweep
+
+BATCH = {"cpu": 2**16}
+"""Cosines advanced at once, by type of device: 512 KiB in float64, so that a batch stays in the cache of a core."""
+
+GPU_BATCH = 2**22
+"""The same for any other device, which needs many runs at once to be busy."""
+
+STEPS = 1000
+"""A batch of so many steps is a chunk, about one second on a core: hundreds of times what a task costs a scheduler. Of
+fewer steps more batches go into a chunk; longer runs get fewer cells, down to an eighth of a batch."""
+
+MOST_CHUNKS = 2**14
+"""A larger sweep gets larger chunks: 16 for each of 1,000 workers, which one scheduler hands out in under a minute."""
+
+SearchKind = Literal["collapse", "alignment_collapse"]
+
+KINDS: dict[str, tuple[SearchKind, ...]] = {"merged": ("collapse",), "full": ("collapse", "alignment_collapse")}
+"""Critical rates that are exact for this batch (T4), searched at every temperature."""
+
+
+class Cell(NamedTuple):
+    """One run: indices of its temperature, rate and seed in the configuration."""
+
+    temperature: int
+    rate: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive cells that one worker runs and that are stored together."""
+
+    first: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """One threshold search: a kind at one temperature (an index)."""
+
+    temperature: int
+    kind: SearchKind
+
+
+Task = Chunk | Search
+
+
+def shape(config: Sweep) -> tuple[int, int, int]:
+    """Numbers of temperatures, rates and seeds."""
+    return len(config.settings), len(config.rates), config.seeds
+
+
+def cell(config: Sweep, number: int) -> Cell:
+    """The cell of that number, the seed running fastest."""
+    return Cell(*(int(index) for index in np.unravel_index(number, shape(config))))
+
+
+def unit(config: Sweep, temperature: int) -> float:
+    """mu_c, the unit of the rates, at the temperature of that index."""
+    return float(exact_rate(config.settings[temperature]))
+
+
+def batch_size(config: Sweep) -> int:
+    """Cells advanced together, at least one."""
+    return max(1, BATCH.get(config.device.split(":")[0], GPU_BATCH) // config.samples**2)
+
+
+def tasks(config: Sweep) -> list[Task]:
+    """Every task in order: the chunks of cells, then the threshold searches."""
+    total, batch = int(np.prod(shape(config))), batch_size(config)
+    cells = max(batch * STEPS // config.steps, ceil(batch / 8), ceil(total / MOST_CHUNKS))
+    chunks = [Chunk(first, min(cells, total - first)) for first in range(0, total, cells)]
+    searches = [Search(t, kind) for t in range(len(config.settings)) for kind in KINDS[config.loss]]
+    return [*chunks, *searches]
+
+
+def weight(config: Sweep, task: Task) -> int:
+    """Runs in a task, for the progress: a search advances one for every seed."""
+    return task.size if isinstance(task, Chunk) else config.seeds
+
+
+@cache
+def code() -> Mapping[str, str]:
+    """What decides the bits of a result: a digest of the theory's and the simulator's source, and library versions."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for root in (here, Path(bounds.__file__).parent):
+        for path in sorted(root.rglob("*.py")):
+            if "cli" not in path.parts and path.stem not in ("plots", "tables"):
+                digest.update(f"{root.name}/{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    libraries = {name: version(name) for name in ("numpy", "scipy", "torch")}
+    return {"source": digest.hexdigest()[:16], "python": python_version(), **libraries}
+
+
+def document(config: Sweep) -> dict[str, Any]:
+    """The plan as plain JSON: what a run folder, a shard and a worker must agree on."""
+    plain = {"kind": "sweep", "config": asdict(config), "code": code(), "tasks": len(tasks(config))}
+    result: dict[str, Any] = json.loads(json.dumps(plain))  # tuples become lists here, not on the first reading
+    return result

@@ -1,0 +1,201 @@
+"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares."""
+
+import io
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from clopsim import plan, plots, results, store
+from clopsim import sweep as job
+from clopsim.chunks import Arrays, perform
+from clopsim.config import Sweep
+from clopsim.executors import Executor
+from clopsim.jobs import Job, Pace, check_code, work_off
+from clopsim.plan import Search, Task
+from clopsim.states import recorded_config
+from clopsim.store import Share, Store
+
+FIGURE = "sweep.png"
+COMMIT = ".commit"
+
+
+def begin(
+    folder: Path,
+    config: Sweep,
+    *,
+    share: Share | None = None,
+    origin: Mapping[str, Any],
+    resume: bool = False,
+    force: bool = False,
+) -> Store | None:
+    """The store of a new run, or with resume of the one that stands there; None if that one is complete.
+
+    Call it under store.locked(folder). With force a run folder is replaced, its files staying until the new ones are
+    there. origin: results.origin_now of the start.
+
+    Errors: ValueError for a folder that is in the way, another configuration, share or code; store.Damaged.
+    """
+    shown = str(folder)
+    complete = (folder / results.PROVENANCE).is_file()
+    try:
+        found = store.load(folder)
+    except store.Damaged:
+        if not force:
+            raise
+        complete, found = True, None
+    if resume and (found or complete):
+        check_same(config, recorded_config(folder), where=shown)
+        if found is None:
+            return None
+        if found.share != share:
+            raise ValueError(
+                f"shard must stay {_share(found.share)} in {shown!r}, got {_share(share)}; choose another --out"
+            )
+        check_code(found.plan["code"], plan.code(), where="this installation")
+        return found
+    if not (found or complete or store.is_fresh(folder)):
+        if force or resume:
+            what = "replaced" if force else "resumed"
+            raise ValueError(f"out must be a run folder to be {what}, got {shown!r}; choose another folder")
+        raise ValueError(f"out must not exist, got {shown!r}, which does; choose another folder or add --force")
+    if found and not force:
+        raise ValueError(
+            f"out must not exist, got {shown!r}, an unfinished run; add --resume to go on, --force to replace"
+        )
+    if complete and not force:
+        raise ValueError(f"out must not exist, got {shown!r}, which does; choose another folder or add --force")
+    return store.create(folder, plan.document(config), share=share, origin=origin)
+
+
+def run_all(
+    stores: Sequence[Store],
+    executor: Executor,
+    *,
+    fail_fast: bool = False,
+    on_progress: Callable[[Pace], None] = lambda pace: None,
+) -> None:
+    """Work off what is missing in all folders, as one stream of tasks. Errors: as in jobs.work_off."""
+    jobs = []
+    for one in stores:
+        config = Sweep.from_plain(one.plan["config"])
+        tasks = plan.tasks(config)
+        mine = one.numbers()
+        jobs.append(Job(one, {k: (config, tasks[k]) for k in mine}, {k: plan.weight(config, tasks[k]) for k in mine}))
+    work_off(jobs, perform, executor, fail_fast=fail_fast, on_progress=on_progress)
+
+
+def finish(done: Store) -> dict[str, Any]:
+    """Put the finished tasks together, write the run's files and return its summary.
+
+    The plan goes last, so a run killed anywhere here can do this again; the tasks stay while some of them failed.
+    Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
+    """
+    config = Sweep.from_plain(done.plan["config"])
+    tasks, errors = plan.tasks(config), done.finished()
+    machines: set[str] = set()
+
+    def read(numbers: Iterable[int]) -> Iterator[tuple[Task, Arrays, Mapping[int, str]]]:
+        for number in numbers:
+            record = done.read(number)
+            machines.add(record.machine)
+            yield tasks[number], record.arrays, record.errors
+
+    failures = job.failures_of(config, read(number for number, count in errors.items() if count))
+    dataset = job.assemble(config, read(range(len(tasks))))
+    if "loss" not in dataset:
+        raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
+    thresholds = job.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
+    summary = job.summarise(config, dataset, thresholds, failures=failures)
+    origin = done.origin
+    dataset = dataset.assign_attrs(results.attributes(summary, command=origin["command"], origin=origin))
+    more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
+    with committed(done.folder) as staging:
+        plots.draw_sweep(dataset).savefig(staging / FIGURE, dpi=150)
+        results.save(staging, dataset, summary, command=origin["command"], more=more)
+    if not failures:
+        done.close_plan()
+    return summary
+
+
+@contextmanager
+def committed(folder: Path) -> Iterator[Path]:
+    """A place inside a run folder for new files, which replace its old ones one by one, the provenance last."""
+    staging = folder / COMMIT
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        yield staging
+        names = sorted(path.name for path in staging.iterdir() if path.name != results.PROVENANCE)
+        (folder / results.PROVENANCE).unlink(missing_ok=True)
+        for name in [*names, results.PROVENANCE]:
+            store.write_atomically(folder / name, (staging / name).read_bytes())
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def redraw(folder: Path, target: Path) -> None:
+    """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
+    with xr.open_dataset(folder / results.DATA, engine="scipy") as dataset:
+        figure, buffer = plots.draw_sweep(dataset.load()), io.BytesIO()
+    known = figure.canvas.get_supported_filetypes()
+    kind = target.suffix.removeprefix(".")
+    if kind not in known:
+        raise ValueError(
+            f"figure must end in one of {', '.join(sorted(known))}, got {str(target)!r}; write it as in x.pdf"
+        )
+    figure.savefig(buffer, dpi=150, format=kind)
+    store.write_atomically(target, buffer.getvalue())
+
+
+def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
+    """A store of the whole run with the tasks of all shares, ready for finish.
+
+    Call it under store.locked(into). Errors: ValueError that names the folders for shares of different sweeps or code,
+    for a task that two folders hold, and for one that none holds; store.Damaged.
+    """
+    first = shares[0]
+    config = Sweep.from_plain(first.plan["config"])
+    owner: dict[int, Store] = {}
+    for one in shares:
+        check_same(Sweep.from_plain(one.plan["config"]), config, where=str(first.folder))
+        check_code(first.plan["code"], one.plan["code"], where=str(one.folder))
+        for number in one.finished():
+            other = owner.setdefault(number, one)
+            if other is not one:
+                raise ValueError(
+                    f"folders must not overlap, got task {number} in {str(other.folder)!r} and in {str(one.folder)!r}; "
+                    "leave one of them out"
+                )
+    for number in range(first.plan["tasks"]):
+        if number not in owner:
+            holders = [one for one in shares if number in one.numbers()]
+            remedy = (
+                f"{str(holders[0].folder)!r} is unfinished: resume it" if holders else "add the folder of its share"
+            )
+            raise ValueError(f"folders must hold every task, got none with task {number}; {remedy}")
+    check_code(first.plan["code"], plan.code(), where="this installation")
+    whole = begin(into, config, origin=first.origin, force=force)
+    if whole is None:
+        raise RuntimeError("a run that is begun anew cannot be complete")
+    for number, one in sorted(owner.items(), key=lambda item: item[0]):
+        whole.write(number, one.read(number))
+    return whole
+
+
+def check_same(config: Sweep, recorded: Sweep, *, where: str) -> None:
+    """ValueError that names the first field in which two configurations differ."""
+    theirs = asdict(recorded)
+    for name, value in asdict(config).items():
+        if value != theirs[name]:
+            raise ValueError(
+                f"{name} must stay {theirs[name]!r} in {where!r}, got {value!r}; choose another --out or add --force"
+            )
+
+
+def _share(share: Share | None) -> str:
+    return "the whole run" if share is None else f"{share[0]}/{share[1]}"

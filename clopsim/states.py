@@ -1,0 +1,131 @@
+"""What stands in run folders: setting, state, verdict. Reads JSON and checksums only; imports no torch."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clopsim import store
+from clopsim.config import Sweep
+
+DATA, SUMMARY, PROVENANCE = "data.nc", "summary.json", "provenance.json"
+
+State = str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, as `clopsim runs` lists it."""
+
+    folder: str
+    kind: str  # "sweep", or what another command writes
+    setting: str
+    state: str  # complete, running, resumable, failed, share, damaged
+    detail: str  # the state in words, with the share done or what is damaged
+    verdict: str  # holds, fails, or nothing
+    date: str  # of the end, else of the start; ISO 8601
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """The run folders at and under a folder, sorted; a run's own folder is not searched further."""
+    if (root / store.PLAN).exists() or (root / PROVENANCE).exists() or (root / DATA).exists():
+        yield root
+        return
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and not path.name.startswith(".") and not path.is_symlink():
+            yield from run_folders(path)
+
+
+def describe(folder: Path) -> Run:
+    """What stands in a run folder."""
+    state, detail, config, date = "complete", "complete", None, ""
+    summary: dict[str, Any] = {}
+    try:
+        unfinished = store.load(folder)
+        if unfinished is None or (folder / PROVENANCE).exists():
+            summary, date = recorded_summary(folder), _provenance(folder)["date"]
+            config = summary["setting"]
+        if unfinished is not None:
+            config, date = unfinished.plan["config"], unfinished.origin["date"]
+            state, detail = _progress(unfinished)
+            if state != "failed":
+                summary = {}
+    except (store.Damaged, OSError) as error:
+        state, detail = "damaged", f"damaged: {error}"
+    holds = summary.get("holds")
+    verdict = "" if holds is None else "holds" if holds else "fails"
+    kind = "sweep" if config is None or "loss" in config else "run"
+    return Run(str(folder), kind, _setting(config or {}), state, detail, verdict, date)
+
+
+def recorded_summary(folder: Path) -> dict[str, Any]:
+    """summary.json of a complete run. Errors: store.Damaged unless it and data.nc are what the run wrote."""
+    sums = _provenance(folder).get("sha256", {})
+    for name in (DATA, SUMMARY):
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            raise store.Damaged(
+                f"out must be a whole run, got {folder} without {name}; start again with --force"
+            ) from None
+        if sums.get(name) != found:
+            raise store.Damaged(
+                f"out must be undamaged, got {folder / name} with a wrong checksum; start again with --force"
+            )
+    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
+    return summary
+
+
+def recorded_config(folder: Path) -> Sweep:
+    """The configuration of a sweep's folder, complete or not. Errors: store.Damaged."""
+    unfinished = store.load(folder)
+    if unfinished is not None:
+        return Sweep.from_plain(unfinished.plan["config"])
+    summary = recorded_summary(folder)
+    return Sweep.from_plain({**summary["setting"], "rates": summary["rates"]})
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(errors="replace"))
+        _ = found["date"]
+    except FileNotFoundError:
+        raise store.Damaged(
+            f"out must be a whole run, got {folder} without {PROVENANCE}; start again with --force"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise store.Damaged(
+            f"out must be undamaged, got {folder / PROVENANCE}, which is no JSON of ours; start again with --force"
+        ) from None
+    return found
+
+
+def _progress(unfinished: store.Store) -> tuple[str, str]:
+    done, all_ = unfinished.finished(), len(unfinished.numbers())
+    percent = f"{100 * sum(not count for count in done.values()) // max(1, all_)} %"
+    if store.is_held(unfinished.folder):
+        return "running", f"running, {percent} done"
+    failed = sum(done.values())
+    if len(done) < all_ or (failed and not (unfinished.folder / PROVENANCE).exists()):
+        return "resumable", f"resumable at {percent}"
+    if failed:
+        return "failed", f"complete, {failed} cells failed; resume to try them again"
+    if unfinished.share:
+        i, n = unfinished.share
+        return "share", f"share {i}/{n} complete; join with clopsim merge"
+    return "resumable", "resumable at 100 %"
+
+
+def _setting(config: dict[str, Any]) -> str:
+    if "loss" not in config or "samples" not in config:
+        return ""
+    tau = config["temperature"]
+    taus = ",".join(f"{one:g}" for one in tau) if isinstance(tau, list) else f"{tau:g}"
+    words = [f"{config['loss']} loss", f"{config['gradient']} gradient"]
+    if config["keys"] != "symmetric":
+        words.append("detached keys")
+    if config["reduction"] != "sum":
+        words.append("mean")
+    return ", ".join([*words, f"tau = {taus}", f"n = {config['samples']}", f"d = {config['dimension']}"])

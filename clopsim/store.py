@@ -1,0 +1,238 @@
+"""A folder of finished tasks that survives being killed at any moment.
+
+    plan.json      what is to be done, by which code; written first, removed when the run is complete
+    chunks/00012   the result of task 12: a line of JSON (format, plan, checksum, errors, machine), then an .npz
+    .lock          held by the process that works here; the system frees it when that process dies, however it dies
+
+Every file is written under another name, forced to disk and renamed, so it is there whole or not at all.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+FORMAT = 1
+PLAN, CHUNKS, LOCK = "plan.json", "chunks", ".lock"
+
+Share = tuple[int, int]
+
+
+class Damaged(ValueError):
+    """A file of a run folder that cannot be trusted."""
+
+
+class Record(NamedTuple):
+    """A stored result: arrays, the errors of the places that failed, the machine it was made on."""
+
+    arrays: dict[str, NDArray[Any]]
+    errors: dict[int, str]
+    machine: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """One run folder with a plan; made by create or load."""
+
+    folder: Path
+    plan: Mapping[str, Any]  # what all shares and machines agree on: kind, config, code, tasks (their number)
+    share: Share | None = None  # (I, N): this folder's share of the tasks
+    origin: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of the start: git hash, versions, command; kept for the end
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the plan."""
+        return _sha256(_canonical(self.plan))
+
+    def numbers(self) -> list[int]:
+        """The tasks of this folder's share: every N-th from the I-th on."""
+        i, n = self.share or (1, 1)
+        return [number for number in range(self.plan["tasks"]) if number % n == i - 1]
+
+    def path(self, number: int) -> Path:
+        """Where the result of a task is kept."""
+        return self.folder / CHUNKS / f"{number:05d}"
+
+    def write(self, number: int, record: Record) -> None:
+        """Keep the result of a task. Errors: OSError where the disk says no; nothing is left of the file then."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **record.arrays)  # type: ignore[arg-type]
+        payload = buffer.getvalue()
+        errors = {str(place): error for place, error in record.errors.items()}
+        header = {"format": FORMAT, "plan": self.digest, "task": number, "errors": errors, "machine": record.machine}
+        line = _canonical(header | {"sha256": _sha256(_canonical(header) + payload)})
+        self.path(number).parent.mkdir(exist_ok=True)
+        write_atomically(self.path(number), line + b"\n" + payload)
+
+    def read(self, number: int) -> Record:
+        """The kept result of a task. Errors: Damaged if it is not what was written, or was written for another plan."""
+        path = self.path(number)
+        line, _, payload = path.read_bytes().partition(b"\n")
+        try:
+            header = json.loads(line)
+            found = header.pop("sha256")
+            if header["format"] != FORMAT:
+                raise Damaged(f"out must have format {FORMAT}, got {header['format']} in {path}; use its version")
+            if found != _sha256(_canonical(header) + payload):
+                raise ValueError
+        except Damaged:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Damaged(
+                f"out must be undamaged, got {path} with a wrong checksum; delete that file, then resume"
+            ) from None
+        if (header["plan"], header["task"]) != (self.digest, number):
+            raise Damaged(f"out must hold one sweep, got {path} from another; move that file away, then resume")
+        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
+            errors = {int(place): error for place, error in header["errors"].items()}
+            return Record(dict(arrays), errors, header["machine"])
+
+    def finished(self) -> dict[int, int]:
+        """Number of failed places of every task that is done, every checksum checked. Errors: Damaged."""
+        found = {}
+        allowed = {self.path(number).name: number for number in self.numbers()}
+        for path in sorted((self.folder / CHUNKS).glob("[!.]*")):
+            if path.name not in allowed:
+                raise Damaged(f"out must hold one sweep, got {path}, which is no part of it; move that file away")
+            found[allowed[path.name]] = len(self.read(allowed[path.name]).errors)
+        return found
+
+    def close_plan(self) -> None:
+        """Remove what only an unfinished run needs; a run killed here is complete."""
+        (self.folder / PLAN).unlink(missing_ok=True)
+        clear_chunks(self.folder)
+
+
+def create(folder: Path, plan: Mapping[str, Any], *, share: Share | None, origin: Mapping[str, Any]) -> Store:
+    """Begin a run in a folder that holds no plan (or whose plan is given up); call it under the folder's lock."""
+    (folder / PLAN).unlink(missing_ok=True)
+    clear_chunks(folder)
+    store = Store(folder, plan, share, {**origin, "date": datetime.now(UTC).isoformat(timespec="seconds")})
+    body = {"format": FORMAT, "plan": plan, "share": share, "origin": store.origin}
+    (folder / CHUNKS).mkdir(exist_ok=True)
+    text = json.dumps(body | {"sha256": _sha256(_canonical(body))}, indent=2) + "\n"
+    write_atomically(folder / PLAN, text.encode())
+    return store
+
+
+def load(folder: Path) -> Store | None:
+    """The unfinished run in a folder; None where there is none. Errors: Damaged."""
+    try:
+        text = (folder / PLAN).read_text(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        body = json.loads(text)
+        if body.pop("sha256") != _sha256(_canonical(body)):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Damaged(
+            f"out must be undamaged, got {folder / PLAN} with a wrong checksum; start again with --force"
+        ) from None
+    if body["format"] != FORMAT:
+        raise Damaged(f"out must have format {FORMAT}, got {body['format']} in {folder / PLAN}; use its version")
+    return Store(folder, body["plan"], tuple(body["share"]) if body["share"] else None, body["origin"])
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder if need be and hold it alone.
+
+    flock, or its like on Windows; a file system without locks gets a file that a killed process leaves behind
+    (the library filelock decides). Errors: ValueError if another process holds it or it cannot be written.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"out must not be in use, got {str(folder)!r}; another process works there") from None
+    except OSError as error:
+        raise ValueError(
+            f"out must be writable, got {str(folder)!r} ({error.strerror}); choose another folder"
+        ) from None
+    try:
+        for stray in [*folder.glob(".*.tmp"), *(folder / CHUNKS).glob(".*.tmp")]:
+            stray.unlink(missing_ok=True)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink()  # under the lock; whoever waits for it notices
+        lock.release()
+        if new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only if nothing came of it
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process works in the folder; asks without leaving a trace."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False  # not ours to write, so nobody of ours writes there
+
+
+def is_fresh(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run killed in its first moments leaves."""
+    return all(path.name in (LOCK, CHUNKS) or path.name.endswith(".tmp") for path in folder.iterdir()) and not any(
+        path.name[0] != "." for path in (folder / CHUNKS).glob("*")
+    )
+
+
+def clear_chunks(folder: Path) -> None:
+    """Remove the results of a plan that is gone."""
+    shutil.rmtree(folder / CHUNKS, ignore_errors=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and on the disk when this returns."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to disk, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _canonical(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
