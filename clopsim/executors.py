@@ -156,7 +156,7 @@ def on_dask(
     """
     import logging
 
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import Client, KilledWorker, LocalCluster, as_completed
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its restarts are ours to report
     with contextlib.ExitStack() as stack:
@@ -174,6 +174,7 @@ def on_dask(
         keys = list(tasks)
         futures = client.map(partial(_on_worker, work), keys, [tasks[key] for key in keys], pure=False)
         key_of = {future.key: key for future, key in zip(futures, keys, strict=True)}
+        suspects = []
         arriving = as_completed(futures, loop=client.loop)
         del futures  # a result is forgotten by the cluster once it is yielded
         for future in arriving:
@@ -181,7 +182,18 @@ def on_dask(
                 raise ConnectionError("the Dask scheduler went away")
             key = key_of[future.key]
             lost = future.exception() if future.status == "error" else None
-            yield future.result() if lost is None else Done(key, error=message(lost))
+            if isinstance(lost, KilledWorker):
+                suspects.append(key)
+            else:
+                yield future.result() if lost is None else Done(key, error=message(lost))
+        for key in suspects:  # Dask blames all that a worker held when it died; alone, only the culprit dies again
+            future = client.submit(_on_worker, work, key, tasks[key], pure=False)
+            lost = future.exception()
+            yield (
+                future.result()
+                if lost is None
+                else Done(key, error="WorkerDied: Dask gave it up after its workers died")
+            )
 
 
 def _on_worker(work: Work, key: Any, payload: Any) -> Done:

@@ -51,6 +51,7 @@ def begin(
     if resume and (found or complete):
         check_same(config, recorded_config(folder), where=shown)
         if found is None:
+            store.clear_chunks(folder)  # of a run killed after its last file
             return None
         if found.share != share:
             raise ValueError(
@@ -127,13 +128,15 @@ def committed(folder: Path) -> Iterator[Path]:
     """A place inside a run folder for new files, which replace its old ones one by one, the provenance last."""
     staging = folder / COMMIT
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
     try:
+        staging.mkdir()
         yield staging
         names = sorted(path.name for path in staging.iterdir() if path.name != results.PROVENANCE)
         (folder / results.PROVENANCE).unlink(missing_ok=True)
         for name in [*names, results.PROVENANCE]:
             store.write_atomically(folder / name, (staging / name).read_bytes())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), error.filename or str(folder)) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -12,16 +12,19 @@ from clopsim.cli.options import Json
 from clopsim.cli.shell import app, user_input
 
 
+DEFAULT = Path("runs")
+
+
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Searched with all its folders.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Searched with all its folders.")] = DEFAULT,
     json_output: Json = False,
 ) -> None:
     """List run folders with their setting, state, verdict and date."""
     with user_input():
         from clopsim.states import describe, run_folders
 
-        if not folder.is_dir():
+        if not folder.is_dir() and folder != DEFAULT:
             raise ValueError(f"folder must be there, got {str(folder)!r}; name the folder that holds your runs")
-        found = [asdict(describe(path)) for path in run_folders(folder)]
+        found = [asdict(describe(path)) for path in (run_folders(folder) if folder.is_dir() else ())]
     typer.echo(json.dumps(found, indent=2) if json_output else tables.runs_table(found))
