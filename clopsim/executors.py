@@ -164,7 +164,7 @@ def on_dask(
         if scheduler is None:
             with _no_interrupt():
                 address = LocalCluster(
-                    n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+                    n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
                 )
             stack.enter_context(address)
         try:

@@ -112,6 +112,8 @@ def failures_of(config: Sweep, results: Results) -> list[dict[str, Any]]:
     for task, _, errors in results:
         for place, error in errors.items():
             if isinstance(task, Search):
+                if place:  # a search whose workers died is stored with as many errors as it weighs
+                    continue
                 found.append({"temperature": config.settings[task.temperature].temperature, "search": task.kind})
             else:
                 cell = plan.cell(config, task.first + place)

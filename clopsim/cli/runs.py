@@ -11,7 +11,6 @@ from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.shell import app, user_input
 
-
 DEFAULT = Path("runs")
 
 

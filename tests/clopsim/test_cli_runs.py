@@ -186,6 +186,13 @@ def test_a_cell_that_fails_is_recorded_and_the_others_finish(clopsim, monkeypatc
         assert data(folder) == data("whole")
 
 
+def test_a_local_dask_cluster_gives_the_same_bytes(clopsim):
+    clopsim(*QUICK, "--out", "whole")
+    result = clopsim(*QUICK, "--out", "run", "--engine", "dask", "--workers", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert data("run") == data("whole")
+
+
 FULL = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))\n"
 FULL += "from clopsim import cli; cli.app(sys.argv[2:])"
 

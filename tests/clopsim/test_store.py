@@ -11,6 +11,8 @@ import pytest
 
 from clopsim import plan, results, runs, store
 from clopsim.config import Sweep
+from clopsim.executors import Done
+from clopsim.jobs import TaskFailed
 from clopsim.states import describe
 from clopsim.store import Damaged, Record
 
@@ -163,6 +165,32 @@ def test_the_code_is_known_by_its_source(monkeypatch, tmp_path):
     assert plan.code.__wrapped__()["source"] != before["source"]
     monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b"#" if path.stem == "plots" else b""))
     assert plan.code.__wrapped__() == before
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    begun = runs.begin(folder, CONFIG, origin=ORIGIN)
+
+    def stranger(work, tasks):
+        for key, payload in tasks.items():
+            yield Done(key, work(payload, 0)._replace(code={**plan.code(), "numpy": "1.0"}))
+
+    with pytest.raises(ValueError, match=r"^out must go on with the code .*, got numpy .* and 1.0 in a worker"):
+        runs.run_all([begun], stranger)
+    assert begun.finished() == {}
+
+
+def test_tasks_whose_workers_died_are_recorded_as_failed(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = Sweep(samples=8, clusters=2, rates=(0.5, 2.0), seeds=2, steps=10**6)  # eight chunks
+    begun = runs.begin(folder, config, origin=ORIGIN)
+    runs.run_all([begun], lambda work, tasks: (Done(key, error="WorkerDied: gone") for key in tasks))
+    with pytest.raises(RuntimeError, match="not a single cell ended well; the first: WorkerDied: gone"):
+        runs.finish(begun)
+    with pytest.raises(TaskFailed, match="gone"):
+        runs.run_all([begun], lambda work, tasks: (Done(key, error="gone") for key in tasks), fail_fast=True)
 
 
 def test_a_hundred_kills(tmp_path):
