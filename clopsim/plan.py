@@ -32,8 +32,8 @@ STEPS = 1000
 fewer steps more batches go into a chunk; longer runs get fewer cells, down to an eighth of a batch."""
 
 MOST_CHUNKS = 2**13
-"""A larger sweep gets larger chunks. Dask and the disk take 4 to 6 ms of the coordinator for each (tests.bench_cluster), so
-it is busy for under a minute in all, and 1,000 workers still get eight each."""
+"""A larger sweep gets larger chunks. Dask and the disk take the coordinator 4 to 6 ms for each (tests.bench_cluster),
+under a minute in all, and 1,000 workers still get eight each."""
 
 SearchKind = Literal["collapse", "alignment_collapse"]
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import xarray as xr
 
-DATA, SUMMARY, PROVENANCE = "data.nc", "summary.json", "provenance.json"
+from clopsim import states
+
+DATA, SUMMARY, PROVENANCE = states.DATA, states.SUMMARY, states.PROVENANCE
 PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray")
 
 

@@ -12,8 +12,6 @@ from clopsim.config import Sweep
 
 DATA, SUMMARY, PROVENANCE = "data.nc", "summary.json", "provenance.json"
 
-State = str
-
 
 @dataclass(frozen=True)
 class Run:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from clopsim.cli.shell import OPTION_NAMES, option_name
 from clopsim.config import Sweep
-from clopsim.states import recorded_config
+from clopsim.states import PROVENANCE, recorded_config
 from clopsim.store import PLAN
 
 FIELDS = {field.name: field.default for field in fields(Sweep)}
@@ -65,7 +65,7 @@ def grid(values: Mapping[str, Any], *, recorded: Path | None = None) -> Grid:
     base: dict[str, Any] = dict(FIELDS)
     if recorded is not None and (recorded / GRID).is_file():
         base = read(recorded / GRID)
-    elif recorded is not None and ((recorded / PLAN).exists() or (recorded / "provenance.json").exists()):
+    elif recorded is not None and ((recorded / PLAN).exists() or (recorded / PROVENANCE).exists()):
         base = asdict(recorded_config(recorded))
     full = {name: _plain(name, {**base, **values}[name]) for name in FIELDS}
     text = _toml(full)

@@ -12,6 +12,7 @@ from clopsim.cli.configfile import GRID, Grid, reproducing_command
 from clopsim.cli.options import choice_option, whole_option
 from clopsim.cli.shell import FAILS, INTERRUPTED, WRONG_INPUT, Stopped, progress, user_input
 from clopsim.executors import Engine
+from clopsim.states import PROVENANCE, recorded_summary
 
 if TYPE_CHECKING:
     from clopsim.store import Store
@@ -63,7 +64,6 @@ def run_points(
     from clopsim import executors, plan, results, runs, store
     from clopsim import sweep as job
     from clopsim.jobs import TaskFailed
-    from clopsim.states import recorded_summary
 
     again = shlex.join(
         ["clopsim", "sweep", "--out", str(folder), *(["--shard", f"{share[0]}/{share[1]}"] if share else [])]
@@ -126,7 +126,7 @@ def run_points(
 def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> None:
     from clopsim import store
 
-    if (folder / store.PLAN).exists() or (folder / "provenance.json").exists():
+    if (folder / store.PLAN).exists() or (folder / PROVENANCE).exists():
         raise ValueError(f"out must be the folder of a grid, got {str(folder)!r}, a single run; choose another folder")
     if folder.exists() and any(folder.iterdir()) and not (folder / GRID).is_file():
         raise ValueError(f"out must not exist, got {str(folder)!r}, which does; choose another folder")

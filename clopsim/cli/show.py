@@ -21,9 +21,9 @@ def show(
 ) -> None:
     """Print a run's table again and redraw its figure, without running anything."""
     with user_input():
-        from clopsim.states import recorded_summary
+        from clopsim.states import PROVENANCE, recorded_summary
 
-        if not (folder / "provenance.json").is_file():
+        if not (folder / PROVENANCE).is_file():
             raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
         summary = recorded_summary(folder)
         if "thresholds" not in summary:

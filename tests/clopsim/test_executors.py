@@ -17,12 +17,16 @@ from tests.work import work
 CONFIG = Sweep(samples=16, rates=(0.5, 1.0, 2.0), seeds=6, steps=100)
 
 
+QUICKER = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "3s"}
+"""Two deaths give a task up, and nobody waits half a minute for the dead."""
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A real scheduler and two worker processes on this machine."""
     options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),  # two deaths give a task up: a faster test
+        dask.config.set(QUICKER),
         LocalCluster(**options, silence_logs=50) as found,
     ):
         yield found
