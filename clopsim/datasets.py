@@ -1,0 +1,223 @@
+"""Data sets for training: read, split, thinned and labelled once by seed, then whole on the device."""
+
+import math
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clopsim.data import GaussianClusters, antipodal_lines, gaussian_clusters
+from clopsim.recipe import OPENML, Training
+from clopsim.views import ViewKind, Views
+
+UNLABELLED = -1
+"""Class of a sample that has none, or whose class the loss does not see."""
+
+DRAWN = 512
+"""Points of the synthetic data when the recipe leaves it open."""
+
+SPLIT, KEEP, LABELS = 2, 3, 4
+"""Random streams of a data set, independent of the points that the same seed draws (data.VIEWS is 1)."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Source(NamedTuple):
+    """Everything that was read: x (N, features) or (N, C, H, W), y (N,) in 0 .. K-1 or all -1, and how views arise."""
+
+    x: Floats
+    y: Ints
+    kind: ViewKind
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Training and held-out samples on one device; y are the true classes, labels what the loss sees."""
+
+    x: Tensor  # (N, ...) inputs; row indices (N,) for a table
+    y: Tensor  # (N,)
+    labels: Tensor  # (N,) -1: unlabelled
+    held_x: Tensor  # (M, ...); (0, ...) for a table, which cannot embed what it never saw
+    held_y: Tensor  # (M,)
+    classes: int  # K; 0 without labels
+    views: Views
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.x.shape[1:])
+
+
+def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> DataSet:
+    """The data of a recipe: split stratified, the training part thinned to its imbalance and labelled in part.
+
+    Errors: ValueError about the recipe's fields where the data cannot be read or do not suit.
+    """
+    source = read(recipe)
+    train, held = _split(recipe, source.y)
+    x, held_x = source.x[train], source.x[held]
+    if source.kind == "images":  # one scale for all pixels, from the training part
+        mean, deviation = x.mean(), x.std()
+        x, held_x = ((part - mean) / (deviation if deviation > 0 else 1.0) for part in (x, held_x))
+    y, classes = source.y[train], int(source.y.max()) + 1
+    if recipe.batch > len(y):
+        raise ValueError(f"batch must be <= the {len(y)} training samples, got {recipe.batch}; 0 takes them all")
+    if len(y) < 2:
+        raise ValueError(f"samples must leave at least 2 to train on, got {len(y)}; raise samples or lower held_out")
+    labels = visible_labels(recipe, y, classes)
+    needs = "prototypes" if recipe.prototypes != "none" else "loss" if recipe.loss.startswith("supcon") else None
+    if needs and not classes:
+        choices = "none" if needs == "prototypes" else "infonce, dcl, vicreg or barlow"
+        raise ValueError(f"{needs} must be {choices} for data without labels, got {getattr(recipe, needs)!r}")
+    inputs, held_inputs = (torch.from_numpy(part).to(device=device, dtype=dtype) for part in (x, held_x))
+    table = recipe.embedder == "table"
+    views = Views("rows" if table else source.kind, recipe.view_noise, recipe.shift, rows=len(y))
+    y_there, labels_there, held_y = (torch.from_numpy(part).to(device) for part in (y, labels, source.y[held]))
+    return DataSet(
+        torch.arange(len(y), device=device) if table else inputs,
+        y_there,
+        labels_there,
+        held_inputs[:0] if table else held_inputs,
+        held_y[:0] if table else held_y,
+        classes,
+        views,
+    )
+
+
+def read(recipe: Training) -> Source:
+    """All samples that the recipe names, before the split."""
+    if recipe.data in ("clusters", "lines"):
+        return _drawn(recipe)
+    if recipe.data == "digits":
+        from sklearn.datasets import load_digits
+
+        x, y = load_digits(return_X_y=True)
+        source = Source(x.reshape(-1, 1, 8, 8) / 16, y.astype(np.int64), "images")
+    elif recipe.data.startswith(OPENML):
+        source = _openml(recipe.data.removeprefix(OPENML))
+    else:
+        source = _file(Path(recipe.data))
+    if not np.isfinite(source.x).all():
+        raise ValueError(f"data must hold finite numbers only, got nan or infinity in {recipe.data!r}; clean it first")
+    if recipe.samples > len(source.y):
+        raise ValueError(f"samples must be <= the {len(source.y)} of {recipe.data}, got {recipe.samples}; 0 takes all")
+    if recipe.samples:
+        keep, _ = _shares(source.y, recipe.samples / len(source.y), np.random.default_rng((recipe.seed, KEEP)))
+        source = Source(source.x[keep], source.y[keep], source.kind)
+    return source
+
+
+def visible_labels(recipe: Training, y: Ints, classes: int) -> Ints:
+    """The labels that the loss sees: a stratified share of y, some of them wrong, -1 elsewhere."""
+    rng = np.random.default_rng((recipe.seed, LABELS))
+    seen, _ = _shares(y, recipe.labelled, rng)
+    labels = np.full_like(y, UNLABELLED)
+    labels[seen] = y[seen]
+    if recipe.label_noise and classes > 1:
+        wrong = rng.permutation(seen)[: round(recipe.label_noise * len(seen))]
+        labels[wrong] = (labels[wrong] + rng.integers(1, classes, size=len(wrong))) % classes
+    return labels
+
+
+def _split(recipe: Training, y: Ints) -> tuple[Ints, Ints]:
+    """Indices of the training part, thinned to its imbalance, and of the held-out part."""
+    rng = np.random.default_rng((recipe.seed, SPLIT))
+    held, train = _shares(y, recipe.held_out, rng)
+    if recipe.imbalance > 1 and y.max() > 0:
+        sizes = np.bincount(y[train])
+        falling = recipe.imbalance ** -np.linspace(0, 1, len(sizes))
+        largest = (sizes / falling).min()  # of the first class, so that every other class has enough
+        wanted = np.maximum(1, np.floor(largest * falling)).astype(np.int64)
+        kept = [rng.permutation(train[y[train] == k])[:size] for k, size in enumerate(wanted)]
+        train = np.sort(np.concatenate(kept))
+    return train, held
+
+
+def _shares(y: Ints, share: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Sorted indices of a random share of every class, and of the rest; the total is rounded by largest remainder."""
+    groups = [rng.permutation(np.flatnonzero(y == k)) for k in np.unique(y)]
+    exact = share * np.array([len(group) for group in groups])
+    sizes = np.floor(exact + 1e-9).astype(np.int64)  # 1e-9: a whole share must not round down
+    order = np.argsort(sizes - exact, kind="stable")
+    sizes[order[: round(exact.sum()) - sizes.sum()]] += 1
+    taken = np.sort(np.concatenate([group[:size] for group, size in zip(groups, sizes, strict=True)]))
+    return taken, np.setdiff1d(np.arange(len(y)), taken)
+
+
+def _drawn(recipe: Training) -> Source:
+    count = recipe.samples or DRAWN
+    if recipe.classes > count:
+        raise ValueError(f"classes must be <= samples, got {recipe.classes} classes and {count} samples; lower them")
+    if recipe.data == "clusters":
+        spec = GaussianClusters(count, recipe.classes, recipe.features, recipe.noise)
+        return Source(*gaussian_clusters(spec, seed=recipe.seed), "vectors")
+    points = antipodal_lines(
+        count, dimension=recipe.features, classes=recipe.classes, noise=recipe.noise, seed=recipe.seed
+    )
+    return Source(*points, "lines")
+
+
+def _openml(name: str) -> Source:
+    """An image set of OpenML by name, such as CIFAR_10 or Fashion-MNIST; kept in scikit-learn's data folder."""
+    from sklearn.datasets import fetch_openml
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of several active versions the oldest is taken
+            bunch = fetch_openml(name, as_frame=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"data must name an OpenML set that can be read, got {OPENML + name!r} ({_first_line(error)}); "
+            "the first use needs the network"
+        ) from None
+    x = bunch.data.toarray() if hasattr(bunch.data, "toarray") else bunch.data
+    pixels = x.shape[1]
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if channels * side**2 == pixels:
+            return Source(np.asarray(x, np.float64).reshape(-1, channels, side, side), _classes(bunch.target), "images")
+    raise ValueError(f"data must hold square images of 1 or 3 channels, got {pixels} columns in {OPENML + name!r}")
+
+
+def _file(path: Path) -> Source:
+    """An .npz file: x (N, features), (N, H, W), (N, C, H, W) or (N, H, W, C), and y (N,) or none."""
+    try:
+        with np.load(path) as arrays:
+            x = arrays["x"]
+            y = arrays.get("y")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
+        raise ValueError(f"data must be an .npz file that can be read, got {str(path)!r} ({reason})") from None
+    except KeyError:
+        raise ValueError(f"data must hold an array x, got none in {str(path)!r}; use numpy.savez") from None
+    if x.dtype.kind not in "fiub" or x.ndim not in (2, 3, 4) or 0 in x.shape:
+        raise ValueError(f"data must hold x of numbers in 2 to 4 dimensions, got {x.dtype} {x.shape} in {str(path)!r}")
+    if y is not None and y.shape != x.shape[:1]:
+        raise ValueError(f"data must hold one y for each x, got {y.shape} and {x.shape} in {str(path)!r}")
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
+        x = np.moveaxis(x, 3, 1)
+    classes = np.full(len(x), UNLABELLED) if y is None else _classes(y)
+    return Source(np.asarray(x, np.float64), classes, "vectors" if x.ndim == 2 else "images")
+
+
+def _classes(values: NDArray[np.generic]) -> Ints:
+    """Classes 0 .. K-1 in sorted order of whatever names them; -1, in numbers, stays unlabelled."""
+    if values.dtype.kind not in "fiubUSO":
+        raise ValueError(f"data must hold numbers or words as y, got {values.dtype}")
+    unlabelled = values == UNLABELLED if values.dtype.kind in "fi" else np.zeros(len(values), bool)
+    y = np.full(len(values), UNLABELLED)
+    y[~unlabelled] = np.unique(values[~unlabelled], return_inverse=True)[1]
+    return y
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

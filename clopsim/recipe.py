@@ -1,0 +1,131 @@
+"""The record of a training run: every option of `clopsim train`, checked on construction. Imports no torch."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bounds.setting import SMALLEST_TEMPERATURE, one_of, positive_number, whole_number
+
+Kind = Literal["table", "linear", "mlp", "conv"]
+LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
+Prototypes = Literal["none", "orthonormal", "simplex"]
+Distance = Literal["cosine", "euclidean", "manhattan"]
+Schedule = Literal["constant", "cosine"]
+Precision = Literal["float64", "float32", "bfloat16"]
+BuiltIn = Literal["clusters", "lines", "digits"]
+
+OPENML, FILE = "openml:", ".npz"
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A network from inputs to embeddings; embedders.build makes it."""
+
+    kind: Kind = "mlp"  # table: one free embedding for each view of each sample; conv: images only
+    dimension: int = 16  # d >= 2 of the embeddings
+    depth: int = 2  # hidden layers of mlp and conv, >= 1; each one of conv halves the picture
+    width: int = 64  # units of a hidden layer, channels of conv
+    batch_norm: bool = True  # after every hidden layer, before its ReLU; both views are one batch
+
+    def __post_init__(self) -> None:
+        one_of("embedder", self.kind, get_args(Kind))
+        whole_number("dimension", self.dimension, low=2)
+        whole_number("depth", self.depth, low=1)
+        whole_number("width", self.width, low=1)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training run does; the fields are the options of `clopsim train`."""
+
+    data: str = "digits"  # clusters, lines, digits, openml:NAME or FILE.npz with x and optional y
+    samples: int = 0  # drawn (clusters, lines; 0: 512) or kept at random (the others; 0: all), before the split
+    features: int = 16  # clusters, lines: dimension of the inputs
+    classes: int = 4  # clusters, lines
+    noise: float = 0.1  # clusters, lines: standard deviation of every coordinate inside a class
+    held_out: float = 0.2  # share kept for evaluation, stratified, in [0, 1)
+    labelled: float = 1.0  # share of every class's training labels that the loss sees, drawn once; the rest is -1
+    label_noise: float = 0.0  # share of the seen labels that name a wrong class
+    imbalance: float = 1.0  # largest over smallest class of the training set, by dropping samples
+    view_noise: float = 0.1  # standard deviation of a view; images are scaled to mean 0 and deviation 1
+    shift: int = 1  # images: largest shift of a view in pixels, each way
+    embedder: Kind = Embedder.kind
+    dimension: int = Embedder.dimension
+    depth: int = Embedder.depth
+    width: int = Embedder.width
+    batch_norm: bool = Embedder.batch_norm
+    loss: LossName = "infonce"
+    temperature: float = 0.5  # tau; vicreg and barlow have none
+    prototypes: Prototypes = "none"  # one fixed unit vector for each class: CLOP
+    weight: float = 1.0  # lambda of the prototype term, >= 0
+    distance: Distance = "cosine"  # of the prototype term
+    rate: float = 0.1  # mu, learning rate at the start
+    momentum: float = 0.9  # in [0, 1)
+    weight_decay: float = 1e-4  # w of all parameters, added to the gradient as w * parameter
+    schedule: Schedule = "cosine"  # cosine falls to 0 at the last step
+    batch: int = 256  # samples in a step, each with two views; 0: all of the training set
+    steps: int = 1000
+    checkpoint_every: int = 500  # steps
+    seed: int = 0  # of data, split, initial weights, prototypes, batches and views
+    precision: Precision = "float32"  # bfloat16: mixed, the weights stay float32
+    compile: bool = False  # torch.compile; the first step then takes long
+    device: str = "auto"  # auto: cuda, then mps, then cpu; or any torch device
+
+    def __post_init__(self) -> None:
+        source = self.data.startswith(OPENML) and self.data != OPENML
+        if not (self.data in get_args(BuiltIn) or source or self.data.endswith(FILE)):
+            raise ValueError(
+                f"data must be one of {', '.join(get_args(BuiltIn))}, {OPENML}NAME, FILE{FILE}, got {self.data!r}; "
+                "choose one of them"
+            )
+        _ = self.network
+        for name, choices in (
+            ("loss", LossName),
+            ("prototypes", Prototypes),
+            ("distance", Distance),
+            ("schedule", Schedule),
+            ("precision", Precision),
+        ):
+            one_of(name, getattr(self, name), get_args(choices))
+        for name, low in (
+            ("samples", 0), ("features", 2), ("classes", 1), ("shift", 0), ("batch", 0), ("steps", 1),
+            ("checkpoint_every", 1), ("seed", 0),
+        ):  # fmt: skip
+            whole_number(name, getattr(self, name), low=low)
+        for name in ("noise", "view_noise", "weight", "weight_decay"):
+            if getattr(self, name) != 0:
+                positive_number(name, getattr(self, name), remedy="0 is allowed too")
+        _share("labelled", self.labelled, closed=True)
+        _share("label_noise", self.label_noise, closed=True)
+        _share("held_out", self.held_out, closed=False)
+        _share("momentum", self.momentum, closed=False)
+        positive_number("imbalance", self.imbalance, remedy="1 keeps every class")
+        if self.imbalance < 1:
+            raise ValueError(f"imbalance must be >= 1, got {self.imbalance!r}; 1 keeps every class")
+        positive_number("temperature", self.temperature, remedy="typical values lie between 0.05 and 1")
+        if self.temperature < SMALLEST_TEMPERATURE:
+            raise ValueError(
+                f"temperature must be >= {SMALLEST_TEMPERATURE}, got {self.temperature}; "
+                "below it rounding decides the softmax"
+            )
+        positive_number("rate", self.rate, remedy="it is the learning rate mu")
+        if self.batch == 1:
+            raise ValueError("batch must be 0 or >= 2, got 1; one sample has nobody to differ from")
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of the step that leads from `step` to `step + 1`; cosine: mu (1 + cos(pi step/steps))/2."""
+        if self.schedule == "constant":
+            return self.rate
+        return self.rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+    @property
+    def network(self) -> Embedder:
+        """The embedder's own record."""
+        return Embedder(self.embedder, self.dimension, self.depth, self.width, self.batch_norm)
+
+
+def _share(name: str, value: object, *, closed: bool) -> None:
+    edge = "]" if closed else ")"
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if not good or (value == 1 and not closed):
+        raise ValueError(f"{name} must be in [0, 1{edge}, got {value!r}; it is a share")

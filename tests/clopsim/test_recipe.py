@@ -1,0 +1,68 @@
+import math
+
+import pytest
+
+from clopsim.recipe import Embedder, Training
+
+
+def test_the_embedder_record_is_part_of_the_recipe():
+    recipe = Training(embedder="conv", dimension=5, depth=3, width=7, batch_norm=False)
+    assert recipe.network == Embedder("conv", 5, 3, 7, False)
+    assert Training().network == Embedder()
+
+
+def test_schedules():
+    assert [Training(rate=2.0, schedule="constant").rate_at(t) for t in (0, 999)] == [2, 2]
+    cosine = Training(rate=2.0, schedule="cosine", steps=100)
+    assert cosine.rate_at(0) == 2
+    assert cosine.rate_at(50) == pytest.approx(1)
+    assert cosine.rate_at(25) == pytest.approx(1 + math.cos(math.pi / 4))
+    assert cosine.rate_at(100) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("data", ("clusters", "lines", "digits", "openml:CIFAR_10", "some/where.npz"))
+def test_sources(data):
+    assert Training(data=data).data == data
+
+
+@pytest.mark.parametrize(
+    "fields, rule",
+    [
+        ({"data": "moons"}, "data must be one of clusters, lines, digits, openml:NAME, FILE.npz, got 'moons'"),
+        ({"data": "openml:"}, "data must be one of"),
+        ({"samples": -1}, "samples must be a whole number >= 0, got -1"),
+        ({"features": 1}, "features must be a whole number >= 2"),
+        ({"classes": 0}, "classes must be a whole number >= 1"),
+        ({"noise": -0.1}, "noise must be a finite number > 0, got -0.1; 0 is allowed too"),
+        ({"held_out": 1.0}, r"held_out must be in \[0, 1\), got 1.0"),
+        ({"labelled": 1.1}, r"labelled must be in \[0, 1\], got 1.1"),
+        ({"label_noise": math.nan}, r"label_noise must be in \[0, 1\], got nan"),
+        ({"imbalance": 0.5}, "imbalance must be >= 1, got 0.5"),
+        ({"imbalance": math.inf}, "imbalance must be a finite number > 0"),
+        ({"view_noise": -1.0}, "view_noise must be a finite number > 0"),
+        ({"shift": -1}, "shift must be a whole number >= 0"),
+        ({"embedder": "resnet"}, "embedder must be one of table, linear, mlp, conv, got 'resnet'"),
+        ({"dimension": 1}, "dimension must be a whole number >= 2"),
+        ({"depth": 0}, "depth must be a whole number >= 1"),
+        ({"width": 0}, "width must be a whole number >= 1"),
+        ({"loss": "triplet"}, "loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, got 'triplet'"),
+        ({"temperature": 0.0}, "temperature must be a finite number > 0"),
+        ({"temperature": 1e-5}, "temperature must be >= 0.0001"),
+        ({"prototypes": "etf"}, "prototypes must be one of none, orthonormal, simplex, got 'etf'"),
+        ({"weight": -1.0}, "weight must be a finite number > 0, got -1.0; 0 is allowed too"),
+        ({"distance": "chord"}, "distance must be one of cosine, euclidean, manhattan"),
+        ({"rate": 0.0}, "rate must be a finite number > 0, got 0.0"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be a finite number > 0"),
+        ({"schedule": "linear"}, "schedule must be one of constant, cosine"),
+        ({"batch": 1}, "batch must be 0 or >= 2, got 1"),
+        ({"batch": -2}, "batch must be a whole number >= 0"),
+        ({"steps": 0}, "steps must be a whole number >= 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be a whole number >= 1"),
+        ({"seed": -1}, "seed must be a whole number >= 0"),
+        ({"precision": "float16"}, "precision must be one of float64, float32, bfloat16, got 'float16'"),
+    ],
+)
+def test_wrong_fields(fields, rule):
+    with pytest.raises(ValueError, match=f"^{rule}"):
+        Training(**fields)
