@@ -192,7 +192,7 @@ def _file(path: Path) -> Source:
         with np.load(path) as arrays:
             x = arrays["x"]
             y = arrays.get("y")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
         raise ValueError(f"data must be an .npz file that can be read, got {str(path)!r} ({reason})") from None
     except KeyError:

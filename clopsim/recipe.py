@@ -65,7 +65,7 @@ class Training:
     schedule: Schedule = "cosine"  # cosine falls to 0 at the last step
     batch: int = 256  # samples in a step, each with two views; 0: all of the training set
     steps: int = 1000
-    checkpoint_every: int = 500  # steps
+    save_every: int = 500  # steps
     seed: int = 0  # of data, split, initial weights, prototypes, batches and views
     precision: Precision = "float32"  # bfloat16: mixed, the weights stay float32
     compile: bool = False  # torch.compile; the first step then takes long
@@ -89,7 +89,7 @@ class Training:
             one_of(name, getattr(self, name), get_args(choices))
         for name, low in (
             ("samples", 0), ("features", 2), ("classes", 1), ("shift", 0), ("batch", 0), ("steps", 1),
-            ("checkpoint_every", 1), ("seed", 0),
+            ("save_every", 1), ("seed", 0),
         ):  # fmt: skip
             whole_number(name, getattr(self, name), low=low)
         for name in ("noise", "view_noise", "weight", "weight_decay"):

@@ -105,6 +105,32 @@ def verdict(summary: Mapping[str, Any]) -> str:
     )
 
 
+def training_report(summary: Mapping[str, Any], folder: Path) -> str:
+    """What a training run came to, for the terminal; summary as made by evaluation.write."""
+    setting, final, predicted = summary["setting"], summary["final"], summary["predicted"]
+    counts = summary["samples"]
+    prototypes = (
+        f" + {setting['weight']:g} x {setting['prototypes']} prototypes" if setting["prototypes"] != "none" else ""
+    )
+    lines = [
+        f"{setting['loss']}{prototypes} on {setting['data']}, {setting['embedder']} to d = {setting['dimension']}; "
+        f"{counts['train']} samples to train on ({counts['labelled']} labelled), {counts['held_out']} held out",
+        "",
+    ]
+    rows = []
+    for name, value in final.items():
+        expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
+        note = (
+            "" if expected is None else f"{expected:.6g}" + (" at collapse" if name == "loss" else " predicted (T10)")
+        )
+        rows.append((name, "-" if value is None else f"{value:.6g}", note))
+    for name, value in summary["accuracy"].items():
+        rows.append((f"held-out: {name}", "-" if value is None else f"{value:.4f}", ""))
+    lines.append(_table(("at the end", "value", "beside it"), rows))
+    lines += ["", f"Verdict: {summary['text']}", f"Written to {folder}"]
+    return "\n".join(lines)
+
+
 def _sweep_lines(part: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{count} {name}" for name, count in part["outcomes"].items())
     ends = []

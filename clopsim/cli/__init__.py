@@ -15,6 +15,7 @@ from clopsim.cli.shell import app
 from clopsim.cli.show import show
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
+from clopsim.cli.train import train
 from clopsim.cli.verify import verify
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "show",
     "sweep",
     "threshold",
+    "train",
     "verify",
 ]
 

@@ -45,6 +45,7 @@ class PlainErrors(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run the command; exit with its status unless standalone_mode is off."""
+        aborted = False
         try:
             status = super().main(args, standalone_mode=False, **kwargs)
         except typer.TyperException as error:
@@ -60,10 +61,10 @@ class PlainErrors(TyperGroup):
             typer.echo(f"clopsim: {stop}", err=True)
             sys.exit(stop.status)
         except typer.Abort:
-            status = INTERRUPTED
+            status, aborted = INTERRUPTED, True
         if not standalone_mode:
             return status
-        if status == INTERRUPTED:
+        if aborted:
             typer.echo("clopsim: interrupted; nothing was written", err=True)
         sys.exit(status or 0)
 

@@ -58,7 +58,7 @@ def test_sources(data):
         ({"batch": 1}, "batch must be 0 or >= 2, got 1"),
         ({"batch": -2}, "batch must be a whole number >= 0"),
         ({"steps": 0}, "steps must be a whole number >= 1"),
-        ({"checkpoint_every": 0}, "checkpoint_every must be a whole number >= 1"),
+        ({"save_every": 0}, "save_every must be a whole number >= 1"),
         ({"seed": -1}, "seed must be a whole number >= 0"),
         ({"precision": "float16"}, "precision must be one of float64, float32, bfloat16, got 'float16'"),
     ],

@@ -1,0 +1,159 @@
+"""`clopsim train`."""
+
+import json
+import shlex
+from contextlib import suppress
+from dataclasses import asdict, fields
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clopsim import tables
+from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
+from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, app, option_name, progress, user_input
+from clopsim.recipe import Distance, Kind, LossName, Precision, Prototypes, Schedule, Training
+
+if TYPE_CHECKING:
+    from clopsim.checkpoint import State
+
+FIELDS = {field.name for field in fields(Training)}
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str, typer.Option(help="clusters, lines, digits, openml:NAME (CIFAR_10, Fashion-MNIST), FILE.npz with x, y.")
+    ] = Training.data,
+    samples: Annotated[
+        int, whole_option("Samples before the split; 0: all, or 512 of the synthetic ones.")
+    ] = Training.samples,
+    features: Annotated[int, whole_option("Dimension of clusters and lines.")] = Training.features,
+    classes: Annotated[int, whole_option("Clusters or lines.")] = Training.classes,
+    noise: Annotated[float, number_option("Standard deviation inside a cluster or line.")] = Training.noise,
+    held_out: Annotated[float, number_option("Share kept for evaluation.")] = Training.held_out,
+    labelled: Annotated[float, number_option("Share of the labels that the loss sees.")] = Training.labelled,
+    label_noise: Annotated[float, number_option("Share of those that are wrong.")] = Training.label_noise,
+    imbalance: Annotated[float, number_option("Largest over smallest training class, >= 1.")] = Training.imbalance,
+    view_noise: Annotated[
+        float, number_option("Standard deviation of a view; images have deviation 1.")
+    ] = Training.view_noise,
+    shift: Annotated[int, whole_option("Images: largest shift of a view in pixels.")] = Training.shift,
+    embedder: Annotated[Kind, choice_option(Kind, "table: free embeddings; conv: images only.")] = Training.embedder,
+    dimension: Dim = Training.dimension,
+    depth: Annotated[int, whole_option("Hidden layers of mlp and conv.")] = Training.depth,
+    width: Annotated[int, whole_option("Units or channels of a hidden layer.")] = Training.width,
+    batch_norm: Annotated[bool, typer.Option(help="Batch normalisation in mlp and conv.")] = Training.batch_norm,
+    loss: Annotated[LossName, choice_option(LossName, "Mean-reduced, on both views.")] = Training.loss,
+    temperature: Tau = Training.temperature,
+    prototypes: Annotated[
+        Prototypes, choice_option(Prototypes, "CLOP: pull labelled samples to one fixed vector for each class.")
+    ] = Training.prototypes,
+    weight: Annotated[float, number_option("Of the prototype term, lambda.")] = Training.weight,
+    distance: Annotated[Distance, choice_option(Distance, "Of the prototype term.")] = Training.distance,
+    rate: Annotated[float, number_option("Learning rate of the weights, at the start.")] = Training.rate,
+    momentum: Annotated[float, number_option("Of SGD, in [0, 1).")] = Training.momentum,
+    weight_decay: Annotated[float, number_option("Of all parameters.")] = Training.weight_decay,
+    schedule: Annotated[Schedule, choice_option(Schedule, "Of the learning rate.")] = Training.schedule,
+    batch: Annotated[int, whole_option("Samples in a step, two views each; 0: the whole training set.")] = (
+        Training.batch
+    ),
+    steps: Annotated[int, whole_option("Steps of SGD.")] = Training.steps,
+    save_every: Annotated[int, whole_option("Steps between checkpoints.")] = Training.save_every,
+    seed: Annotated[int, whole_option("Of everything; the same seed gives the same bytes on a CPU.")] = Training.seed,
+    precision: Annotated[Precision, choice_option(Precision, "bfloat16: mixed precision.")] = Training.precision,
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = Training.compile,
+    device: Annotated[str, typer.Option(help="auto (cuda, then mps, then cpu), cpu, cuda:1, ...")] = Training.device,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write. (default: runs/train-DATE-TIME)", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a killed run in --out.")] = (
+        False
+    ),
+    json_output: Json = False,
+) -> None:
+    """Train an embedder with a contrastive loss: does it keep its rank, and what are its embeddings worth?
+
+    Writes data.nc, summary.json, provenance.json, embeddings.npz and checkpoint.pt into the folder. An unfinished run
+    leaves OUT.checkpoint.pt beside it: --resume goes on from there, bit for bit.
+    """
+    options = {name: value for name, value in locals().items() if name in FIELDS}  # a test holds options == fields
+    with user_input():
+        recipe = Training(**options)
+        if resume and out is None:
+            raise ValueError("resume needs --out, the folder of the run to go on with")
+        folder = out or Path("runs") / f"train-{datetime.now():%Y%m%d-%H%M%S}"
+    summary = _train(recipe, folder, force=force, resume=resume)
+    if json_output:
+        typer.echo(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        typer.echo(tables.training_report(summary, folder))
+    raise typer.Exit(HOLDS)
+
+
+class _Checked(Exception):
+    """Leaves a run folder's block before anything is written."""
+
+
+def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict[str, Any]:
+    from clopsim import checkpoint, evaluation, results, training
+    from clopsim.datasets import load
+    from clopsim.devices import choose
+    from clopsim.trainee import trainee
+
+    kept = checkpoint.path_of(folder)
+    with user_input():
+        device, dtype = choose(recipe.device, recipe.precision)
+        if kept.exists() and not (resume or force):
+            raise ValueError(
+                f"out must have no unfinished run, got {str(kept)!r}; go on with --resume or start anew with --force"
+            )
+        data = load(recipe, device=device, dtype=dtype)
+        model = trainee(recipe, data, device=device, dtype=dtype)
+        state = checkpoint.load(kept, recipe, device=device) if resume else None
+        with suppress(_Checked), results.run_folder(folder, force=force):  # refuses now what it would refuse at the end
+            raise _Checked
+    try:
+        with progress("train") as advance, user_input():
+            state = training.train(
+                recipe,
+                data,
+                model,
+                state=state,
+                on_checkpoint=lambda state: checkpoint.save(kept, recipe, state),
+                on_progress=lambda state: advance(state.step / recipe.steps, _note(state)),
+            )
+    except training.Diverged as error:
+        message = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
+        typer.echo(f"clopsim: {message} The last good checkpoint is {kept}", err=True)
+        raise typer.Exit(FAILS) from None
+    except KeyboardInterrupt:
+        typer.echo(f"clopsim: interrupted; {kept} stays, go on with --resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    command = reproducing_command(recipe)
+    with user_input(), results.run_folder(folder, force=force) as staging:
+        summary = evaluation.write(staging, recipe, data, model, state=state, command=command)
+    kept.unlink(missing_ok=True)
+    return summary
+
+
+def _note(state: "State") -> str:
+    names = {"loss": "loss", "effective_rank": "rank", "mean_resultant_length": "R"}
+    return "  ".join(f"{short} {state.records[name][-1]:.4g}" for name, short in names.items() if name in state.records)
+
+
+def reproducing_command(recipe: Training) -> str:
+    """The shortest `clopsim train ...` line that gives this recipe."""
+    words = ["clopsim", "train"]
+    default = asdict(Training())
+    for name, value in asdict(recipe).items():
+        if value == default[name]:
+            continue
+        option = option_name(name)
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            words += [option, str(value)]
+    return shlex.join(words)

@@ -1,0 +1,198 @@
+"""What the trained embeddings are worth: accuracy on held-out data, and whether the run collapsed, in plain words."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clopsim import checkpoint, results
+from clopsim.checkpoint import State
+from clopsim.datasets import UNLABELLED, DataSet
+from clopsim.embedders import with_statistics
+from clopsim.observation import Observer, dataset_of, predictions, stable_rate
+from clopsim.outcomes import POINT
+from clopsim.recipe import Training
+from clopsim.trainee import Trainee, autocast
+
+NEIGHBOURS = 20
+"""k of the k-nearest-neighbour classifier, or half the samples of the training set where that is less."""
+
+NEAR = 0.01
+"""How close, relative to max(1, |value|), a loss counts as being at its value at collapse."""
+
+DEAD_PRODUCT = 0.01
+"""Learning rate times weight decay above which small networks were seen to lose rank for good (theory, section 6)."""
+
+
+class Embeddings(NamedTuple):
+    """Unviewed samples, embedded: raw (N, d) of training and held-out data, float32 or float64."""
+
+    train: NDArray[Any]
+    held_out: NDArray[Any]
+
+
+def embed(recipe: Training, data: DataSet, model: Trainee, state: State) -> Embeddings:
+    """Embed the samples themselves, not their views; a table gives its first views and no held-out ones."""
+    prefix = "network."
+    params = {name.removeprefix(prefix): value for name, value in state.params.items()}
+    network = _with(model.network, params)
+    parts = []
+    with torch.no_grad(), autocast(recipe, data.y.device):
+        frozen = with_statistics(network, data.x)
+        for x in (data.x, data.held_x):
+            pieces = [frozen(part) for part in torch.split(x, 4096)] if len(x) else [frozen(data.x[:1])[:0]]
+            parts.append(torch.cat(pieces).to(next(iter(params.values())).dtype).cpu().numpy())
+    return Embeddings(*parts)
+
+
+def accuracies(data: DataSet, embeddings: Embeddings) -> dict[str, float | None]:
+    """Accuracy on held-out data of k-nearest neighbours (cosine) and of a linear probe, and the largest class's share.
+
+    Both see all true labels of the training set, as is usual, whatever the loss saw. None without labels, without
+    held-out data, or where embeddings are not finite.
+    """
+    none: dict[str, float | None] = {"knn": None, "linear_probe": None, "largest_class": None}
+    y, held_y = data.y.cpu().numpy(), data.held_y.cpu().numpy()
+    known, held_known = y >= 0, held_y >= 0
+    z, held_z = (_unit(part) for part in embeddings)
+    finite = np.isfinite(z).all() and np.isfinite(held_z).all()
+    if not finite or not held_known.any() or len(np.unique(y[known])) < 2:
+        return none
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    z, y, held_z, held_y = z[known], y[known], held_z[held_known], held_y[held_known]
+    knn = KNeighborsClassifier(min(NEIGHBOURS, max(1, len(y) // 2))).fit(z, y)  # Euclidean on unit rows: cosine
+    probe = LogisticRegression(max_iter=10_000).fit(z, y)
+    return {
+        "knn": float(knn.score(held_z, held_y)),
+        "linear_probe": float(probe.score(held_z, held_y)),
+        "largest_class": float(np.bincount(held_y).max() / len(held_y)),
+    }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where a run ended."""
+
+    state: Literal["collapsed", "line", "unlearned", "spread"]
+    text: str
+    loss_at_collapse: float  # the loss if every embedding were the mean direction of those at the end
+
+
+def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Verdict:
+    """Did the run collapse? By its cosines; the loss alone cannot tell: random embeddings come near that value."""
+    last = {name: values[-1] for name, values in state.records.items()}
+    at_collapse = Observer(recipe, data, model).loss_at_collapse(state.params)
+    loss, cosine, rank = last["loss"], last["mean_cosine"], last["effective_rank"]
+    stuck = abs(loss - at_collapse) <= NEAR * max(1.0, abs(at_collapse))
+    shown = f"mean cosine {cosine:.4f}, effective rank {rank:.2f}"
+    if last["mean_resultant_length"] >= 1 - POINT:
+        text = f"collapsed onto one point: {shown}, loss {loss:.4f} (at complete collapse {at_collapse:.4f})."
+        return Verdict("collapsed", f"{text} {advice(recipe, data, last)}", at_collapse)
+    if last["leading_share"] >= 1 - POINT:
+        text = f"collapsed onto a line, both ends: {shown}, loss {loss:.4f}."
+        return Verdict("line", f"{text} {advice(recipe, data, last)}", at_collapse)
+    if stuck:
+        text = (
+            f"not collapsed ({shown}), although the loss {loss:.4f} is near its value at collapse {at_collapse:.4f}: "
+            "embeddings that have learned nothing show it too. Train longer, or at a larger rate."
+        )
+        return Verdict("unlearned", text, at_collapse)
+    return Verdict("spread", f"not collapsed: {shown}.", at_collapse)
+
+
+def write(
+    folder: Path, recipe: Training, data: DataSet, model: Trainee, *, state: State, command: str
+) -> dict[str, Any]:
+    """Evaluate a finished run and write its files; returns the summary.
+
+    embeddings.npz: z (N, d) unit rows, norm (N,) before that, y and labels (N,), split (N,) "train" or "held_out".
+    """
+    embeddings = embed(recipe, data, model, state)
+    ended = verdict(recipe, data, model, state)
+    last = {name: values[-1] for name, values in state.records.items()}
+    accuracy = accuracies(data, embeddings)
+    summary: dict[str, Any] = {
+        "verdict": ended.state,
+        "text": ended.text,
+        "loss_at_collapse": ended.loss_at_collapse,
+        "final": {name: value if np.isfinite(value) else None for name, value in last.items()},
+        "predicted": predictions(recipe, len(data.y)),
+        "accuracy": accuracy,
+        "samples": {"train": len(data.y), "labelled": int((data.labels >= 0).sum()), "held_out": len(data.held_y)},
+        "setting": asdict(recipe),
+    }
+    dataset = dataset_of(recipe, state, len(data.y)).assign_attrs(
+        command=command,
+        verdict=ended.state,
+        loss_at_collapse=ended.loss_at_collapse,
+        git=results.git_hash(),
+        versions=", ".join(f"{name} {number}" for name, number in results.versions().items()),
+        **{f"accuracy_{name}": float("nan") if v is None else v for name, v in accuracy.items()},
+    )
+    both = np.concatenate(embeddings)
+    np.savez(
+        folder / "embeddings.npz",
+        z=_unit(both),
+        norm=np.linalg.norm(both, axis=1),
+        y=torch.cat([data.y, data.held_y]).cpu().numpy(),
+        labels=torch.cat([data.labels, torch.full_like(data.held_y, UNLABELLED)]).cpu().numpy(),
+        split=np.repeat(["train", "held_out"], [len(part) for part in embeddings]),
+    )
+    checkpoint.save(folder / "checkpoint.pt", recipe, state)
+    results.save(folder, dataset, summary, command=command)
+    return summary
+
+
+def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
+    """The bound and the remedy for a run that collapsed or diverged; last: its last record, maybe empty."""
+    words = []
+    threshold = stable_rate(recipe, len(data.y))
+    if threshold is not None:
+        words.append(f"T5: views stay together while the learning rate is below {threshold:.4g} |u|^2")
+        norm = last.get("squared_norm", float("nan"))
+        if np.isfinite(norm) and norm > 0:
+            words[-1] += (
+                f"; here |u|^2 = {norm:.4g}, so the rate is {_effective(recipe, norm, threshold):.3g} times that"
+            )
+        words[-1] += "."
+    product = recipe.rate / (1 - recipe.momentum) * recipe.weight_decay
+    if product > DEAD_PRODUCT:
+        words.append(
+            f"Rate x weight decay{' / (1 - momentum)' if recipe.momentum else ''} is {product:.3g}: small networks "
+            f"lose their rank for good above about {DEAD_PRODUCT:g} to 0.1. Lower the weight decay or the rate."
+        )
+    else:
+        words.append("Lower the rate, or raise the batch (the mean's bound grows with it).")
+    if recipe.prototypes == "none" and data.classes:
+        words.append("Prototypes (--prototypes orthonormal) leave no collapsed state stationary (T6).")
+    return " ".join(words)
+
+
+def divergence(recipe: Training, data: DataSet, *, step: int, loss: float, state: State) -> str:
+    """One line about a loss that left the finite numbers."""
+    last = {name: values[-1] for name, values in state.records.items()}
+    return (
+        f"the loss turned {loss} at step {step} of {recipe.steps}, learning rate {recipe.rate_at(step):.4g}. "
+        + advice(recipe, data, last)
+    )
+
+
+def _effective(recipe: Training, norm: float, threshold: float) -> float:
+    return recipe.rate / (1 - recipe.momentum) / norm / threshold
+
+
+def _unit(z: NDArray[Any]) -> NDArray[Any]:
+    norm = np.linalg.norm(z, axis=1, keepdims=True)
+    return z / np.where(norm > 0, norm, 1)
+
+
+def _with(network: nn.Module, params: dict[str, torch.Tensor]) -> nn.Module:
+    """The network holding these parameters."""
+    network.load_state_dict(params)
+    return network

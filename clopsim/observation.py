@@ -1,0 +1,155 @@
+"""What is recorded along a training run, and the dataset that it becomes."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.func import functional_call
+
+from bounds import Setting
+from bounds.alignment import alignment_uniform_rate
+from bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from clopsim import metrics
+from clopsim.checkpoint import Params, State
+from clopsim.datasets import DataSet
+from clopsim.dynamics import recorded_steps
+from clopsim.recipe import Training
+from clopsim.trainee import Trainee, autocast
+from clopsim.views import two_views
+
+OBSERVED = 1024
+"""Largest number of training samples that a record looks at, or one batch where that is more."""
+
+DIMENSIONS = ("temperature", "learning_rate", "seed", "step")
+"""As the sweep's, with the absolute learning rate."""
+
+
+class Observer:
+    """Embeds the same two views of the same training samples at every record, so that records compare."""
+
+    def __init__(self, recipe: Training, data: DataSet, model: Trainee) -> None:
+        """Draw the samples and their views once."""
+        self.recipe, self.model = recipe, model
+        self.batch = recipe.batch or len(data.y)
+        count = min(len(data.y), max(OBSERVED, self.batch))
+        count -= count % self.batch  # whole batches: the loss depends on their size
+        index = torch.randperm(len(data.y), generator=torch.Generator().manual_seed(recipe.seed))[:count]
+        index = index.to(data.y.device)
+        generator = None if index.device.type == "meta" else torch.Generator(index.device).manual_seed(recipe.seed)
+        self.first, self.second = two_views(data.x[index], data.views, generator)
+        self.labels = data.labels[index]
+        self.threshold = stable_rate(recipe, len(data.y))
+
+    def embeddings(self, params: Params) -> tuple[Tensor, Tensor]:
+        """Raw embeddings of the two views, (M, d) each, batch by batch as in training."""
+        network = {name.removeprefix("network."): value for name, value in params.items()}
+        parts = []
+        with torch.no_grad(), autocast(self.recipe, self.labels.device):
+            for first, second in zip(
+                *(torch.split(view, self.batch) for view in (self.first, self.second)), strict=True
+            ):
+                both = functional_call(self.model.network, network, (torch.cat([first, second]),))
+                parts.append(both.to(next(iter(params.values())).dtype).chunk(2))
+        return torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
+
+    def loss(self, first: Tensor, second: Tensor) -> Tensor:
+        """Mean over the batches of the loss of raw embeddings (M, d) each, prototypes included."""
+        parts = zip(*(torch.split(part, self.batch) for part in (first, second, self.labels)), strict=True)
+        return torch.stack([self.model.loss(*part) for part in parts]).mean()
+
+    def observe(self, params: Params) -> dict[str, float]:
+        """Every observable of these parameters."""
+        first, second = self.embeddings(params)
+        raw = torch.cat([first, second])  # (2M, d)
+        z = raw / raw.norm(dim=-1, keepdim=True)
+        squared_norm = raw.square().sum(dim=-1).mean()
+        values = {
+            "loss": self.loss(first, second),
+            "mean_resultant_length": metrics.mean_resultant_length(z),
+            "effective_rank": metrics.effective_rank(z),
+            "effective_rank_centered": metrics.effective_rank(z, centered=True),
+            "leading_share": metrics.leading_share(z),
+            "mean_cosine": metrics.mean_cosine(z),
+            "alignment": metrics.alignment(z),
+            "uniformity": metrics.uniformity(z),
+            "squared_norm": squared_norm,
+        }
+        numbers = {name: float(value) for name, value in values.items()}
+        numbers["view_cosine"] = 1 - numbers["alignment"] / 2
+        return numbers
+
+    def record(self, state: State) -> State:
+        """The state with one more record."""
+        values = self.observe(state.params)
+        rate = self.recipe.rate_at(min(state.step, self.recipe.steps - 1))
+        values["learning_rate_now"] = rate
+        values["effective_rate"] = float("nan")
+        if self.threshold is not None and values["squared_norm"] > 0:
+            values["effective_rate"] = rate / (1 - self.recipe.momentum) / values["squared_norm"] / self.threshold
+        records = {name: [*state.records.get(name, []), value] for name, value in values.items()}
+        return State(state.step, state.params, state.velocity, records)
+
+    def loss_at_collapse(self, params: Params) -> float:
+        """What the loss would be if every embedding were the mean direction of those that there are."""
+        raw = torch.cat(self.embeddings(params))
+        mean = (raw / raw.norm(dim=-1, keepdim=True)).mean(dim=0)
+        point = mean.expand(len(self.labels), -1)
+        return float(self.loss(point, point))
+
+
+def setting_of(recipe: Training, samples: int) -> Setting | None:
+    """The theory's record of a training run; None where the theory has none for its loss."""
+    if recipe.loss not in ("infonce", "dcl"):
+        return None
+    count = 2 * (recipe.batch or samples)
+    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean")
+
+
+def stable_rate(recipe: Training, samples: int) -> float | None:
+    """T5's threshold for unit-norm embeddings: the learning rate above which the views come apart; None: no theory."""
+    setting = setting_of(recipe, samples)
+    rate = None if setting is None else alignment_uniform_rate(setting)
+    return None if rate is None else float(rate)
+
+
+def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
+    """What T5 and T10 predict for this recipe; None where they do not apply (momentum, a schedule, other losses)."""
+    setting = setting_of(recipe, samples)
+    plain = setting is not None and recipe.momentum == 0 and recipe.schedule == "constant"
+    decays = plain and 0 < recipe.rate * recipe.weight_decay < 1
+    free = decays and recipe.embedder == "table" and recipe.prototypes == "none" and recipe.loss == "infonce"
+    return {
+        "stable_rate": stable_rate(recipe, samples),
+        "view_cosine": decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay) if decays else None,
+        "squared_norm": float(steady_squared_norm(recipe.rate, setting)) if free and setting else None,
+    }
+
+
+UNITS = {
+    "effective_rate": "learning rate / (1 - momentum) / mean squared norm, in units of T5's threshold",
+    "squared_norm": "mean |u|^2 of the raw embeddings",
+    "learning_rate_now": "after the schedule",
+}
+
+
+def dataset_of(recipe: Training, state: State, samples: int) -> xr.Dataset:
+    """The records of a run over (temperature, learning_rate, seed, step), float64; nan: not measured, or no theory."""
+    steps = [number for number in recorded_steps(recipe.steps) if number <= state.step]
+    dataset = xr.Dataset(
+        coords={
+            "temperature": [recipe.temperature],
+            "learning_rate": ("learning_rate", [recipe.rate], {"long_name": "learning rate at the start"}),
+            "seed": [recipe.seed],
+            "step": steps,
+        }
+    )
+    for name, values in state.records.items():
+        array = np.asarray(values, dtype=np.float64)[None, None, None]
+        dataset[name] = (DIMENSIONS, array, {"long_name": UNITS[name]} if name in UNITS else {})
+    for name, value in predictions(recipe, samples).items():
+        dataset.attrs[f"predicted_{name}"] = float("nan") if value is None else value
+    dataset.attrs["recipe"] = json.dumps(asdict(recipe))
+    return dataset

@@ -1,0 +1,157 @@
+"""Training an embedder: a pure step, and the loop that records, checkpoints and stops on a loss that is not finite.
+
+Nothing random is kept between steps: batches and views of step t come from the seed and t alone, so a checkpoint needs
+no generator state and a resumed run is the same bit for bit.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clopsim.checkpoint import Params, State
+from clopsim.datasets import DataSet
+from clopsim.dynamics import recorded_steps
+from clopsim.observation import Observer
+from clopsim.recipe import Training
+from clopsim.trainee import Objective, Trainee, objective
+from clopsim.views import two_views
+
+BATCHES, VIEWS = 0, 1
+"""Random streams of a run beside its step."""
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Two views and the visible labels."""
+
+LOOK_EVERY = 100
+"""Steps between two looks at the losses for nan: looking at each would make a GPU wait for every step."""
+
+
+class Diverged(Exception):
+    """The loss left the finite numbers."""
+
+    def __init__(self, step: int, loss: float, state: State) -> None:
+        """Remember where it happened and the last state seen before."""
+        super().__init__(f"the loss turned {loss} at step {step}")
+        self.step, self.loss, self.state = step, loss, state
+
+
+def update(
+    params: Mapping[str, Tensor],
+    velocity: Mapping[str, Tensor],
+    gradient: Mapping[str, Tensor],
+    *,
+    rate: Tensor | float,
+    momentum: Tensor | float,
+    weight_decay: Tensor | float,
+) -> tuple[Params, Params]:
+    """SGD: v <- momentum v + g + w p, p <- p - mu v, as torch.optim.SGD; a pure function, so it works under vmap."""
+    velocity = {
+        name: momentum * velocity[name] + gradient[name] + weight_decay * value for name, value in params.items()
+    }
+    return {name: value - rate * velocity[name] for name, value in params.items()}, velocity
+
+
+def batch_indices(recipe: Training, samples: int, step: int) -> Tensor | None:
+    """Indices (B,), on the CPU, of the samples in a step: an epoch is a random order, its last short batch dropped.
+
+    None for the full batch.
+    """
+    size = recipe.batch or samples
+    if size == samples:
+        return None
+    epoch, place = divmod(step, samples // size)
+    generator = torch.Generator().manual_seed(_mixed(recipe.seed, BATCHES, epoch))
+    return torch.randperm(samples, generator=generator)[place * size : (place + 1) * size]
+
+
+def batch_of(data: DataSet, recipe: Training, step: int) -> Batch:
+    """Two views and the visible labels of a step's batch, from the seed and the step alone."""
+    index = batch_indices(recipe, len(data.y), step)
+    x, labels = data.x, data.labels
+    if index is not None:
+        index = index.to(x.device)
+        x, labels = x[index], labels[index]
+    generator = None
+    if x.device.type != "meta":
+        generator = torch.Generator(x.device).manual_seed(_mixed(recipe.seed, VIEWS, step))
+    return *two_views(x, data.views, generator), labels
+
+
+def step(value: Objective, state: State, batch: Batch, recipe: Training) -> tuple[State, Tensor]:
+    """One step of gradient descent: the next state and the loss before it. The given state stays as it is."""
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in state.params.items()}
+    loss = value(leaves, *batch)
+    gradient = torch.autograd.grad(loss, list(leaves.values()))
+    with torch.no_grad():
+        params, velocity = update(
+            state.params,
+            state.velocity,
+            dict(zip(leaves, gradient, strict=True)),
+            rate=recipe.rate_at(state.step),
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+    return State(state.step + 1, params, velocity, state.records), loss.detach()
+
+
+def start(model: Trainee) -> State:
+    """The state of a fresh model at step 0."""
+    params = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return State(0, params, {name: torch.zeros_like(value) for name, value in params.items()}, {})
+
+
+def train(
+    recipe: Training,
+    data: DataSet,
+    model: Trainee,
+    *,
+    state: State | None = None,
+    on_checkpoint: Callable[[State], None] = lambda state: None,
+    on_progress: Callable[[State], None] = lambda state: None,
+) -> State:
+    """Run a recipe to its last step, from a fresh start or from a state.
+
+    on_checkpoint gets the state at step 0, then every recipe.save_every steps and at the end, never one whose
+    loss or parameters are not finite; on_progress gets it at least every LOOK_EVERY steps.
+
+    Errors: Diverged at the first step whose loss is not finite, with the state of the last record or look before it.
+    """
+    device = data.y.device
+    value = objective(model, recipe, device)
+    observer = Observer(recipe, data, model)
+    records = recorded_steps(recipe.steps)
+    saves = range(0, recipe.steps + 1, recipe.save_every)
+    stops = sorted({*records, *saves, *range(0, recipe.steps, LOOK_EVERY), recipe.steps})
+    state = state or start(model)
+    for stop in stops:
+        if stop < state.step or (stop == state.step and state.records):
+            continue  # done before the checkpoint
+        before, losses = state, []
+        while state.step < stop:
+            state, loss = step(value, state, batch_of(data, recipe, state.step), recipe)
+            losses.append(loss)
+        if losses:
+            _check(torch.stack(losses).cpu(), before)
+        if stop in records:
+            state = observer.record(state)
+            if not math.isfinite(state.records["loss"][-1]):
+                raise Diverged(stop, state.records["loss"][-1], before)
+        if (stop in saves or stop == recipe.steps) and all(bool(p.isfinite().all()) for p in state.params.values()):
+            on_checkpoint(state)
+        on_progress(state)
+    return state
+
+
+def _check(losses: Tensor, before: State) -> None:
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad):
+        first = int(bad[0])
+        raise Diverged(before.step + first, float(losses[first]), before)
+
+
+def _mixed(*words: int) -> int:
+    """One 63-bit seed from several numbers."""
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

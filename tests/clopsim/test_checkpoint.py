@@ -1,0 +1,62 @@
+"""The file of an unfinished run: whole or not at all, and only for its own recipe."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from clopsim import checkpoint
+from clopsim.checkpoint import State
+from clopsim.recipe import Training
+
+RECIPE = Training()
+STATE = State(3, {"a": torch.tensor([1.0, 2.0])}, {"a": torch.tensor([0.5, 0.1])}, {"loss": [0.1, float("nan")]})
+
+
+def test_a_state_comes_back_bit_for_bit(tmp_path):
+    checkpoint.save(tmp_path / "x.pt", RECIPE, STATE)
+    back = checkpoint.load(tmp_path / "x.pt", RECIPE)
+    assert back.step == 3
+    assert torch.equal(back.params["a"], STATE.params["a"])
+    assert torch.equal(back.velocity["a"], STATE.velocity["a"])
+    assert repr(back.records) == repr(STATE.records)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+@pytest.mark.parametrize("error", (OSError(28, "No space left on device"), KeyboardInterrupt()))
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, error):
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, RECIPE, STATE)
+
+    def half(content, file):
+        file.write(b"half")
+        raise error
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(
+        ValueError if isinstance(error, OSError) else KeyboardInterrupt, match=r"^out must be writable.*No space|^$"
+    ):
+        checkpoint.save(path, RECIPE, dataclasses.replace(STATE, step=4))
+    monkeypatch.undo()
+    assert checkpoint.load(path, RECIPE).step == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_wrong_files(tmp_path):
+    path = tmp_path / "x.pt"
+    with pytest.raises(ValueError, match="^resume needs the checkpoint of an unfinished run, got none at '.*x.pt'"):
+        checkpoint.load(path, RECIPE)
+    checkpoint.save(path, RECIPE, STATE)
+    with pytest.raises(ValueError, match="^rate must be 0.1 as in the run that is resumed, got 0.2"):
+        checkpoint.load(path, dataclasses.replace(RECIPE, rate=0.2))
+    whole = path.read_bytes()
+    for damage in (b"", b"not a checkpoint", whole[: len(whole) // 2]):
+        path.write_bytes(damage)
+        with pytest.raises(ValueError, match="^resume needs an intact checkpoint, got a damaged file '.*x.pt'"):
+            checkpoint.load(path, RECIPE)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match="^resume needs an intact checkpoint"):
+        checkpoint.load(path, RECIPE)
+    torch.save({"format": 0, "recipe": {}, "step": 0, "params": {}, "velocity": {}, "records": {}}, path)
+    with pytest.raises(ValueError, match="^resume needs a checkpoint of format 1, got 0"):
+        checkpoint.load(path, RECIPE)

@@ -1,0 +1,292 @@
+"""`clopsim train` as a user meets it: results, kills and resumes, exit statuses, wrong input as one plain line."""
+
+import inspect
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from typer.testing import CliRunner
+
+from clopsim import cli
+from clopsim.recipe import Training
+
+QUICK = shlex.split(
+    "train --data clusters --samples 80 --features 6 --dim 4 --width 8 --batch 16 --steps 20 --save-every 5"
+)
+
+
+@pytest.fixture
+def clopsim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def test_a_run_writes_everything_and_prints_the_verdict(clopsim):
+    result = clopsim(*QUICK, "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""  # no terminal, no progress line
+    assert "infonce on clusters, mlp to d = 4; 64 samples to train on (64 labelled), 16 held out" in result.stdout
+    assert "at collapse" in result.stdout
+    assert "Verdict: not collapsed" in result.stdout
+    assert result.stdout.endswith("Written to run\n")
+    assert [path.name for path in Path().iterdir()] == ["run"]
+    assert {path.name for path in Path("run").iterdir()} == {
+        "data.nc", "summary.json", "provenance.json", "embeddings.npz", "checkpoint.pt",
+    }  # fmt: skip
+
+
+def test_json_is_one_document_and_the_summary(clopsim):
+    result = clopsim(*QUICK, "--out", "run", "--json", "--prototypes", "orthonormal", "--labelled", "0.5")
+    assert json.loads(result.stdout) == json.loads(Path("run/summary.json").read_text())
+    assert json.loads(result.stdout)["samples"] == {"train": 64, "labelled": 32, "held_out": 16}
+
+
+def test_default_folder_is_dated(clopsim):
+    result = clopsim(*QUICK)
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("train-")
+    assert result.stdout.rstrip().endswith(str(folder))
+
+
+def test_the_recorded_command_reproduces_the_run(clopsim):
+    words = ["--loss", "dcl", "--prototypes", "simplex", "--weight", "2.5", "--no-batch-norm", "--seed", "3"]
+    clopsim(*QUICK, *words, "--precision", "float64", "--out", "a")
+    command = json.loads(Path("a/provenance.json").read_text())["command"]
+    assert "--no-batch-norm" in command
+    assert clopsim(*shlex.split(command)[1:], "--out", "b").exit_code == 0
+    assert Path("a/data.nc").read_bytes() == Path("b/data.nc").read_bytes()
+    assert Path("a/embeddings.npz").read_bytes() == Path("b/embeddings.npz").read_bytes()
+
+
+def test_a_collapsed_run_says_so(clopsim):
+    words = "--rate 1 --weight-decay 0.5 --momentum 0 --schedule constant --no-batch-norm --batch 0 --steps 200"
+    result = clopsim(*QUICK, *words.split(), "--out", "run")
+    assert result.exit_code == 0
+    assert "Verdict: collapsed onto one point: mean cosine 1.0000" in result.stdout
+    assert "Rate x weight decay is 0.5" in result.stdout
+    assert "--prototypes orthonormal" in result.stdout
+    assert json.loads(Path("run/summary.json").read_text())["verdict"] == "collapsed"
+
+
+def test_nan_stops_with_status_1_the_step_the_rate_and_the_last_good_checkpoint(clopsim):
+    words = "--loss vicreg --rate 1e6 --momentum 0 --no-batch-norm --save-every 1 --schedule constant"
+    result = clopsim(*QUICK, *words.split(), "--out", "run")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("clopsim: the loss turned ")
+    assert " of 20, learning rate 1e+06." in line
+    assert "Lower the" in line
+    assert line.endswith("The last good checkpoint is run.checkpoint.pt")
+    assert [path.name for path in Path().iterdir()] == ["run.checkpoint.pt"]
+    content = torch.load("run.checkpoint.pt", weights_only=True)
+    assert all(bool(value.isfinite().all()) for value in content["params"].values())
+
+
+LONG = [*QUICK, "--steps", "600", "--save-every", "10", "--precision", "float64"]
+
+
+def started(tmp_path, *words):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "clopsim", *LONG, "--out", "run", *words],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for_another_checkpoint(tmp_path, process):
+    """Until the file has been replaced since now."""
+    path = tmp_path / "run.checkpoint.pt"
+
+    def stamp():
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    before, deadline = stamp(), time.monotonic() + 120
+    while stamp() == before and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()
+
+
+def test_a_run_killed_twice_and_resumed_ends_with_the_same_bytes(clopsim, tmp_path):
+    process = started(tmp_path)
+    wait_for_another_checkpoint(tmp_path, process)
+    process.kill()
+    process.communicate()
+    assert not Path("run").exists()
+    refused = clopsim(*LONG, "--out", "run")
+    assert refused.exit_code == 2
+    assert "go on with --resume or start anew with --force" in refused.stderr
+    process = started(tmp_path, "--resume")
+    wait_for_another_checkpoint(tmp_path, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    step = torch.load("run.checkpoint.pt", weights_only=True)["step"]
+    assert 0 < step < 600
+    assert clopsim(*LONG, "--out", "run", "--resume").exit_code == 0
+    assert clopsim(*LONG, "--out", "whole").exit_code == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["run", "whole"]
+    with xr.open_dataset("run/data.nc") as resumed, xr.open_dataset("whole/data.nc") as whole:
+        assert resumed.identical(whole)
+    for name in ("data.nc", "embeddings.npz", "summary.json"):
+        assert Path("run", name).read_bytes() == Path("whole", name).read_bytes(), name
+
+
+def test_ctrl_c_keeps_the_checkpoint_and_says_so(clopsim, tmp_path):
+    process = started(tmp_path)
+    wait_for_another_checkpoint(tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "clopsim: interrupted; run.checkpoint.pt stays, go on with --resume\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint.pt"]
+
+
+def test_force_starts_anew_over_an_unfinished_run(clopsim):
+    Path("run.checkpoint.pt").write_text("left over")
+    assert clopsim(*QUICK, "--out", "run", "--force").exit_code == 0
+    assert clopsim(*QUICK, "--out", "run", "--force").exit_code == 0
+    assert [path.name for path in Path().iterdir()] == ["run"]
+
+
+def test_a_run_that_is_finished_is_not_resumed(clopsim):
+    clopsim(*QUICK, "--out", "run")
+    result = clopsim(*QUICK, "--out", "run", "--resume")
+    assert result.exit_code == 2
+    assert "--resume needs the checkpoint of an unfinished run, got none at 'run.checkpoint.pt'" in result.stderr
+
+
+WRONG = [
+    ("--data moons", "--data must be one of clusters, lines, digits, openml:NAME, FILE.npz, got 'moons'"),
+    ("--data gone.npz", "--data must be an .npz file that can be read, got 'gone.npz' (no such file)"),
+    ("--data file.npz", "--data must be an .npz file that can be read, got 'file.npz'"),
+    ("--samples -1", "--samples must be a whole number >= 0, got -1;"),
+    ("--data digits --samples 5000", "--samples must be <= the 1797 of digits, got 5000;"),
+    ("--features 1", "--features must be a whole number >= 2, got 1;"),
+    ("--classes 0", "--classes must be a whole number >= 1, got 0;"),
+    ("--classes 90", "--classes must be <= samples, got 90 classes and 80 samples;"),
+    ("--noise -1", "--noise must be a finite number > 0, got -1.0; 0 is allowed too"),
+    ("--held-out 1", "--held-out must be in [0, 1), got 1.0;"),
+    ("--labelled 2", "--labelled must be in [0, 1], got 2.0;"),
+    ("--label-noise 2", "--label-noise must be in [0, 1], got 2.0;"),
+    ("--imbalance 0.5", "--imbalance must be >= 1, got 0.5;"),
+    ("--view-noise -1", "--view-noise must be a finite number > 0, got -1.0;"),
+    ("--shift 1.5", "--shift must be a whole number, got '1.5';"),
+    ("--embedder vit", "--embedder must be one of table, linear, mlp, conv, got 'vit';"),
+    ("--embedder conv", "--embedder must be table, linear or mlp for vectors of length 6, got 'conv'"),
+    ("--data digits --embedder conv --depth 5", "--depth must be <= 3 for 8 x 8 pixels, got 5;"),
+    ("--dim 1", "--dim must be a whole number >= 2, got 1;"),
+    ("--depth 0", "--depth must be a whole number >= 1, got 0;"),
+    ("--width 0", "--width must be a whole number >= 1, got 0;"),
+    ("--loss triplet", "--loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, got 'triplet';"),
+    ("--tau 0", "--tau must be a finite number > 0, got 0.0;"),
+    ("--prototypes etf", "--prototypes must be one of none, orthonormal, simplex, got 'etf';"),
+    ("--prototypes orthonormal --classes 5", "--classes must be <= 4 for orthonormal prototypes in 4 dimensions"),
+    ("--weight -1", "--weight must be a finite number > 0, got -1.0; 0 is allowed too"),
+    ("--distance chord", "--distance must be one of cosine, euclidean, manhattan, got 'chord';"),
+    ("--rate 0", "--rate must be a finite number > 0, got 0.0;"),
+    ("--rate fast", "--rate must be a number, got 'fast';"),
+    ("--momentum 1", "--momentum must be in [0, 1), got 1.0;"),
+    ("--weight-decay -1", "--weight-decay must be a finite number > 0, got -1.0;"),
+    ("--schedule step", "--schedule must be one of constant, cosine, got 'step';"),
+    ("--batch 1", "--batch must be 0 or >= 2, got 1;"),
+    ("--batch 65", "--batch must be <= the 64 training samples, got 65; 0 takes them all"),
+    ("--steps 0", "--steps must be a whole number >= 1, got 0;"),
+    ("--save-every 0", "--save-every must be a whole number >= 1, got 0;"),
+    ("--seed -1", "--seed must be a whole number >= 0, got -1;"),
+    ("--precision float16", "--precision must be one of float64, float32, bfloat16, got 'float16';"),
+    ("--device gpu", "--device must be one that torch has here, got 'gpu'"),
+    ("--device meta", "--device must hold numbers, got 'meta';"),
+    ("--resume", "--resume needs --out, the folder of the run to go on with"),
+    ("--resume --out new", "--resume needs the checkpoint of an unfinished run, got none at 'new.checkpoint.pt'"),
+    ("--resume --out torn", "--resume needs an intact checkpoint, got a damaged file 'torn.checkpoint.pt'"),
+    ("--out torn", "--out must have no unfinished run, got 'torn.checkpoint.pt'; go on with --resume"),
+    ("--out full", "--out must not exist, got 'full', which does;"),
+    ("--out full --force", "--out must be a run folder to be replaced, got 'full';"),
+    ("--out file/run", "--out must be writable, got 'file/run'"),
+    ("--nonsense 3", "No such option: --nonsense"),
+]
+
+
+@pytest.mark.parametrize("words, message", WRONG)
+def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
+    for name in ("file", "file.npz", "torn.checkpoint.pt"):
+        Path(name).write_text("")
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("keep me")
+    result = clopsim(*QUICK, *words.split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+    assert sorted(str(path) for path in Path().rglob("*")) == [
+        "file", "file.npz", "full", "full/notes.txt", "torn.checkpoint.pt",
+    ]  # fmt: skip
+
+
+def test_data_without_labels_and_losses_that_need_them(clopsim):
+    np.savez("mine.npz", x=np.random.default_rng(0).standard_normal((80, 5)))
+    words = [*QUICK, "--data", "mine.npz", "--samples", "0"]
+    result = clopsim(*words, "--prototypes", "orthonormal", "--out", "run")
+    assert result.exit_code == 2
+    assert "--prototypes must be none for data without labels, got 'orthonormal'" in result.stderr
+    result = clopsim(*words, "--out", "run", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["accuracy"] == {"knn": None, "linear_probe": None, "largest_class": None}
+
+
+def test_options_are_the_fields_of_the_record():
+    """A field without an option could not be set; an option without a field would do nothing."""
+    parameters = inspect.signature(cli.train).parameters
+    assert set(parameters) - {"out", "force", "resume", "json_output"} == {field.name for field in fields(Training)}
+    for field in fields(Training):
+        assert parameters[field.name].default == field.default
+
+
+def test_every_option_is_in_the_help_which_needs_no_torch(clopsim):
+    text = clopsim("train", "--help").stdout
+    for field in fields(Training):
+        assert cli.shell.option_name(field.name) in text
+    code = (
+        "import sys; from clopsim.cli import app; app(['train', '--help'], standalone_mode=False)\n"
+        "print([name for name in ('torch', 'sklearn', 'sympy', 'matplotlib', 'xarray') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_progress_line_shows_loss_rank_and_mean_resultant_length(monkeypatch, capsys):
+    from clopsim.checkpoint import State
+    from clopsim.cli import shell
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    state = State(5, {}, {}, {"loss": [4.0], "effective_rank": [2.5], "mean_resultant_length": [0.25]})
+    note = sys.modules["clopsim.cli.train"]._note(state)
+    assert note == "loss 4  rank 2.5  R 0.25"
+    with shell.progress("train") as advance:
+        for share in (0.25, 0.5, 1.0):
+            advance(share, note)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert note in captured.err
+
+
+def test_compiled_training_ends_where_eager_training_does(clopsim, tmp_path):
+    """With the small graph of a linear embedder; the compiler needs a C++ compiler on the machine."""
+    words = [*QUICK, "--embedder", "linear", "--steps", "5", "--precision", "float64"]
+    assert clopsim(*words, "--out", "eager").exit_code == 0
+    command = [sys.executable, "-m", "clopsim", *words, "--compile", "--out", "compiled"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with xr.open_dataset("eager/data.nc") as eager, xr.open_dataset("compiled/data.nc") as compiled:
+        xr.testing.assert_allclose(eager, compiled, rtol=1e-9)

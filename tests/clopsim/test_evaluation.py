@@ -1,0 +1,163 @@
+"""Accuracy on held-out data, and the verdict in plain words."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from clopsim import checkpoint, evaluation, training
+from clopsim.datasets import load
+from clopsim.evaluation import Embeddings
+from clopsim.recipe import Training
+from clopsim.trainee import trainee
+
+CPU = torch.device("cpu")
+SMALL = Training(
+    data="clusters", samples=80, features=6, dimension=4, width=8, batch=0, steps=30, precision="float64", seed=1
+)
+
+
+def ready(recipe):
+    data = load(recipe, dtype=torch.float64)
+    return data, trainee(recipe, data, device=CPU, dtype=torch.float64)
+
+
+def test_separated_classes_are_found_and_collapsed_ones_are_guessed():
+    data, _ = ready(SMALL)
+    apart = np.eye(4)
+    perfect = evaluation.accuracies(data, Embeddings(3 * apart[data.y], 2 * apart[data.held_y]))
+    assert perfect == {"knn": 1, "linear_probe": 1, "largest_class": 0.25}
+    point = Embeddings(np.ones((64, 4)), np.ones((16, 4)))
+    assert evaluation.accuracies(data, point)["linear_probe"] == 0.25
+    broken = Embeddings(np.full((64, 4), np.nan), np.ones((16, 4)))
+    assert set(evaluation.accuracies(data, broken).values()) == {None}
+
+
+def test_no_accuracy_without_labels_or_held_out_data(tmp_path):
+    nothing = {"knn": None, "linear_probe": None, "largest_class": None}
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).standard_normal((40, 5)))
+    for more in ({"data": str(tmp_path / "x.npz")}, {"held_out": 0.0}, {"embedder": "table"}):
+        recipe = dataclasses.replace(SMALL, **{"samples": 0, **more})
+        data, model = ready(recipe)
+        assert evaluation.accuracies(data, evaluation.embed(recipe, data, model, training.start(model))) == nothing
+
+
+def test_digits_are_told_apart_far_above_chance_after_a_short_training():
+    recipe = Training(steps=100, batch=128, width=32)
+    data = load(recipe)
+    model = trainee(recipe, data, device=CPU, dtype=torch.float32)
+    state = training.train(recipe, data, model)
+    found = evaluation.accuracies(data, evaluation.embed(recipe, data, model, state))
+    assert found["knn"] > 0.5
+    assert found["linear_probe"] > 0.5
+    assert found["largest_class"] < 0.15
+
+
+def test_a_held_out_sample_has_one_embedding_whatever_its_company():
+    data, model = ready(SMALL)
+    state = training.start(model)
+    all_of_them = evaluation.embed(SMALL, data, model, state).held_out
+    few = evaluation.embed(SMALL, dataclasses.replace(data, held_x=data.held_x[:3]), model, state).held_out
+    np.testing.assert_allclose(few, all_of_them[:3])
+
+
+def at(recipe, vectors):
+    """A table that holds these vectors, recorded."""
+    data, model = ready(dataclasses.replace(recipe, embedder="table"))
+    state = training.start(model)
+    state.params["network.rows"].copy_(vectors)
+    observer = training.Observer(dataclasses.replace(recipe, embedder="table"), data, model)
+    return data, model, observer.record(state)
+
+
+def normal(seed=0):
+    return torch.randn(128, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+POINT = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("loss", ("infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"))
+def test_a_collapsed_run_is_told_so_with_bound_and_remedy(loss):
+    recipe = dataclasses.replace(SMALL, loss=loss, embedder="table")
+    data, model, state = at(recipe, POINT + 1e-3 * normal())
+    found = evaluation.verdict(recipe, data, model, state)
+    assert found.state == "collapsed"
+    assert "collapsed onto one point: mean cosine 1.0000, effective rank 1.00" in found.text
+    assert "T6" in found.text
+    assert ("T5: views stay together while the learning rate is below 32 |u|^2" in found.text) == (
+        loss in ("infonce", "dcl")
+    )
+    if loss in ("infonce", "supcon"):
+        assert found.loss_at_collapse == pytest.approx(np.log(127))
+
+
+def test_a_line_is_told_so():
+    recipe = dataclasses.replace(SMALL, embedder="table")
+    sign = torch.where(torch.arange(128) % 3 == 0, -1.0, 1.0).double()[:, None]
+    data, model, state = at(recipe, sign * POINT + 1e-3 * normal())
+    found = evaluation.verdict(recipe, data, model, state)
+    assert found.state == "line"
+    assert found.text.startswith("collapsed onto a line, both ends: mean cosine")
+
+
+def test_the_loss_alone_does_not_make_a_collapse():
+    """Orthogonal embeddings have all cosines equal, so InfoNCE shows log(2N - 1), and nothing has collapsed."""
+    recipe = dataclasses.replace(SMALL, embedder="table", dimension=4, temperature=2.0)
+    data, model, state = at(recipe, normal())
+    found = evaluation.verdict(recipe, data, model, state)
+    assert state.records["loss"][-1] == pytest.approx(np.log(127), rel=0.01)
+    assert found.state == "unlearned"
+    assert "not collapsed (mean cosine" in found.text
+    assert "embeddings that have learned nothing show it too" in found.text
+
+
+def test_a_good_run_is_spread_and_prototypes_are_not_recommended_twice():
+    recipe = dataclasses.replace(SMALL, rate=0.5)
+    data, model = ready(recipe)
+    state = training.train(recipe, data, model)
+    assert evaluation.verdict(recipe, data, model, state).state == "spread"
+    recipe = dataclasses.replace(SMALL, embedder="table", prototypes="orthonormal", weight_decay=1.0)
+    data, model, state = at(recipe, POINT.expand(128, 4))
+    text = evaluation.verdict(recipe, data, model, state).text
+    assert "T6" not in text
+    assert "Rate x weight decay / (1 - momentum) is 1:" in text
+
+
+def test_weight_decay_collapses_a_network_for_good():
+    """Rate x weight decay = 0.5: the features die and every input gets one output (theory, section 6)."""
+    recipe = dataclasses.replace(
+        SMALL, rate=1.0, weight_decay=0.5, momentum=0.0, schedule="constant", steps=200, batch_norm=False
+    )
+    data, model = ready(recipe)
+    state = training.train(recipe, data, model)
+    assert evaluation.verdict(recipe, data, model, state).state == "collapsed"
+
+
+def test_a_run_is_written_with_everything_to_go_on(tmp_path):
+    recipe = dataclasses.replace(SMALL, labelled=0.5)
+    data, model = ready(recipe)
+    state = training.train(recipe, data, model)
+    summary = evaluation.write(tmp_path, recipe, data, model, state=state, command="clopsim train ...")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "data.nc", "summary.json", "provenance.json", "embeddings.npz", "checkpoint.pt",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    assert set(json.loads((tmp_path / "provenance.json").read_text())["sha256"]) == {
+        "data.nc", "summary.json", "embeddings.npz", "checkpoint.pt",
+    }  # fmt: skip
+    with np.load(tmp_path / "embeddings.npz") as arrays:
+        assert arrays["z"].shape == (80, 4)
+        np.testing.assert_allclose(np.linalg.norm(arrays["z"], axis=1), 1)
+        assert (arrays["split"] == "train").sum() == 64
+        np.testing.assert_array_equal(arrays["y"], np.concatenate([data.y, data.held_y]))
+        assert (arrays["labels"] >= 0).sum() == 32
+        assert arrays["norm"].min() > 0
+    with xr.open_dataset(tmp_path / "data.nc") as dataset:
+        assert dataset.attrs["command"] == "clopsim train ..."
+        assert json.loads(dataset.attrs["recipe"])["labelled"] == 0.5
+        assert dataset.attrs["accuracy_knn"] == summary["accuracy"]["knn"]
+    assert checkpoint.load(tmp_path / "checkpoint.pt", recipe).step == 30

@@ -1,0 +1,267 @@
+"""The pure step, the loop, determinism, resuming, and stopping on nan."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+
+from clopsim import checkpoint, training
+from clopsim.datasets import load
+from clopsim.observation import dataset_of, predictions
+from clopsim.recipe import LossName, Training
+from clopsim.trainee import objective, trainee
+
+CPU = torch.device("cpu")
+SMALL = Training(
+    data="clusters", samples=80, features=6, dimension=4, width=8, batch=16, steps=30, save_every=10, rate=0.05,
+    precision="float64",
+)  # fmt: skip
+LOSSES = ("infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow")
+
+
+def ready(recipe, device=CPU, dtype=torch.float64):
+    data = load(recipe, device=device, dtype=dtype)
+    return data, trainee(recipe, data, device=device, dtype=dtype)
+
+
+def trained(recipe, **more):
+    return training.train(recipe, *ready(recipe), **more)
+
+
+def same(first, second):
+    """Bit for bit, nan equal to nan."""
+    assert first.step == second.step
+    for a, b in ((first.params, second.params), (first.velocity, second.velocity)):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    assert repr(first.records) == repr(second.records)
+    return True
+
+
+def test_the_names_of_the_losses_are_those_of_the_registry():
+    from typing import get_args
+
+    from clopsim.losses import LOSSES as registry
+
+    assert set(get_args(LossName)) == set(registry) == set(LOSSES)
+
+
+@pytest.mark.parametrize("embedder", ("table", "linear", "mlp", "conv"))
+@pytest.mark.parametrize("precision", ("float32", "bfloat16"))
+def test_the_whole_step_runs_on_the_meta_device(embedder, precision):
+    """Where nothing may touch another device: batch, views, forward, loss with prototypes, gradient, update."""
+    meta = torch.device("meta")
+    recipe = Training(embedder=embedder, prototypes="orthonormal", labelled=0.1, precision=precision, batch=64)
+    data, model = ready(recipe, meta, torch.float32)
+    state = training.start(model)
+    value = objective(model, recipe, CPU if precision == "bfloat16" else meta)  # no autocast for meta
+    for _ in range(2):
+        state, loss = training.step(value, state, training.batch_of(data, recipe, state.step), recipe)
+    assert state.step == 2
+    assert {tensor.device.type for tensor in (loss, *state.params.values(), *state.velocity.values())} == {"meta"}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_steps_on_the_meta_device(loss):
+    meta = torch.device("meta")
+    recipe = dataclasses.replace(SMALL, loss=loss, prototypes="simplex")
+    data, model = ready(recipe, meta)
+    value = objective(model, recipe, meta)
+    state, _ = training.step(value, training.start(model), training.batch_of(data, recipe, 0), recipe)
+    assert state.step == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("embedder", ("table", "linear", "mlp", "conv"))
+@pytest.mark.parametrize("precision", ("float64", "float32", "bfloat16"))
+def test_training_on_cuda(embedder, precision):
+    recipe = Training(embedder=embedder, prototypes="orthonormal", steps=30, batch=128, width=16, precision=precision)
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    data, model = ready(recipe, torch.device("cuda"), dtype)
+    state = training.train(recipe, data, model)
+    assert {tensor.device.type for tensor in state.params.values()} == {"cuda"}
+    assert state.records["loss"][-1] < state.records["loss"][0]
+
+
+@pytest.mark.parametrize("momentum, weight_decay", [(0.0, 0.0), (0.9, 0.0), (0.9, 0.1)])
+def test_the_update_is_that_of_torch(momentum, weight_decay):
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: torch.randn(3, 2, generator=generator, dtype=torch.float64) for name in "ab"}
+    theirs = {name: torch.nn.Parameter(value.clone()) for name, value in weights.items()}
+    optimiser = torch.optim.SGD(theirs.values(), lr=0.3, momentum=momentum, weight_decay=weight_decay)
+    velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
+    for _ in range(5):
+        gradient = {name: torch.randn(3, 2, generator=generator, dtype=torch.float64) for name in "ab"}
+        for name, parameter in theirs.items():
+            parameter.grad = gradient[name].clone()
+        optimiser.step()
+        weights, velocity = training.update(
+            weights, velocity, gradient, rate=0.3, momentum=momentum, weight_decay=weight_decay
+        )
+    for name, parameter in theirs.items():
+        torch.testing.assert_close(weights[name], parameter.detach(), rtol=1e-13, atol=0)
+
+
+def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order():
+    epochs = [torch.cat([training.batch_indices(SMALL, 64, 4 * epoch + k) for k in range(4)]) for epoch in (0, 1)]
+    for indices in epochs:
+        assert sorted(indices.tolist()) == list(range(64))
+    assert not torch.equal(*epochs)
+    short = torch.cat([training.batch_indices(SMALL, 70, k) for k in range(4)])  # 6 left over
+    assert len(set(short.tolist())) == 64
+    assert training.batch_indices(dataclasses.replace(SMALL, batch=0), 64, 3) is None
+
+
+def test_views_differ_from_step_to_step_and_not_from_call_to_call():
+    data, _ = ready(dataclasses.replace(SMALL, batch=0))
+    recipe = dataclasses.replace(SMALL, batch=0)
+    first, again, next_ = (training.batch_of(data, recipe, step) for step in (3, 3, 4))
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], next_[0])
+    assert not torch.equal(first[0], first[1])
+
+
+@pytest.mark.parametrize("embedder", ("table", "linear", "mlp"))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_falls_on_every_embedder(embedder, loss):
+    state = trained(dataclasses.replace(SMALL, embedder=embedder, loss=loss, rate=0.01, steps=100))
+    assert state.step == 100
+    assert state.records["loss"][-1] < state.records["loss"][0]
+    assert all(len(values) == len(state.records["loss"]) for values in state.records.values())
+
+
+@pytest.mark.parametrize("precision", ("float32", "bfloat16"))
+def test_precisions_follow_float64(precision):
+    """Not step by step: the noise of the views is drawn in the precision of the data."""
+    recipe = dataclasses.replace(SMALL, precision=precision)
+    data, model = ready(recipe, dtype=torch.float32)
+    state = training.train(recipe, data, model)
+    assert {tensor.dtype for tensor in state.params.values()} == {torch.float32}
+    assert state.records["loss"][-1] == pytest.approx(trained(SMALL).records["loss"][-1], abs=0.1)
+
+
+def test_the_seed_decides_and_the_global_state_does_not():
+    torch.manual_seed(1)
+    first = trained(SMALL)
+    torch.manual_seed(2)
+    assert same(first, trained(SMALL))
+    assert trained(dataclasses.replace(SMALL, seed=1)).records["loss"] != first.records["loss"]
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("embedder", ("table", "mlp"))
+@pytest.mark.parametrize("at", (0, 10, 20, 30))
+def test_a_run_resumed_from_a_checkpoint_is_the_same_bit_for_bit(tmp_path, embedder, at):
+    recipe = dataclasses.replace(SMALL, embedder=embedder, prototypes="orthonormal", labelled=0.5)
+    path = tmp_path / "run.checkpoint.pt"
+
+    def stop(state):
+        checkpoint.save(path, recipe, state)
+        if state.step == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(recipe, on_checkpoint=stop)
+    resumed = trained(recipe, state=checkpoint.load(path, recipe))
+    assert same(resumed, trained(recipe))
+
+
+def test_a_record_looks_at_whole_batches_of_the_training_size():
+    """Or the loss at collapse, log(2B - 1), would not be comparable."""
+    data, model = ready(SMALL)
+    observer = training.Observer(SMALL, data, model)
+    assert len(observer.labels) == 64
+    state = training.start(model)
+    collapsed = torch.ones(64, 4, dtype=torch.float64)
+    assert float(observer.loss(collapsed, collapsed)) == pytest.approx(torch.tensor(31.0).log().item())
+    assert set(observer.observe(state.params)) >= {"loss", "effective_rank", "view_cosine", "squared_norm"}
+
+
+def test_records_become_a_dataset_like_the_sweeps():
+    recipe = dataclasses.replace(SMALL, embedder="table", momentum=0.0, weight_decay=0.5, schedule="constant", batch=0)
+    state = trained(recipe)
+    dataset = dataset_of(recipe, state, 64)
+    assert dataset["effective_rank"].dims == ("temperature", "learning_rate", "seed", "step")
+    assert list(dataset["step"].values[[0, -1]]) == [0, 30]
+    assert dataset.attrs["predicted_view_cosine"] == pytest.approx(1 - 0.05 * 0.5)
+    assert dataset.attrs["predicted_squared_norm"] == pytest.approx(2 * 0.05 / 0.5 / 128)
+    assert dataset.attrs["predicted_stable_rate"] == pytest.approx(0.5 / 2 * 128)
+    final = dataset.isel(temperature=0, learning_rate=0, seed=0, step=-1)
+    assert float(final["effective_rate"]) == pytest.approx(0.05 / float(final["squared_norm"]) / 32)
+    assert float(final["view_cosine"]) == pytest.approx(1 - float(final["alignment"]) / 2)
+
+
+def test_no_prediction_where_the_theory_has_none():
+    nothing = {"stable_rate": None, "view_cosine": None, "squared_norm": None}
+    assert predictions(dataclasses.replace(SMALL, loss="vicreg"), 64) == nothing
+    assert predictions(SMALL, 64)["view_cosine"] is None  # momentum, a schedule
+    plain = dataclasses.replace(SMALL, momentum=0.0, schedule="constant", weight_decay=0.1)
+    assert predictions(plain, 64)["view_cosine"] is not None
+    assert predictions(plain, 64)["squared_norm"] is None  # the norm of a network's output is not its weights'
+    assert predictions(dataclasses.replace(plain, weight_decay=0.0), 64)["view_cosine"] is None
+
+
+def test_a_table_settles_where_t10_says():
+    """Full batch, free norm, decay: view cosine 1 - mu w and |u|^2 = 2 mu/(n tau); a finite batch fluctuates."""
+    recipe = Training(
+        data="clusters", samples=128, held_out=0.0, embedder="table", dimension=3, temperature=1.0, batch=0,
+        rate=2.0, weight_decay=0.05, momentum=0.0, schedule="constant", steps=400, precision="float64",
+    )  # fmt: skip
+    state = trained(recipe)
+    expected = predictions(recipe, 128)
+    late = {name: sum(values[-8:]) / 8 for name, values in state.records.items()}
+    assert late["view_cosine"] == pytest.approx(expected["view_cosine"], abs=0.02)
+    assert late["squared_norm"] == pytest.approx(expected["squared_norm"], rel=0.05)
+
+
+def diverging(**more):
+    return dataclasses.replace(SMALL, loss="vicreg", rate=1e6, momentum=0.0, batch_norm=False, **more)
+
+
+def test_nan_stops_the_run_at_its_step_and_keeps_good_checkpoints():
+    saved = []
+    recipe = diverging(save_every=2)
+    with pytest.raises(training.Diverged) as stop:
+        trained(recipe, on_checkpoint=saved.append)
+    assert saved
+    for state in saved:
+        assert all(bool(value.isfinite().all()) for value in state.params.values())
+    data, model = ready(recipe)
+    value, state = objective(model, recipe, CPU), training.start(model)
+    for step in range(recipe.steps):  # by hand
+        state, loss = training.step(value, state, training.batch_of(data, recipe, step), recipe)
+        if not loss.isfinite():
+            break
+    assert stop.value.step == step > 0
+    assert saved[-1].step <= step
+
+
+def test_many_networks_step_together_as_one_by_one():
+    """What a training sweep builds on: the same trainee under vmap, weights, prototypes and views stacked."""
+    recipes = [dataclasses.replace(SMALL, seed=seed, prototypes="orthonormal") for seed in range(3)]
+    pairs = [ready(recipe) for recipe in recipes]
+    models = [model for _, model in pairs]
+    batches = [training.batch_of(data, recipe, 0) for recipe, (data, _) in zip(recipes, pairs, strict=True)]
+    params, buffers = stack_module_state(models)
+
+    def value(p, b, first, second, labels):
+        return functional_call(models[0], (p, b), (first, second, labels))
+
+    stacked = [torch.stack(parts) for parts in zip(*batches, strict=True)]
+    gradient, losses = vmap(grad_and_value(value))(params, buffers, *stacked)
+    moved, _ = training.update(
+        params,
+        {n: torch.zeros_like(p) for n, p in params.items()},
+        gradient,
+        rate=0.05,
+        momentum=0.9,
+        weight_decay=1e-4,
+    )
+    for k, (recipe, model) in enumerate(zip(recipes, models, strict=True)):
+        state, loss = training.step(objective(model, recipe, CPU), training.start(model), batches[k], recipe)
+        torch.testing.assert_close(losses[k].detach(), loss)
+        for name, tensor in state.params.items():
+            torch.testing.assert_close(moved[name][k].detach(), tensor)
