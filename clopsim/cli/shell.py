@@ -45,7 +45,6 @@ class PlainErrors(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run the command; exit with its status unless standalone_mode is off."""
-        aborted = False
         try:
             status = super().main(args, standalone_mode=False, **kwargs)
         except typer.TyperException as error:
@@ -61,10 +60,10 @@ class PlainErrors(TyperGroup):
             typer.echo(f"clopsim: {stop}", err=True)
             sys.exit(stop.status)
         except typer.Abort:
-            status, aborted = INTERRUPTED, True
+            status = INTERRUPTED
         if not standalone_mode:
             return status
-        if aborted:
+        if status == INTERRUPTED:
             typer.echo("clopsim: interrupted; nothing was written", err=True)
         sys.exit(status or 0)
 

@@ -12,7 +12,7 @@ import typer
 
 from clopsim import tables
 from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
-from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, app, option_name, progress, user_input
+from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, option_name, progress, user_input
 from clopsim.recipe import Distance, Kind, LossName, Precision, Prototypes, Schedule, Training
 
 if TYPE_CHECKING:
@@ -127,11 +127,9 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
             )
     except training.Diverged as error:
         message = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
-        typer.echo(f"clopsim: {message} The last good checkpoint is {kept}", err=True)
-        raise typer.Exit(FAILS) from None
+        raise Stopped(f"{message} The last good checkpoint is {kept}", FAILS) from None
     except KeyboardInterrupt:
-        typer.echo(f"clopsim: interrupted; {kept} stays, go on with --resume", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise Stopped(f"interrupted; {kept} stays, go on with --resume", INTERRUPTED) from None
     command = reproducing_command(recipe)
     with user_input(), results.run_folder(folder, force=force) as staging:
         summary = evaluation.write(staging, recipe, data, model, state=state, command=command)
