@@ -2,8 +2,6 @@
 
 import torch
 
-from clopsim.sweep import check_device
-
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.float32}
 """Of the weights; bfloat16 is mixed precision."""
 
@@ -17,3 +15,19 @@ def choose(name: str, precision: str) -> tuple[torch.device, torch.dtype]:
         mps = torch.backends.mps.is_available() and precision != "float64"
         name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     return check_device(name, precision), DTYPES[precision]
+
+
+def check_device(name: str, precision: str) -> torch.device:
+    """The torch device of that name; ValueError where it is unknown, absent or without the precision."""
+    known = "; use cpu, cuda or mps"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"device must be one that torch has here, got {name!r} ({reason}){known}") from None
+    if device.type == "meta":
+        raise ValueError(f"device must hold numbers, got 'meta'{known}")
+    if device.type == "mps" and precision == "float64":
+        raise ValueError("precision must be float32 on mps, got 'float64'; MPS has no float64")
+    return device

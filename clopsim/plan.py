@@ -27,7 +27,7 @@ BATCH = {"cpu": 2**16}
 GPU_BATCH = 2**22
 """The same for any other device, which needs many runs at once to be busy."""
 
-STEPS = 1000
+STEPS = 2500
 """A batch of so many steps is a chunk, about one second on a core: hundreds of times what a task costs a scheduler. Of
 fewer steps more batches go into a chunk; longer runs get fewer cells, down to an eighth of a batch."""
 

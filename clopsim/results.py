@@ -20,7 +20,7 @@ import xarray as xr
 from clopsim import states
 
 DATA, SUMMARY, PROVENANCE = states.DATA, states.SUMMARY, states.PROVENANCE
-PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray")
+PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray", "scikit-learn")
 
 
 @contextmanager

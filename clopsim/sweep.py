@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from bounds import critical_rates, loss_at_collapse
 from clopsim import plan
 from clopsim.chunks import Arrays, perform, threshold
 from clopsim.config import Sweep
+from clopsim.devices import check_device
 from clopsim.dynamics import recorded_steps
 from clopsim.plan import Chunk, Search, Task
 from clopsim.thresholds import Threshold
@@ -26,22 +26,6 @@ FAILED = "failed"
 
 Results = Iterable[tuple[Task, Arrays, Mapping[int, str]]]
 """Tasks with what they gave: arrays of the cells that ended well, errors of the others by their place."""
-
-
-def check_device(name: str, precision: str) -> torch.device:
-    """The torch device of that name; ValueError where it is unknown, absent or without the precision."""
-    known = "; use cpu, cuda or mps"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(f"device must be one that torch has here, got {name!r} ({reason}){known}") from None
-    if device.type == "meta":
-        raise ValueError(f"device must hold numbers, got 'meta'{known}")
-    if device.type == "mps" and precision == "float64":
-        raise ValueError("precision must be float32 on mps, got 'float64'; MPS has no float64")
-    return device
 
 
 def run_sweep(config: Sweep, *, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:

@@ -62,7 +62,7 @@ def run_points(
 ) -> "dict[str, dict[str, Any] | Store]":
     """Run every sweep of the grid in its folder; summaries by name, the store for a share, which has no summary."""
     from clopsim import executors, plan, results, runs, store
-    from clopsim import sweep as job
+    from clopsim.devices import check_device
     from clopsim.jobs import TaskFailed
 
     again = shlex.join(
@@ -76,7 +76,7 @@ def run_points(
         tasks = 0
         for config in grid.points.values():
             if engine == "local":
-                job.check_device(config.device, config.precision)
+                check_device(config.device, config.precision)
             tasks += len(plan.tasks(config))
         if workers is None:
             workers = max(1, min(executors.cores(), tasks // (share[1] if share else 1) // CHUNKS_PER_WORKER))

@@ -34,7 +34,7 @@ def test_the_plan_holds_every_cell_once_in_order():
 
 def test_chunks_take_about_a_second_and_are_not_too_many():
     sizes = {steps: plan.tasks(Sweep(seeds=1000, steps=steps))[0].size for steps in (100, 1000, 4000, 10**6)}
-    assert sizes == {100: 640, 1000: 64, 4000: 16, 10**6: 8}
+    assert sizes == {100: 1600, 1000: 160, 4000: 40, 10**6: 8}
     many = plan.tasks(Sweep(seeds=100_000))
     assert len(many) <= plan.MOST_CHUNKS + 1
     assert plan.batch_size(Sweep(device="cuda:1")) == 2**22 // 32**2

@@ -17,7 +17,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from bounds import Setting, critical_rates
-from clopsim import cli
+from clopsim import cli, devices
 from clopsim import sweep as job
 from clopsim.cli.configfile import EXECUTION
 from clopsim.config import Sweep
@@ -289,7 +289,7 @@ def test_ctrl_c_before_a_run_begins_writes_nothing(clopsim, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job, "check_device", stop)
+    monkeypatch.setattr(devices, "check_device", stop)
     result = clopsim(*QUICK, "--out", "run")
     assert (result.exit_code, result.stderr) == (130, "clopsim: interrupted; nothing was written\n")
     assert not Path("run").exists()

@@ -4,6 +4,7 @@ import pytest
 from clopsim import plan
 from clopsim import sweep as job
 from clopsim.config import Sweep
+from clopsim.devices import check_device
 
 SMALL = Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.3, 1.5), seeds=2, steps=300)
 
@@ -97,7 +98,7 @@ def test_diverged_runs_are_marked_and_kept_out_of_the_summary():
 
 
 def test_devices():
-    assert job.check_device("cpu", "float64").type == "cpu"
+    assert check_device("cpu", "float64").type == "cpu"
     for name in ("gpu", "cuda:99", "meta", ""):
         with pytest.raises(ValueError, match=rf"^device must .*{name!r}.*; use cpu, cuda or mps"):
-            job.check_device(name, "float64")
+            check_device(name, "float64")
