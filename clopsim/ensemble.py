@@ -1,0 +1,314 @@
+"""Many small networks trained together: stacked parameters, one program for all of them, a thread for every core.
+
+A member is a training recipe. Members that share a stack may differ in SHARED_NOT only; their weights, batches and
+views come from their own seed, so a member is what it would be alone, to rounding, whichever others there are. One
+whose loss leaves the finite numbers stays nan and touches no other.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from clopsim import metrics
+from clopsim.batches import views_of
+from clopsim.datasets import DataSet, load
+from clopsim.dynamics import recorded_steps
+from clopsim.embedders import build, with_statistics
+from clopsim.losses import OrthonormalPrototypes
+from clopsim.recipe import Training
+from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
+from clopsim.views import two_views
+
+SHARED_NOT = frozenset({
+    "rate", "weight_decay", "weight", "prototypes", "temperature", "labelled", "label_noise", "seed",
+})  # fmt: skip
+"""Fields in which members of a stack may differ; of prototypes either the one kind or none."""
+
+ROWS = 2**13
+"""Rows that a thread passes through its networks at once: with fewer Python is the cost, more leave the cache."""
+
+OBSERVED = 1024
+"""Largest number of training samples that a record looks at, or one batch where that is more."""
+
+NEIGHBOURS = 20
+"""k of the k-nearest-neighbour classifier, or half the samples of the training set where that is less."""
+
+RIDGE = 1e-3
+"""Penalty of the linear probe, which sees unit rows."""
+
+OBSERVABLES = (
+    "loss", "effective_rank", "mean_resultant_length", "leading_share", "view_cosine", "squared_norm",
+    "embedding_variance",
+)  # fmt: skip
+ACCURACIES = ("knn", "linear_probe")
+
+Floats = NDArray[np.float64]
+
+
+class Trained(NamedTuple):
+    """What became of the members, in their order; nan: not finite, or nothing held out to measure it on."""
+
+    steps: tuple[int, ...]  # recorded
+    observables: dict[str, Floats]  # OBSERVABLES, (members, steps)
+    accuracies: dict[str, Floats]  # ACCURACIES on held-out data at the end, (members,)
+
+
+def train_together(
+    recipes: Sequence[Training],
+    *,
+    device: torch.device | str = "cpu",
+    workers: int | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Trained:
+    """Train every recipe to its last step.
+
+    workers: threads on a CPU, by default as many as torch uses, each with a share of the members; another device takes
+    one share after the other. on_progress gets the share of the work that is done, from any thread.
+
+    Errors: ValueError if the recipes differ in a field that a stack shares, or about the data.
+    """
+    device = torch.device(device)
+    _check(recipes)
+    loaded = _load(recipes, device)
+    rows = 2 * (recipes[0].batch or len(loaded[0].y))
+    parts = _parts([recipe.seed for recipe in recipes], size=max(1, ROWS // rows))
+    steps, lock, done = recorded_steps(recipes[0].steps), Lock(), 0
+
+    def report(members: int) -> None:
+        nonlocal done
+        with lock:
+            done += members
+            on_progress(done / (len(recipes) * recipes[0].steps))
+
+    def take(part: list[int]) -> tuple[Tensor, Tensor]:
+        stack = Stack([recipes[m] for m in part], [loaded[m] for m in part])
+        records = []
+        for stop in steps:
+            before = stack.steps
+            while stack.steps < stop:
+                stack.step()
+            records.append(stack.observe())
+            report((stop - before) * len(part))
+        return torch.stack(records, dim=-1), stack.accuracies()  # (observables, members, steps), (accuracies, members)
+
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(workers or threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                results = list(pool.map(take, parts))
+        finally:
+            torch.set_num_threads(threads)  # the workers' setting reaches MKL in every thread
+    else:
+        results = [take(part) for part in parts]
+    order = np.argsort(np.concatenate(parts))
+    values = torch.cat([records for records, _ in results], dim=1).numpy()[:, order]
+    scores = torch.cat([scores for _, scores in results], dim=1).numpy()[:, order]
+    return Trained(steps, dict(zip(OBSERVABLES, values, strict=True)), dict(zip(ACCURACIES, scores, strict=True)))
+
+
+class Stack:
+    """Networks of one shape, their parameters stacked along a first axis, advanced in place."""
+
+    def __init__(self, recipes: Sequence[Training], loaded: Sequence[DataSet]) -> None:
+        """Fresh networks, each from its own seed; loaded: the data of each, the inputs a function of its seed."""
+        self.recipe, self.members, self.steps = recipes[0], len(recipes), 0
+        seeds = [recipe.seed for recipe in recipes]
+        distinct = list(dict.fromkeys(seeds))
+        first = [seeds.index(seed) for seed in distinct]
+        self.sources = [(loaded[m], recipes[m]) for m in first]  # one for each seed
+        data = loaded[0]
+        self.device, dtype = data.y.device, torch.float64 if self.recipe.precision == "float64" else torch.float32
+        self.of_seed = torch.tensor([distinct.index(seed) for seed in seeds], device=self.device)  # (M,)
+        self.loaded = loaded
+        self.labels = torch.stack([each.labels for each in loaded])  # (M, N)
+        networks = [
+            build(recipe.network, data.shape, samples=len(data.y), seed=recipe.seed, device=self.device, dtype=dtype)
+            for recipe in recipes
+        ]
+        self.network = networks[0]  # functional_call borrows it, so no two threads may share one
+        stacked, _ = stack_module_state(networks)
+        self.params: dict[str, Tensor] = {name: value.detach().requires_grad_() for name, value in stacked.items()}
+        self.velocity = {name: torch.zeros_like(value) for name, value in self.params.items()}
+
+        def column(name: str) -> Tensor:
+            return torch.tensor([getattr(recipe, name) for recipe in recipes], dtype=dtype, device=self.device)
+
+        self.rate, self.weight_decay, self.temperature = map(column, ("rate", "weight_decay", "temperature"))
+        lowest = min(recipe.temperature for recipe in recipes)
+        self.closed_form = has_closed_form(self.recipe.loss, temperature=lowest, dtype=dtype)
+        plain = torch.tensor([recipe.prototypes == "none" for recipe in recipes], device=self.device)
+        self.weight = torch.where(plain, 0.0, column("weight"))
+        self.prototypes = _prototypes(recipes, data.classes, dtype, self.device)
+        self.views = [_observed_views(source, recipe) for source, recipe in self.sources]
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Raw embeddings (M, rows, d) of inputs (rows, ...) for all members or (M, rows, ...) for each its own."""
+
+        def one(params: dict[str, Tensor], rows: Tensor) -> Tensor:
+            return functional_call(self.network, params, (rows,))
+
+        shared = len(self.sources) == 1
+        return vmap(one, in_dims=(0, None if shared else 0))(self.params, x)
+
+    def losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each member, (M,), prototypes included."""
+        values = stacked_loss(embeddings, labels, self.temperature, loss=self.recipe.loss, closed_form=self.closed_form)
+        if self.prototypes is None:
+            return values
+        return values + self.weight * stacked_prototype_term(
+            embeddings, labels, prototypes=self.prototypes, distance=self.recipe.distance
+        )
+
+    def step(self) -> None:
+        """SGD as torch.optim.SGD: v <- momentum v + g + w p, p <- p - mu v, every member with its own mu and w."""
+        drawn = [views_of(data, recipe, self.steps) for data, recipe in self.sources]
+        x = self._for_members([torch.cat([first, second]) for first, second, _ in drawn])
+        labels = self.labels
+        if drawn[0][2] is not None:
+            index = torch.stack([index for _, _, index in drawn if index is not None])[self.of_seed]
+            labels = labels.gather(1, index)
+        values = self.losses(self.embed(x), labels)
+        gradients = torch.autograd.grad(values.sum(), list(self.params.values()))
+        factor = self.recipe.rate_at(self.steps) / self.recipe.rate
+        with torch.no_grad():
+            for (name, value), gradient in zip(self.params.items(), gradients, strict=True):
+                each = (-1, *[1] * (value.ndim - 1))
+                velocity = self.velocity[name].mul_(self.recipe.momentum).add_(gradient)
+                velocity.addcmul_(self.weight_decay.view(each), value)
+                value.addcmul_(self.rate.view(each), velocity, value=-factor)
+        self.steps += 1
+
+    @torch.no_grad()
+    def observe(self) -> Tensor:
+        """OBSERVABLES of every member now, (observables, M) float64 on the CPU."""
+        batch = self.recipe.batch or self.labels.shape[1]
+        halves: list[Tensor] = []
+        losses = []
+        for start in range(0, len(self.views[0][2]), batch):
+            part = slice(start, start + batch)
+            x = self._for_members([torch.cat([first[part], second[part]]) for first, second, _ in self.views])
+            index = torch.stack([index[part] for _, _, index in self.views])[self.of_seed]
+            embeddings = self.embed(x)
+            losses.append(self.losses(embeddings, self.labels.gather(1, index)))
+            halves.append(torch.stack(embeddings.chunk(2, dim=1), dim=1))
+        raw = torch.cat(halves, dim=2).flatten(1, 2)  # (M, 2 observed, d)
+        z = raw / raw.norm(dim=-1, keepdim=True)
+        resultant = metrics.mean_resultant_length(z)
+        values = (
+            torch.stack(losses).double().mean(dim=0),
+            metrics.effective_rank(z),
+            resultant,
+            metrics.leading_share(z),
+            1 - metrics.alignment(z) / 2,
+            raw.double().square().sum(dim=-1).mean(dim=-1),
+            1 - resultant.square(),
+        )
+        return torch.stack([value.double().cpu() for value in values])
+
+    def accuracies(self) -> Tensor:
+        """ACCURACIES of every member now, (accuracies, M) float64."""
+        scores = []
+        for m, data in enumerate(self.loaded):
+            network = copy.deepcopy(self.network)
+            network.load_state_dict({name: value[m] for name, value in self.params.items()})
+            scores.append(accuracies(network, data))
+        return torch.tensor(scores, dtype=torch.float64).T
+
+    def _for_members(self, of_seeds: list[Tensor]) -> Tensor:
+        """What each seed has, for its members; one seed's for all of them."""
+        return of_seeds[0] if len(of_seeds) == 1 else torch.stack(of_seeds)[self.of_seed]
+
+
+@torch.no_grad()
+def accuracies(network: nn.Module, data: DataSet) -> tuple[float, float]:
+    """ACCURACIES: held-out accuracy of k-nearest neighbours (cosine) and of a linear probe (ridge on unit rows).
+
+    Both see all true labels of the training set, whatever the loss saw. nan without labels, without held-out data, or
+    where embeddings are not finite. Batch normalisation takes the statistics of the training set.
+    """
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.neighbors import KNeighborsClassifier
+
+    nan = (float("nan"), float("nan"))
+    known, held = data.y >= 0, data.held_y >= 0
+    if not held.any() or len(torch.unique(data.y[known])) < 2:
+        return nan
+    frozen = with_statistics(network, data.x)
+    z, held_z = (frozen(x).double() for x in (data.x[known], data.held_x[held]))
+    if not (z.isfinite().all() and held_z.isfinite().all()):
+        return nan
+    rows, held_rows = (nn.functional.normalize(part, dim=-1).cpu().numpy() for part in (z, held_z))
+    y, held_y = data.y[known].cpu().numpy(), data.held_y[held].cpu().numpy()
+    near = KNeighborsClassifier(min(NEIGHBOURS, max(1, len(y) // 2)), algorithm="brute").fit(rows, y)
+    probe = RidgeClassifier(alpha=RIDGE).fit(rows, y)
+    return float(near.score(held_rows, held_y)), float(probe.score(held_rows, held_y))
+
+
+def _check(recipes: Sequence[Training]) -> None:
+    """Refuse recipes that cannot share a stack."""
+    if not recipes:
+        raise ValueError("recipes must hold at least one, got none")
+    if recipes[0].precision == "bfloat16" or recipes[0].compile:
+        raise ValueError("precision must be float32 or float64 and compile off in a stack; use one run for these")
+    for field in fields(Training):
+        values = {getattr(recipe, field.name) for recipe in recipes}
+        if field.name == "prototypes":
+            values.discard("none")
+        if len(values) > 1 and (field.name not in SHARED_NOT or field.name == "prototypes"):
+            raise ValueError(f"{field.name} must be the same in a stack, got {sorted(values)}; train them in turn")
+
+
+def _load(recipes: Sequence[Training], device: torch.device) -> list[DataSet]:
+    """The data of every recipe; what is the same is loaded once."""
+    dtype = torch.float64 if recipes[0].precision == "float64" else torch.float32
+    same: dict[Training, DataSet] = {}
+    keys = [replace(recipe, rate=1.0, weight_decay=0.0, weight=1.0, temperature=1.0) for recipe in recipes]
+    for key in keys:
+        if key not in same:
+            same[key] = load(key, device=device, dtype=dtype)
+    return [same[key] for key in keys]
+
+
+def _parts(seeds: Sequence[int], *, size: int) -> list[list[int]]:
+    """Members in stacks of at most size, of one seed where the seed has so many: they then share their inputs."""
+    order = sorted(range(len(seeds)), key=lambda m: seeds[m])
+    parts: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        members = [m for m in order if seeds[m] == seed]
+        count = -(-len(members) // size)
+        parts += [members[len(members) * k // count : len(members) * (k + 1) // count] for k in range(count)]
+    return parts
+
+
+def _prototypes(recipes: Sequence[Training], classes: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    """The prototypes of every member, (M, K, d), those of plain ones unused; None where all are plain."""
+    kinds = {recipe.prototypes for recipe in recipes if recipe.prototypes != "none"}
+    if not kinds:
+        return None
+    (kind,) = kinds
+    return torch.stack([
+        OrthonormalPrototypes(
+            classes, recipe.dimension, kind=kind, seed=recipe.seed, dtype=dtype, device=device
+        ).vectors
+        for recipe in recipes
+    ])  # fmt: skip
+
+
+def _observed_views(data: DataSet, recipe: Training) -> tuple[Tensor, Tensor, Tensor]:
+    """The same two views of the same training samples at every record, so that records compare, and their indices."""
+    batch = recipe.batch or len(data.y)
+    count = min(len(data.y), max(OBSERVED, batch))
+    count -= count % batch  # whole batches: the loss depends on their size
+    index = torch.randperm(len(data.y), generator=torch.Generator().manual_seed(recipe.seed))[:count]
+    index = index.to(data.y.device)
+    generator = None if index.is_meta else torch.Generator(index.device).manual_seed(recipe.seed)
+    return *two_views(data.x[index], data.views, generator), index
