@@ -36,6 +36,9 @@ SHARED_NOT = frozenset({
 ROWS = 2**13
 """Rows that a thread passes through its networks at once: with fewer Python is the cost, more leave the cache."""
 
+RECORDS = 4
+"""Per decade of steps: a record costs as much as several steps."""
+
 OBSERVED = 1024
 """Largest number of training samples that a record looks at, or one batch where that is more."""
 
@@ -81,7 +84,7 @@ def train_together(
     loaded = _load(recipes, device)
     rows = 2 * (recipes[0].batch or len(loaded[0].y))
     parts = _parts([recipe.seed for recipe in recipes], size=max(1, ROWS // rows))
-    steps, lock, done = recorded_steps(recipes[0].steps), Lock(), 0
+    steps, lock, done = recorded_steps(recipes[0].steps, per_decade=RECORDS), Lock(), 0
 
     def report(members: int) -> None:
         nonlocal done
@@ -201,6 +204,7 @@ class Stack:
             losses.append(self.losses(embeddings, self.labels.gather(1, index)))
             halves.append(torch.stack(embeddings.chunk(2, dim=1), dim=1))
         raw = torch.cat(halves, dim=2).flatten(1, 2)  # (M, 2 observed, d)
+        raw = raw if self.device.type == "mps" else raw.double()  # once for all observables
         z = raw / raw.norm(dim=-1, keepdim=True)
         resultant = metrics.mean_resultant_length(z)
         values = (
@@ -209,7 +213,7 @@ class Stack:
             resultant,
             metrics.leading_share(z),
             1 - metrics.alignment(z) / 2,
-            raw.double().square().sum(dim=-1).mean(dim=-1),
+            raw.square().sum(dim=-1).mean(dim=-1),
             1 - resultant.square(),
         )
         return torch.stack([value.double().cpu() for value in values])

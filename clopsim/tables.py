@@ -74,6 +74,32 @@ def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     return "\n".join(lines)
 
 
+TRAINING_AXES = {
+    "loss": "loss", "learning_rate": "rate", "weight_decay": "decay", "weight": "weight",
+    "labelled_fraction": "labelled", "batch_size": "batch",
+}  # fmt: skip
+TRAINING_ENDS = {
+    "knn": "knn", "linear_probe": "probe", "effective_rank": "rank", "embedding_variance": "variance",
+    "mean_resultant_length": "R", "view_cosine": "views", "squared_norm": "|u|^2",
+}  # fmt: skip
+
+
+def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
+    """The table of a training sweep; summary as made by training_sweep.summarise."""
+    cells = []
+    for row in summary["runs"]:
+        axes = (row[name] if name == "loss" else f"{row[name]:g}" for name in TRAINING_AXES)
+        ends = ("-" if row[name] is None else f"{row[name]:.4g}" for name in TRAINING_ENDS)
+        cells.append((*axes, *ends, str(row["diverged"] or "")))
+    setting, seeds = summary["setting"], summary["seeds"]
+    first = (
+        f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, momentum {setting['momentum']:g}, "
+        f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
+    )
+    table = _table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "diverged"), cells)
+    return "\n".join((first, "", table, "", f"Written to {folder}"))
+
+
 STATEMENT_WIDTH = 56
 """Keeps a line of the audit's table within 120 columns."""
 

@@ -16,6 +16,7 @@ from clopsim.cli.show import show
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
 from clopsim.cli.train import train
+from clopsim.cli.train_sweep import train_sweep
 from clopsim.cli.verify import verify
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "sweep",
     "threshold",
     "train",
+    "train_sweep",
     "verify",
 ]
 

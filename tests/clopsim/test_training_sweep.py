@@ -1,0 +1,138 @@
+"""A training sweep is a labelled dataset of runs, and the command writes it with its provenance."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from clopsim import cli
+from clopsim.cli.train_sweep import BASE, reproducing_command
+from clopsim.ensemble import train_together
+from clopsim.recipe import Training
+from clopsim.recipes import AXES, TrainingSweep
+from clopsim.training_sweep import DIMENSIONS, run_training_sweep, summarise
+
+SMALL = TrainingSweep(
+    base=Training(
+        data="clusters", samples=60, features=6, classes=3, dimension=4, width=8, steps=10, precision="float64", seed=3
+    ),
+    loss=("infonce", "barlow"),
+    rate=(0.1,),
+    weight_decay=(0.0, 0.1),
+    weight=(0.0, 2.0),
+    labelled=(0.2, 1.0),
+    batch=(8, 0),
+    seeds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def swept():
+    shares: list[float] = []
+    dataset = run_training_sweep(SMALL, shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    return dataset
+
+
+def test_the_axes_are_those_of_the_record_and_a_cell_is_its_recipe(swept):
+    assert DIMENSIONS == (
+        "loss", "learning_rate", "weight_decay", "weight", "labelled_fraction", "batch_size", "seed",
+    )  # fmt: skip
+    assert swept["loss_value"].dims == (*DIMENSIONS, "step")
+    assert swept["knn"].dims == DIMENSIONS
+    assert swept.sizes["seed"] == 2
+    assert all(np.isfinite(values).all() for values in swept.data_vars.values())
+    for cell in SMALL.cells()[5::13]:  # one of every kind of neighbourhood
+        alone = train_together([SMALL.recipe(cell)])
+        here = swept.sel(dict(zip(DIMENSIONS, cell, strict=True)))
+        assert here["step"].values.tolist() == list(alone.steps)
+        for name, values in alone.observables.items():
+            found = here["loss_value" if name == "loss" else name]
+            np.testing.assert_allclose(found, values[0], rtol=1e-9, atol=1e-12)
+        assert float(here["knn"]) == alone.accuracies["knn"][0]
+
+
+def test_a_row_is_the_median_over_the_seeds_and_counts_what_diverged(swept):
+    broken = swept.copy(deep=True)
+    for name in broken.data_vars:
+        broken[name].values[0, 0, 0, 0, 0, 0, 1] = np.nan
+        broken[name].values[0, 0, 0, 0, 0, 1, :] = np.nan
+    rows = summarise(SMALL, broken)["runs"]
+    assert len(rows) == 2**5
+    first = broken.isel(step=-1)["effective_rank"].values[0, 0, 0, 0, 0, 0, 0]
+    assert (rows[0]["diverged"], rows[0]["effective_rank"]) == (1, first)
+    assert (rows[1]["diverged"], rows[1]["effective_rank"], rows[1]["knn"]) == (2, None, None)
+    last = swept["effective_rank"].values[-1, -1, -1, -1, -1, -1, :, -1]
+    assert rows[-1]["effective_rank"] == pytest.approx(last.mean())  # of two
+
+
+@pytest.fixture
+def clopsim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return lambda *words: CliRunner().invoke(cli.app, ["train-sweep", *words])
+
+
+QUICK = ("--data", "clusters", "--samples", "40", "--batch", "8", "--steps", "4", "--seeds", "1", "--device", "cpu")
+
+
+def test_the_command_writes_the_data_and_its_provenance(clopsim):
+    result = clopsim(*QUICK, "--loss", "dcl,vicreg", "--rate", "0.001", "--out", "run", "--json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    summary = json.loads(result.stdout)
+    assert json.loads(Path("run/summary.json").read_text()) == summary
+    assert [row["loss"] for row in summary["runs"]] == ["dcl", "dcl", "vicreg", "vicreg"]
+    with xr.open_dataset("run/data.nc") as stored:
+        assert stored["effective_rank"].dims == (*DIMENSIONS, "step")
+        assert stored["loss"].values.tolist() == ["dcl", "vicreg"]
+        assert stored.attrs["steps"] == 4
+        assert stored.attrs["command"] == json.loads(Path("run/provenance.json").read_text())["command"]
+    table = clopsim(*QUICK, "--rate", "0.01,1")
+    assert re.search(r"^infonce +1 +0.0001 +1 +0.1 +8 ", table.stdout, re.MULTILINE)
+
+
+def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypatch):
+    command = next(each for each in cli.app.registered_commands if each.name == "train-sweep")
+    names = set(command.callback.__annotations__) - {"out", "force", "json_output", "return"}
+    assert names == {*BASE, *AXES, "seeds"}
+    records = []
+    here = sys.modules["clopsim.cli.train_sweep"]  # the package's attribute of this name is the command
+    monkeypatch.setattr(here, "_run", lambda record, folder, force: records.append(record) or 1 / 0)
+    record = replace(SMALL, base=replace(SMALL.base, prototypes="simplex", batch_norm=False))
+    for each in (SMALL, record, TrainingSweep()):
+        CliRunner().invoke(cli.app, reproducing_command(each).split()[1:])
+        assert (records[-1].base.batch_norm, records[-1].cells()) == (each.base.batch_norm, each.cells())
+        assert [records[-1].recipe(cell) for cell in each.cells()] == [each.recipe(cell) for cell in each.cells()]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--rate", "1,x"], "--rate must be numbers separated by commas, got '1,x'"),
+        (["--batch", "2.5"], "--batch must be whole numbers separated by commas, got '2.5'"),
+        (["--batch", "5000"], "--batch must be <= the 32 training samples, got 5000"),
+        (["--loss", "clop"], "--loss must be a base loss, got 'clop'"),
+        (["--weight-decay", ""], "--weight-decay must hold at least one value"),
+        (["--dim", "3"], "--classes must be <= 3 for orthonormal prototypes in 3 dimensions, got 4"),
+        (["--device", "nowhere"], "--device must be one that torch has here"),
+        (["--precision", "bfloat16"], "--precision must be float32 or float64"),
+        (["--out", "there"], "--out must not exist"),
+        (["--data", "none.npz", "--samples", "0"], "--data must be an .npz file that can be read, got 'none.npz'"),
+    ],
+)
+def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
+    Path("there").mkdir()
+    result = clopsim(*QUICK, "--out", "run", *words)
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+    assert [path.name for path in Path().iterdir()] == ["there"]
