@@ -9,9 +9,9 @@ import torch
 import xarray as xr
 
 from clopsim import results
+from clopsim.devices import check_device
 from clopsim.ensemble import ACCURACIES, OBSERVABLES, train_together
 from clopsim.recipes import AXES, TrainingSweep
-from clopsim.sweep import check_device
 
 NAMES = {"rate": "learning_rate", "labelled": "labelled_fraction", "batch": "batch_size"}
 """Axes of the dataset that are not spelt like the field."""
