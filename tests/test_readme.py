@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import figures
 from clopsim import cli
 from clopsim.ledger import PAPER
 
@@ -52,3 +53,10 @@ def test_every_file_and_picture_it_names_is_there():
 def test_the_verdicts_are_those_of_the_ledger():
     shown = dict(re.findall(r"^\| (P\d+): [^|]*\| \**(\w+)\** \|", README, flags=re.MULTILINE))
     assert shown == {claim.identifier: claim.verdict for claim in PAPER}
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_the_gallery_shows_every_figure_with_its_caption(name):
+    assert f"](figures/{name}.png)" in README
+    for line in figures.caption(name).splitlines():
+        assert line.rstrip(".") in README
