@@ -9,6 +9,7 @@ from clopsim.cli.bounds import bounds
 from clopsim.cli.figures import figures
 from clopsim.cli.inspect import inspect
 from clopsim.cli.lab import lab
+from clopsim.cli.lessons import lessons
 from clopsim.cli.merge import merge
 from clopsim.cli.runs import runs
 from clopsim.cli.shell import app
@@ -25,6 +26,7 @@ __all__ = [
     "figures",
     "inspect",
     "lab",
+    "lessons",
     "main",
     "merge",
     "runs",

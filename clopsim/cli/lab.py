@@ -1,13 +1,12 @@
 """`clopsim lab`."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clopsim.cli.shell import app, user_input
+from clopsim.cli.shell import app, user_input, write_whole
 
 
 @app.command()
@@ -29,7 +28,7 @@ def lab(
         else:
             path = _writable(out, force=force)
         try:
-            _write(path, assemble())
+            write_whole(path, assemble())
         except OSError as error:
             raise ValueError(f"out could not be written to {path}: {error.strerror}; choose another place") from None
     typer.echo(path)
@@ -48,16 +47,3 @@ def _writable(out: Path, *, force: bool) -> Path:
     if not out.parent.is_dir():
         raise ValueError(f"out must lie in an existing folder, got {out}; create {out.parent} first")
     return out
-
-
-def _write(path: Path, text: str) -> None:
-    """All or nothing: a failed write leaves no half page and the old file as it was."""
-    handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(staging, 0o644)
-        os.replace(staging, path)
-    except BaseException:
-        Path(staging).unlink(missing_ok=True)
-        raise

@@ -1,10 +1,13 @@
-"""What every command shares: the application, plain errors, exit statuses, the progress bar."""
+"""What every command shares: the application, plain errors, exit statuses, the progress bar, whole files."""
 
 import inspect
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -115,3 +118,16 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
             bar.update(int(1000 * share) - bar.pos)
 
         yield advance
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All or nothing: a failed write leaves no half file and an old one as it was."""
+    handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(staging, 0o644)
+        os.replace(staging, path)
+    except BaseException:
+        Path(staging).unlink(missing_ok=True)
+        raise

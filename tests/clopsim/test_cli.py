@@ -243,6 +243,7 @@ def test_help_and_bounds_do_not_import_torch_or_sympy():
         "['--help']",
         "['sweep', '--help']",
         "['inspect', '--help']",
+        "['lessons', '--help']",
         "['bounds']",
         "['sweep', '--tau', '0']",
     ):
