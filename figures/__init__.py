@@ -22,6 +22,8 @@ NAMES = (
     "clop_rescue",
     "clop_equilibrium",
     "free_norm",
+    "training",
+    "training_lines",
 )
 """Every figure, in the order of the gallery."""
 
