@@ -36,6 +36,9 @@ SHARED_NOT = frozenset({
 ROWS = 2**13
 """Rows that a thread passes through its networks at once: with fewer Python is the cost, more leave the cache."""
 
+GPU_ROWS = 2**18
+"""The same on any other device, which needs much work at once to be busy; a choice, not measured."""
+
 RECORDS = 4
 """Per decade of steps: a record costs as much as several steps."""
 
@@ -83,7 +86,9 @@ def train_together(
     _check(recipes)
     loaded = _load(recipes, device)
     rows = 2 * (recipes[0].batch or len(loaded[0].y))
-    parts = _parts([recipe.seed for recipe in recipes], size=max(1, ROWS // rows))
+    parts = _parts(
+        [recipe.seed for recipe in recipes], size=max(1, (ROWS if device.type == "cpu" else GPU_ROWS) // rows)
+    )
     steps, lock, done = recorded_steps(recipes[0].steps, per_decade=RECORDS), Lock(), 0
 
     def report(members: int) -> None:

@@ -20,6 +20,9 @@ from clopsim.recipe import Distance
 CACHE_BYTES = 2**20
 """Of the kernels that are computed together: they stay in the cache of a core."""
 
+GPU_BYTES = 2**28
+"""The same on any other device; a choice, not measured."""
+
 
 def has_closed_form(loss: LossName, *, temperature: float, dtype: torch.dtype) -> bool:
     """Whether stacked_loss may take the closed form; temperature: the lowest of the stack."""
@@ -69,7 +72,7 @@ class _Contrast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, tau: Tensor, decoupled: bool) -> Tensor:
         members, n, d = z.shape
-        size = max(1, CACHE_BYTES // (z.dtype.itemsize * n * n))
+        size = max(1, (CACHE_BYTES if z.device.type == "cpu" else GPU_BYTES) // (z.dtype.itemsize * n * n))
         kernel, gradient = z.new_empty(min(size, members), n, n), torch.empty_like(z)
         values = z.new_empty(members)
         for first in range(0, members, size):
