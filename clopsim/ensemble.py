@@ -23,7 +23,9 @@ from clopsim.batches import views_of
 from clopsim.datasets import DataSet, load
 from clopsim.dynamics import recorded_steps
 from clopsim.embedders import build, with_statistics
+from clopsim.evaluation import NEIGHBOURS
 from clopsim.losses import OrthonormalPrototypes
+from clopsim.observation import OBSERVED
 from clopsim.recipe import Training
 from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.views import two_views
@@ -41,12 +43,6 @@ GPU_ROWS = 2**18
 
 RECORDS = 4
 """Per decade of steps: a record costs as much as several steps."""
-
-OBSERVED = 1024
-"""Largest number of training samples that a record looks at, or one batch where that is more."""
-
-NEIGHBOURS = 20
-"""k of the k-nearest-neighbour classifier, or half the samples of the training set where that is less."""
 
 RIDGE = 1e-3
 """Penalty of the linear probe, which sees unit rows."""

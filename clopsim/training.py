@@ -7,20 +7,16 @@ no generator state and a resumed run is the same bit for bit.
 import math
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from clopsim.batches import views_of
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
 from clopsim.dynamics import recorded_steps
 from clopsim.observation import Observer
 from clopsim.recipe import Training
 from clopsim.trainee import Objective, Trainee, objective
-from clopsim.views import two_views
-
-BATCHES, VIEWS = 0, 1
-"""Random streams of a run beside its step."""
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Two views and the visible labels."""
@@ -54,30 +50,10 @@ def update(
     return {name: value - rate * velocity[name] for name, value in params.items()}, velocity
 
 
-def batch_indices(recipe: Training, samples: int, step: int) -> Tensor | None:
-    """Indices (B,), on the CPU, of the samples in a step: an epoch is a random order, its last short batch dropped.
-
-    None for the full batch.
-    """
-    size = recipe.batch or samples
-    if size == samples:
-        return None
-    epoch, place = divmod(step, samples // size)
-    generator = torch.Generator().manual_seed(_mixed(recipe.seed, BATCHES, epoch))
-    return torch.randperm(samples, generator=generator)[place * size : (place + 1) * size]
-
-
 def batch_of(data: DataSet, recipe: Training, step: int) -> Batch:
     """Two views and the visible labels of a step's batch, from the seed and the step alone."""
-    index = batch_indices(recipe, len(data.y), step)
-    x, labels = data.x, data.labels
-    if index is not None:
-        index = index.to(x.device)
-        x, labels = x[index], labels[index]
-    generator = None
-    if x.device.type != "meta":
-        generator = torch.Generator(x.device).manual_seed(_mixed(recipe.seed, VIEWS, step))
-    return *two_views(x, data.views, generator), labels
+    first, second, index = views_of(data, recipe, step)
+    return first, second, data.labels if index is None else data.labels[index]
 
 
 def step(value: Objective, state: State, batch: Batch, recipe: Training) -> tuple[State, Tensor]:
@@ -150,8 +126,3 @@ def _check(losses: Tensor, before: State) -> None:
     if len(bad):
         first = int(bad[0])
         raise Diverged(before.step + first, float(losses[first]), before)
-
-
-def _mixed(*words: int) -> int:
-    """One 63-bit seed from several numbers."""
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from clopsim import checkpoint, training
+from clopsim import batches, checkpoint, training
 from clopsim.datasets import load
 from clopsim.observation import dataset_of, predictions
 from clopsim.recipe import LossName, Training
@@ -103,13 +103,13 @@ def test_the_update_is_that_of_torch(momentum, weight_decay):
 
 
 def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order():
-    epochs = [torch.cat([training.batch_indices(SMALL, 64, 4 * epoch + k) for k in range(4)]) for epoch in (0, 1)]
+    epochs = [torch.cat([batches.batch_indices(SMALL, 64, 4 * epoch + k) for k in range(4)]) for epoch in (0, 1)]
     for indices in epochs:
         assert sorted(indices.tolist()) == list(range(64))
     assert not torch.equal(*epochs)
-    short = torch.cat([training.batch_indices(SMALL, 70, k) for k in range(4)])  # 6 left over
+    short = torch.cat([batches.batch_indices(SMALL, 70, k) for k in range(4)])  # 6 left over
     assert len(set(short.tolist())) == 64
-    assert training.batch_indices(dataclasses.replace(SMALL, batch=0), 64, 3) is None
+    assert batches.batch_indices(dataclasses.replace(SMALL, batch=0), 64, 3) is None
 
 
 def test_views_differ_from_step_to_step_and_not_from_call_to_call():
