@@ -12,7 +12,14 @@ Weights = Mapping[str, Tensor]
 
 
 def sharpness(loss: Callable[[dict[str, Tensor]], Tensor], weights: Weights, *, seed: int = 0) -> float:
-    """Largest (algebraic, not largest-magnitude) eigenvalue of the Hessian of the loss in all weights.
+    """The value of sharpest(): the largest eigenvalue of the Hessian of the loss in all weights."""
+    return sharpest(loss, weights, seed=seed)[0]
+
+
+def sharpest(
+    loss: Callable[[dict[str, Tensor]], Tensor], weights: Weights, *, seed: int = 0
+) -> tuple[float, dict[str, Tensor]]:
+    """Largest (algebraic, not largest-magnitude) eigenvalue of the Hessian in all weights, and its unit eigenvector.
 
     Gradient descent on a quadratic of this curvature is stable up to the learning rate 2/sharpness. Contrastive losses
     have negative curvature too, so the largest magnitude would be another number. Hessian-vector products by double
@@ -39,4 +46,6 @@ def sharpness(loss: Callable[[dict[str, Tensor]], Tensor], weights: Weights, *, 
         raise ValueError(f"weights must hold two numbers or more, got {size}; Lanczos needs them")
     start = np.random.default_rng(seed).standard_normal(size)
     operator = LinearOperator((size, size), matvec=times, dtype=np.float64)
-    return float(eigsh(operator, k=1, which="LA", v0=start, return_eigenvectors=False)[0])
+    values, vectors = eigsh(operator, k=1, which="LA", v0=start)
+    pieces = torch.split(torch.as_tensor(vectors[:, 0], dtype=parts[0].dtype, device=parts[0].device), sizes)
+    return float(values[0]), {name: piece.view_as(leaves[name]) for name, piece in zip(leaves, pieces, strict=True)}

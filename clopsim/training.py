@@ -1,7 +1,7 @@
 """Training an embedder: a pure step, and the loop that records, checkpoints and stops on a loss that is not finite.
 
 Nothing random is kept between steps: batches and views of step t come from the seed and t alone, so a checkpoint needs
-no generator state and a resumed run is the same bit for bit.
+no generator state and a resumed run is the same bit for bit on the same number of threads.
 """
 
 import math

@@ -22,6 +22,7 @@ NAMES = (
     "clop_rescue",
     "clop_equilibrium",
     "free_norm",
+    "sharpness",
     "training",
     "training_lines",
 )

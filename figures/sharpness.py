@@ -1,0 +1,123 @@
+"""Networks hold themselves at the edge: 2/sharpness against the learning rate, and what happens beyond it.
+
+Full-batch gradient descent without weight decay on four Gaussian clusters with fixed views, mean-reduced InfoNCE, a
+linear embedder and an MLP (16-32-32-8, ReLU). Left: 2/sharpness after 1500 steps, the sharpness being the largest
+Hessian eigenvalue in the weights; on the line it equals the learning rate. Right: two copies of a trained network, 1e-6
+apart in the sharpest direction, continue at a multiple m of 2/sharpness; on a quadratic their distance is multiplied by
+|1 - 2m| per step, so runs hold below m = 1 and leave above. Points: median and range over seeds. That training ends on
+the line on the left is a measurement, no theorem.
+"""
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.func import functional_call
+
+from clopsim.data import GaussianClusters, gaussian_clusters, two_views
+from clopsim.embedders import build
+from clopsim.losses import info_nce
+from clopsim.recipe import Embedder
+from clopsim.sharpness import sharpest
+from figures.drawing import Drawing, Gap
+from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
+
+TAU = 0.5
+EMBEDDERS = {
+    "linear": (Embedder("linear", dimension=8), ORANGE, "s"),
+    "MLP": (Embedder("mlp", dimension=8, width=32, batch_norm=False), BLUE, "o"),
+}
+APART = 1e-6
+"""Distance of the two copies: far above rounding, far below where a step is no longer linear in it."""
+
+STEPS = 4
+"""Steps over which the growth is taken: few, since a run beyond the edge soon finds flatter ground."""
+
+Weights = dict[str, Tensor]
+
+
+def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
+    """Train and draw it."""
+    rates = np.array([0.1, 1.0]) if quick else np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
+    multiples = np.array([0.9, 1.1]) if quick else np.array([0.7, 0.9, 1.1, 1.3])
+    seeds, steps = (1, 600) if quick else (3, 1500)
+    edge = np.empty((len(EMBEDDERS), seeds, len(rates)))
+    growth = np.empty((len(EMBEDDERS), seeds, len(multiples)))
+    for e, (record, _, _) in enumerate(EMBEDDERS.values()):
+        for seed in range(seeds):
+            loss, start = _problem(record, seed)
+            for r, rate in enumerate(rates):
+                weights = _descend(loss, start, float(rate), steps)
+                sharp, direction = sharpest(loss, weights)
+                edge[e, seed, r] = 2 / sharp
+                if rate == 0.1:
+                    weights = _descend(loss, weights, float(rate) / 3, steps)  # come to rest before the test
+                    sharp, direction = sharpest(loss, weights)
+                    growth[e, seed] = [_growth(loss, weights, direction, m * 2 / sharp) for m in multiples]
+                on_progress(((e * seeds + seed) * len(rates) + r + 1) / (len(EMBEDDERS) * seeds * len(rates)))
+    predicted = np.abs(1 - 2 * multiples)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.plot(rates, rates, color=VERMILION, label=r"$2/$sharpness $=\mu$")
+        fine = np.linspace(multiples[0] - 0.05, multiples[-1] + 0.05, 200)
+        right.plot(fine, np.abs(1 - 2 * fine), color=VERMILION, label=r"$|1-2m|$")
+        for e, (name, (_, colour, marker)) in enumerate(EMBEDDERS.items()):
+            measured(left, rates, edge[e], color=colour, marker=marker, label=name)
+            measured(right, multiples + 0.01 * (e - 0.5), growth[e], color=colour, marker=marker, label=name)
+        left.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu$", ylabel="2 / sharpness at the end")
+        plain_ticks(left, "x", (0.01, 0.1, 1, 10))
+        plain_ticks(left, "y", (0.01, 0.1, 1, 10))
+        right.set(xlabel=r"learning rate, multiple $m$ of 2/sharpness", ylabel="growth of a distance per step")
+        left.legend()
+        right.legend()
+    names = np.array(list(EMBEDDERS))[:, None, None]
+    numbers = {
+        "embedder": np.concatenate(
+            [np.broadcast_to(names, edge.shape).ravel(), np.broadcast_to(names, growth.shape).ravel()]
+        ),
+        "seed": np.concatenate(
+            [np.broadcast_to(np.arange(seeds)[None, :, None], a.shape).ravel() for a in (edge, growth)]
+        ),
+        "quantity": np.array(["two_over_sharpness"] * edge.size + ["growth_per_step"] * growth.size),
+        "rate_or_multiple": np.concatenate(
+            [np.broadcast_to(rates, edge.shape).ravel(), np.broadcast_to(multiples, growth.shape).ravel()]
+        ),
+        "value": np.concatenate([edge.ravel(), growth.ravel()]),
+    }
+    near = np.isin(multiples, (0.9, 1.1))
+    gap = float(np.abs(np.median(growth, axis=1) - predicted)[:, near].max())
+    return Drawing(figure, numbers, gaps=(Gap("growth per step at 0.9 and 1.1 from |1 - 2m|", gap, 0.1),))
+
+
+def _problem(record: Embedder, seed: int) -> tuple[Callable[[Weights], Tensor], Weights]:
+    """The full-batch loss as a function of the weights, float64, and the initial weights."""
+    x = gaussian_clusters(GaussianClusters(samples=64, dimension=16), seed=seed).x
+    views = torch.from_numpy(np.concatenate(two_views(x, noise=0.1, seed=seed)))
+    network = build(record, (16,), samples=64, seed=seed, device=torch.device("cpu"), dtype=torch.float64)
+
+    def loss(weights: Weights) -> Tensor:
+        return info_nce(*functional_call(network, weights, (views,)).chunk(2), temperature=TAU)
+
+    return loss, {name: weight.detach() for name, weight in network.named_parameters()}
+
+
+def _descend(loss: Callable[[Weights], Tensor], weights: Weights, rate: float, steps: int) -> Weights:
+    for _ in range(steps):
+        leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+        slopes = torch.autograd.grad(loss(leaves), list(leaves.values()))
+        weights = {
+            name: leaf.detach() - rate * slope for (name, leaf), slope in zip(leaves.items(), slopes, strict=True)
+        }
+    return weights
+
+
+def _growth(loss: Callable[[Weights], Tensor], weights: Weights, direction: Weights, rate: float) -> float:
+    """Factor per step by which two copies part that start APART in a direction, over the first STEPS steps."""
+    other = {name: weight + APART * direction[name] for name, weight in weights.items()}
+    weights, other = (_descend(loss, part, rate, STEPS) for part in (weights, other))
+    distance = torch.cat([(weights[name] - other[name]).reshape(-1) for name in weights]).norm()
+    return float(distance / APART) ** (1 / STEPS)
