@@ -13,7 +13,27 @@ import typer
 from clopsim import tables
 from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
 from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, option_name, progress, user_input
-from clopsim.recipe import Distance, Kind, LossName, Precision, Prototypes, Schedule, Training
+from clopsim.cli.training_options import (
+    BatchNorm,
+    Classes,
+    Depth,
+    DistanceOption,
+    Drawn,
+    EmbedderKind,
+    Features,
+    HeldOut,
+    Imbalance,
+    LabelNoise,
+    Momentum,
+    Noise,
+    ScheduleOption,
+    Shift,
+    Source,
+    Steps,
+    ViewNoise,
+    Width,
+)
+from clopsim.recipe import LossName, Precision, Prototypes, Training
 
 if TYPE_CHECKING:
     from clopsim.checkpoint import State
@@ -23,43 +43,37 @@ FIELDS = {field.name for field in fields(Training)}
 
 @app.command()
 def train(
-    data: Annotated[
-        str, typer.Option(help="clusters, lines, digits, openml:NAME (CIFAR_10, Fashion-MNIST), FILE.npz with x, y.")
-    ] = Training.data,
-    samples: Annotated[
-        int, whole_option("Samples before the split; 0: all, or 512 of the synthetic ones.")
-    ] = Training.samples,
-    features: Annotated[int, whole_option("Dimension of clusters and lines.")] = Training.features,
-    classes: Annotated[int, whole_option("Clusters or lines.")] = Training.classes,
-    noise: Annotated[float, number_option("Standard deviation inside a cluster or line.")] = Training.noise,
-    held_out: Annotated[float, number_option("Share kept for evaluation.")] = Training.held_out,
+    data: Source = Training.data,
+    samples: Drawn = Training.samples,
+    features: Features = Training.features,
+    classes: Classes = Training.classes,
+    noise: Noise = Training.noise,
+    held_out: HeldOut = Training.held_out,
     labelled: Annotated[float, number_option("Share of the labels that the loss sees.")] = Training.labelled,
-    label_noise: Annotated[float, number_option("Share of those that are wrong.")] = Training.label_noise,
-    imbalance: Annotated[float, number_option("Largest over smallest training class, >= 1.")] = Training.imbalance,
-    view_noise: Annotated[
-        float, number_option("Standard deviation of a view; images have deviation 1.")
-    ] = Training.view_noise,
-    shift: Annotated[int, whole_option("Images: largest shift of a view in pixels.")] = Training.shift,
-    embedder: Annotated[Kind, choice_option(Kind, "table: free embeddings; conv: images only.")] = Training.embedder,
+    label_noise: LabelNoise = Training.label_noise,
+    imbalance: Imbalance = Training.imbalance,
+    view_noise: ViewNoise = Training.view_noise,
+    shift: Shift = Training.shift,
+    embedder: EmbedderKind = Training.embedder,
     dimension: Dim = Training.dimension,
-    depth: Annotated[int, whole_option("Hidden layers of mlp and conv.")] = Training.depth,
-    width: Annotated[int, whole_option("Units or channels of a hidden layer.")] = Training.width,
-    batch_norm: Annotated[bool, typer.Option(help="Batch normalisation in mlp and conv.")] = Training.batch_norm,
+    depth: Depth = Training.depth,
+    width: Width = Training.width,
+    batch_norm: BatchNorm = Training.batch_norm,
     loss: Annotated[LossName, choice_option(LossName, "Mean-reduced, on both views.")] = Training.loss,
     temperature: Tau = Training.temperature,
     prototypes: Annotated[
         Prototypes, choice_option(Prototypes, "CLOP: pull labelled samples to one fixed vector for each class.")
     ] = Training.prototypes,
     weight: Annotated[float, number_option("Of the prototype term, lambda.")] = Training.weight,
-    distance: Annotated[Distance, choice_option(Distance, "Of the prototype term.")] = Training.distance,
+    distance: DistanceOption = Training.distance,
     rate: Annotated[float, number_option("Learning rate of the weights, at the start.")] = Training.rate,
-    momentum: Annotated[float, number_option("Of SGD, in [0, 1).")] = Training.momentum,
+    momentum: Momentum = Training.momentum,
     weight_decay: Annotated[float, number_option("Of all parameters.")] = Training.weight_decay,
-    schedule: Annotated[Schedule, choice_option(Schedule, "Of the learning rate.")] = Training.schedule,
+    schedule: ScheduleOption = Training.schedule,
     batch: Annotated[int, whole_option("Samples in a step, two views each; 0: the whole training set.")] = (
         Training.batch
     ),
-    steps: Annotated[int, whole_option("Steps of SGD.")] = Training.steps,
+    steps: Steps = Training.steps,
     save_every: Annotated[int, whole_option("Steps between checkpoints.")] = Training.save_every,
     seed: Annotated[int, whole_option("Of everything; the same seed gives the same bytes on a CPU.")] = Training.seed,
     precision: Annotated[Precision, choice_option(Precision, "bfloat16: mixed precision.")] = Training.precision,

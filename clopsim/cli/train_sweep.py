@@ -11,9 +11,29 @@ from typing import Annotated, Any
 import typer
 
 from clopsim import tables
-from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
+from clopsim.cli.options import Dim, Json, Tau, choice_option, whole_option
 from clopsim.cli.shell import HOLDS, app, option_name, progress, user_input
-from clopsim.recipe import Distance, Kind, Prototypes, Schedule, Training
+from clopsim.cli.training_options import (
+    BatchNorm,
+    Classes,
+    Depth,
+    DistanceOption,
+    Drawn,
+    EmbedderKind,
+    Features,
+    HeldOut,
+    Imbalance,
+    LabelNoise,
+    Momentum,
+    Noise,
+    ScheduleOption,
+    Shift,
+    Source,
+    Steps,
+    ViewNoise,
+    Width,
+)
+from clopsim.recipe import Prototypes, Training
 from clopsim.recipes import AXES, TrainingSweep
 
 DEFAULT = TrainingSweep()
@@ -33,9 +53,7 @@ def _list(help: str) -> Any:
 
 @app.command("train-sweep")
 def train_sweep(
-    data: Annotated[
-        str, typer.Option(help="clusters, lines, digits, openml:NAME (CIFAR_10, Fashion-MNIST), FILE.npz with x, y.")
-    ] = Training.data,
+    data: Source = Training.data,
     loss: Annotated[str, _list("infonce, supcon, supcon_in, dcl, vicreg, barlow.")] = LISTS["loss"],
     rate: Annotated[str, _list("Learning rates of the weights, at the start.")] = LISTS["rate"],
     weight_decay: Annotated[str, _list("Of all parameters.")] = LISTS["weight_decay"],
@@ -43,32 +61,28 @@ def train_sweep(
     labelled: Annotated[str, _list("Shares of the labels that the loss sees.")] = LISTS["labelled"],
     batch: Annotated[str, _list("Samples in a step, two views each; 0: the whole training set.")] = LISTS["batch"],
     seeds: Annotated[int, whole_option("Runs of every combination.")] = TrainingSweep.seeds,
-    samples: Annotated[
-        int, whole_option("Samples before the split; 0: all, or 512 of the synthetic ones.")
-    ] = Training.samples,
-    features: Annotated[int, whole_option("Dimension of clusters and lines.")] = Training.features,
-    classes: Annotated[int, whole_option("Clusters or lines.")] = Training.classes,
-    noise: Annotated[float, number_option("Standard deviation inside a cluster or line.")] = Training.noise,
-    held_out: Annotated[float, number_option("Share kept for evaluation.")] = Training.held_out,
-    label_noise: Annotated[float, number_option("Share of the seen labels that are wrong.")] = Training.label_noise,
-    imbalance: Annotated[float, number_option("Largest over smallest training class, >= 1.")] = Training.imbalance,
-    view_noise: Annotated[
-        float, number_option("Standard deviation of a view; images have deviation 1.")
-    ] = Training.view_noise,
-    shift: Annotated[int, whole_option("Images: largest shift of a view in pixels.")] = Training.shift,
-    embedder: Annotated[Kind, choice_option(Kind, "table: free embeddings; conv: images only.")] = Training.embedder,
+    samples: Drawn = Training.samples,
+    features: Features = Training.features,
+    classes: Classes = Training.classes,
+    noise: Noise = Training.noise,
+    held_out: HeldOut = Training.held_out,
+    label_noise: LabelNoise = Training.label_noise,
+    imbalance: Imbalance = Training.imbalance,
+    view_noise: ViewNoise = Training.view_noise,
+    shift: Shift = Training.shift,
+    embedder: EmbedderKind = Training.embedder,
     dimension: Dim = Training.dimension,
-    depth: Annotated[int, whole_option("Hidden layers of mlp and conv.")] = Training.depth,
-    width: Annotated[int, whole_option("Units or channels of a hidden layer.")] = Training.width,
-    batch_norm: Annotated[bool, typer.Option(help="Batch normalisation in mlp and conv.")] = Training.batch_norm,
+    depth: Depth = Training.depth,
+    width: Width = Training.width,
+    batch_norm: BatchNorm = Training.batch_norm,
     temperature: Tau = Training.temperature,
     prototypes: Annotated[
         Prototypes, choice_option(Prototypes, "Of the runs with a weight above 0; none: orthonormal.")
     ] = DEFAULT.base.prototypes,
-    distance: Annotated[Distance, choice_option(Distance, "Of the prototype term.")] = Training.distance,
-    momentum: Annotated[float, number_option("Of SGD, in [0, 1).")] = Training.momentum,
-    schedule: Annotated[Schedule, choice_option(Schedule, "Of the learning rate.")] = Training.schedule,
-    steps: Annotated[int, whole_option("Steps of SGD.")] = Training.steps,
+    distance: DistanceOption = Training.distance,
+    momentum: Momentum = Training.momentum,
+    schedule: ScheduleOption = Training.schedule,
+    steps: Steps = Training.steps,
     seed: Annotated[int, whole_option("Of the first run; the same seed gives the same runs.")] = Training.seed,
     precision: Annotated[str, typer.Option(metavar="float64|float32", help="Of everything.")] = Training.precision,
     device: Annotated[str, typer.Option(help="auto (cuda, else cpu), cpu, cuda:1, ...")] = Training.device,

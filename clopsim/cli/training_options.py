@@ -1,0 +1,29 @@
+"""Options that `clopsim train` and `clopsim train-sweep` share."""
+
+from typing import Annotated
+
+import typer
+
+from clopsim.cli.options import choice_option, number_option, whole_option
+from clopsim.recipe import Distance, Kind, Schedule
+
+Source = Annotated[
+    str, typer.Option(help="clusters, lines, digits, openml:NAME (CIFAR_10, Fashion-MNIST), FILE.npz with x, y.")
+]
+Drawn = Annotated[int, whole_option("Samples before the split; 0: all, or 512 of the synthetic ones.")]
+Features = Annotated[int, whole_option("Dimension of clusters and lines.")]
+Classes = Annotated[int, whole_option("Clusters or lines.")]
+Noise = Annotated[float, number_option("Standard deviation inside a cluster or line.")]
+HeldOut = Annotated[float, number_option("Share kept for evaluation.")]
+LabelNoise = Annotated[float, number_option("Share of the seen labels that are wrong.")]
+Imbalance = Annotated[float, number_option("Largest over smallest training class, >= 1.")]
+ViewNoise = Annotated[float, number_option("Standard deviation of a view; images have deviation 1.")]
+Shift = Annotated[int, whole_option("Images: largest shift of a view in pixels.")]
+EmbedderKind = Annotated[Kind, choice_option(Kind, "table: free embeddings; conv: images only.")]
+Depth = Annotated[int, whole_option("Hidden layers of mlp and conv.")]
+Width = Annotated[int, whole_option("Units or channels of a hidden layer.")]
+BatchNorm = Annotated[bool, typer.Option(help="Batch normalisation in mlp and conv.")]
+DistanceOption = Annotated[Distance, choice_option(Distance, "Of the prototype term.")]
+Momentum = Annotated[float, number_option("Of SGD, in [0, 1).")]
+ScheduleOption = Annotated[Schedule, choice_option(Schedule, "Of the learning rate.")]
+Steps = Annotated[int, whole_option("Steps of SGD.")]
