@@ -25,6 +25,7 @@ NAMES = (
     "sharpness",
     "training",
     "training_lines",
+    "paper_synthetic",
 )
 """Every figure, in the order of the gallery."""
 

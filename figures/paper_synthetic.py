@@ -1,0 +1,89 @@
+"""The paper's synthetic experiment: where three antipodal lines end on the sphere, with and without prototypes.
+
+Three classes, each on a line through the origin in three dimensions; the second view of x is -x with noise (the paper's
+first version, section 3). MLP with three dense layers, ReLU and batch normalisation, 500 full-batch steps of plain
+gradient descent without weight decay, mean-reduced losses, tau = 0.5; prototype weight 1, all samples labelled. Dots:
+embeddings of the samples of one seed, coloured by class, seen from a corner; number: effective rank, median over seeds
+(3: a direction for each class; 2: classes share directions; cross: a seed diverged). A measurement, without a theory.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from torch import Tensor
+
+from clopsim import metrics
+from clopsim.datasets import load
+from clopsim.ensemble import Stack
+from clopsim.recipe import LossName, Training
+from figures.drawing import Drawing
+from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE
+
+LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
+RATES = (0.001, 0.1, 10.0)
+WEIGHTS = {0.0: "without prototypes", 1.0: "with prototypes"}
+BASE = Training(
+    data="lines", samples=300, features=3, classes=3, noise=0.05, view_noise=0.05, held_out=0.0, dimension=3,
+    prototypes="orthonormal", momentum=0.0, weight_decay=0.0, schedule="constant", batch=0, steps=500, device="cpu",
+)  # fmt: skip
+
+
+def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
+    """Train and draw it."""
+    base = replace(BASE, samples=60, steps=20) if quick else BASE
+    seeds = 2 if quick else 3
+    runs = list(product(WEIGHTS, RATES, range(seeds)))
+    rank = np.empty((len(LOSSES), len(WEIGHTS), len(RATES), seeds))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(0.9 * PAGE, 4.5), layout="constrained")
+        grid = figure.subplots(len(LOSSES), len(WEIGHTS) * len(RATES))
+        for k, (loss, name) in enumerate(LOSSES.items()):
+            recipes = [replace(base, loss=loss, weight=weight, rate=rate, seed=seed) for weight, rate, seed in runs]
+            z, y = _trained(recipes)
+            rank[k] = metrics.effective_rank(z).reshape(rank.shape[1:]).numpy()
+            shown = z.reshape(len(WEIGHTS) * len(RATES), seeds, *z.shape[1:])[:, 0]
+            for axes, points, middle in zip(grid[k], shown, np.median(rank[k], axis=-1).ravel(), strict=True):
+                _sphere(axes, points, y)
+                axes.set_title("×" if np.isnan(middle) else f"{middle:.2f}", pad=1, fontsize=7)
+            grid[k, 0].text(-1.5, 0, name, rotation=90, ha="center", va="center")
+            on_progress((k + 1) / len(LOSSES))
+        for axes, (words, rate) in zip(grid[0], product(WEIGHTS.values(), RATES), strict=True):
+            axes.set_title(f"{words}\n$\\mu$ = {rate:g}\n\n{axes.get_title()}", fontsize=7, pad=1)
+    numbers = {
+        "loss": np.array(list(LOSSES))[:, None, None, None],
+        "weight": np.array(list(WEIGHTS))[:, None, None],
+        "learning_rate": np.array(RATES)[:, None],
+        "seed": np.arange(seeds),
+        "effective_rank": rank,
+    }
+    return Drawing(figure, numbers, gaps=())
+
+
+def _trained(recipes: list[Training]) -> tuple[Tensor, Tensor]:
+    """Unit embeddings (runs, n, 3) of the samples after the last step, and the classes (n,) of the first seed."""
+    data = [load(recipe, device=torch.device("cpu"), dtype=torch.float32) for recipe in recipes]
+    stack = Stack(recipes, data)
+    while stack.steps < recipes[0].steps:
+        stack.step()
+    with torch.no_grad():
+        u = stack.embed(torch.stack([each.x for each in data])).double()
+    return u / u.norm(dim=-1, keepdim=True), data[0].y
+
+
+def _sphere(axes: Axes, z: Tensor, y: Tensor) -> None:
+    """The unit sphere from a corner with the embeddings as dots."""
+    across = np.array([-0.6, 0.8, 0.0])
+    upward = np.array([-0.36, -0.27, 0.89])
+    axes.add_patch(Circle((0, 0), 1, fill=False, color=GREY, linewidth=0.6))
+    for k, colour in enumerate((BLUE, ORANGE, GREEN) if z.isfinite().all() else ()):
+        points = z[y.eq(k)].numpy()
+        axes.plot(points @ across, points @ upward, "o", color=colour, markersize=1.8, alpha=0.6, mew=0)
+    axes.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
+    axes.set_axis_off()
