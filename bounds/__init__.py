@@ -20,7 +20,7 @@ from bounds.enclosures import (
     enclose_uniform_rate,
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
-from bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
@@ -61,6 +61,7 @@ __all__ = [
     "critical_rates",
     "critical_weight",
     "decayed_view_cosine",
+    "effective_rate",
     "enclose_bessel_ratio",
     "enclose_exact_rate",
     "enclose_root",

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bounds.setting import Floats, Setting, positive_number
 
 if TYPE_CHECKING:
@@ -49,6 +51,28 @@ def steady_squared_norm(rate: float, setting: Setting) -> Floats:
             "a free norm means the gradient of autograd, and the steady state is a swap of views"
         )
     return setting.pull * rate / setting.tau
+
+
+def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Floats:
+    """Learning rate that an embedding of squared norm |u|^2 feels, in units of T5's alignment threshold.
+
+        (mu / |u|^2) / mu_align,   mu_align = tau / pull
+
+    Below 1 the views stay together. Above 1 a free norm grows until it is 1 (T10, no decay); with weight decay 1 is
+    where it settles, since then |u|^2 = pull mu / tau.
+
+    Valid for: the full loss and the tangent gradient; free embeddings. In a network it is a label, not a threshold.
+    Source: T5, T10 (ours).
+
+    rate: mu > 0, divided by 1 - momentum where there is momentum; squared_norm: any shape (...), >= 0; 0 gives inf.
+    """
+    steady = steady_squared_norm(rate, setting)  # checks the setting
+    norm = np.asarray(squared_norm, dtype=np.float64)
+    if np.any(norm < 0):
+        raise ValueError(f"squared_norm must be >= 0, got {squared_norm!r}; it is the square of a length")
+    with np.errstate(divide="ignore"):
+        units = steady / norm
+    return float(units) if units.ndim == 0 else units
 
 
 def derive() -> "Derivation":

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from bounds.free_norm import effective_rate
 from clopsim import checkpoint, results
 from clopsim.checkpoint import State
 from clopsim.datasets import UNLABELLED, DataSet
 from clopsim.embedders import with_statistics
-from clopsim.observation import Observer, dataset_of, predictions, stable_rate
+from clopsim.observation import Observer, dataset_of, predictions, setting_of, stable_rate
 from clopsim.outcomes import POINT
 from clopsim.recipe import Training
 from clopsim.trainee import Trainee, autocast
@@ -152,14 +153,13 @@ def write(
 def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
     """The bound and the remedy for a run that collapsed or diverged; last: its last record, maybe empty."""
     words = []
-    threshold = stable_rate(recipe, len(data.y))
-    if threshold is not None:
+    threshold, setting = stable_rate(recipe, len(data.y)), setting_of(recipe, len(data.y))
+    if threshold is not None and setting is not None:
         words.append(f"T5: views stay together while the learning rate is below {threshold:.4g} |u|^2")
         norm = last.get("squared_norm", float("nan"))
         if np.isfinite(norm) and norm > 0:
-            words[-1] += (
-                f"; here |u|^2 = {norm:.4g}, so the rate is {_effective(recipe, norm, threshold):.3g} times that"
-            )
+            units = effective_rate(recipe.rate / (1 - recipe.momentum), norm, setting)
+            words[-1] += f"; here |u|^2 = {norm:.4g}, so the rate is {units:.3g} times that"
         words[-1] += "."
     product = recipe.rate / (1 - recipe.momentum) * recipe.weight_decay
     if product > DEAD_PRODUCT:
@@ -181,10 +181,6 @@ def divergence(recipe: Training, data: DataSet, *, step: int, loss: float, state
         f"the loss turned {loss} at step {step} of {recipe.steps}, learning rate {recipe.rate_at(step):.4g}. "
         + advice(recipe, data, last)
     )
-
-
-def _effective(recipe: Training, norm: float, threshold: float) -> float:
-    return recipe.rate / (1 - recipe.momentum) / norm / threshold
 
 
 def _unit(z: NDArray[Any]) -> NDArray[Any]:

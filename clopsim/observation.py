@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from bounds import Setting
 from bounds.alignment import alignment_uniform_rate
-from bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from clopsim import metrics
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
@@ -41,7 +41,7 @@ class Observer:
         generator = None if index.device.type == "meta" else torch.Generator(index.device).manual_seed(recipe.seed)
         self.first, self.second = two_views(data.x[index], data.views, generator)
         self.labels = data.labels[index]
-        self.threshold = stable_rate(recipe, len(data.y))
+        self.setting = setting_of(recipe, len(data.y))
 
     def embeddings(self, params: Params) -> tuple[Tensor, Tensor]:
         """Raw embeddings of the two views, (M, d) each, batch by batch as in training."""
@@ -87,8 +87,9 @@ class Observer:
         rate = self.recipe.rate_at(min(state.step, self.recipe.steps - 1))
         values["learning_rate_now"] = rate
         values["effective_rate"] = float("nan")
-        if self.threshold is not None and values["squared_norm"] > 0:
-            values["effective_rate"] = rate / (1 - self.recipe.momentum) / values["squared_norm"] / self.threshold
+        if self.setting is not None and values["squared_norm"] > 0:
+            felt = rate / (1 - self.recipe.momentum)
+            values["effective_rate"] = float(effective_rate(felt, values["squared_norm"], self.setting))
         records = {name: [*state.records.get(name, []), value] for name, value in values.items()}
         return State(state.step, state.params, state.velocity, records)
 

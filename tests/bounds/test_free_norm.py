@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import sympy as sp
 
 from bounds import Setting
-from bounds.free_norm import decayed_view_cosine, derive, steady_squared_norm
+from bounds.free_norm import decayed_view_cosine, derive, effective_rate, steady_squared_norm
 
 
 def test_derivation_closes_and_equals_the_code():
@@ -17,6 +18,25 @@ def test_derivation_closes_and_equals_the_code():
             setting = Setting(tau, 8, 64, loss="full", gradient="tangent", keys=keys, reduction=reduction)
             assert decayed_view_cosine(mu, weight_decay=w) == pytest.approx(cosine(mu, w, tau, setting.pull), rel=1e-12)
             assert steady_squared_norm(mu, setting) == pytest.approx(norm(mu, w, tau, setting.pull), rel=1e-12)
+
+
+@pytest.mark.parametrize("keys", ("symmetric", "detached"))
+@pytest.mark.parametrize("reduction", ("sum", "mean"))
+def test_effective_rate_is_1_where_the_norm_settles(keys, reduction):
+    setting = Setting(0.5, 8, 64, loss="full", gradient="tangent", keys=keys, reduction=reduction)
+    steady = steady_squared_norm(3.0, setting)
+    assert effective_rate(3.0, steady, setting) == pytest.approx(1, rel=1e-12)
+    several = effective_rate(3.0, steady * np.array([0.5, 1.0, 4.0]), setting)
+    assert several == pytest.approx([2, 1, 0.25], rel=1e-12)
+
+
+def test_effective_rate_by_hand():
+    assert effective_rate(1.0, 4.0, Setting(0.5, 8, 64, "full", "tangent")) == pytest.approx(1.0)  # 1/4 over tau/2
+    assert effective_rate(1.0, 0.0, Setting(0.5, 8, 64, "full", "tangent")) == float("inf")
+    with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
+        effective_rate(1.0, 1.0, Setting(0.5, 8, 64))
+    with pytest.raises(ValueError, match="^squared_norm must be >= 0, got -1.0"):
+        effective_rate(1.0, -1.0, Setting(0.5, 8, 64, "full", "tangent"))
 
 
 def test_wrong_input():
