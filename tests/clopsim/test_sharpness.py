@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bounds import Setting
+from bounds import Setting, uniform_rate
 from clopsim import starts
 from clopsim.gradient import contrastive_loss
 from clopsim.sharpness import sharpness
@@ -43,3 +43,12 @@ def test_two_over_sharpness_of_the_table_is_the_searched_rate(d, tau, seed):
     z = starts.near_uniform(setting, temperature=tau, seed=seed)
     sharp = sharpness(lambda w: contrastive_loss(w["u"] / w["u"].norm(dim=-1, keepdim=True), tau, setting), {"u": z})
     assert 2 / sharp == pytest.approx(search("alignment_uniform", setting, seeds=[seed]).rate, rel=0.01)
+
+
+@pytest.mark.parametrize("d, tau", [(3, 1.0), (8, 0.5)])
+def test_two_over_sharpness_of_the_merged_table_is_t5_s_rate(d, tau):
+    """Merged loss, |u| = 1. Against T5 and not the search, which from rounding-sized ripples needs 2 % more to see."""
+    setting = Setting(tau, d, 600, gradient="tangent")
+    z = starts.near_uniform(setting, temperature=tau, seed=0)
+    sharp = sharpness(lambda w: contrastive_loss(w["u"] / w["u"].norm(dim=-1, keepdim=True), tau, setting), {"u": z})
+    assert 2 / sharp == pytest.approx(uniform_rate(setting).rate, rel=0.01)
