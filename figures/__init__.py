@@ -23,6 +23,7 @@ NAMES = (
     "clop_equilibrium",
     "free_norm",
     "sharpness",
+    "networks_decay",
     "training",
     "training_lines",
     "paper_synthetic",
