@@ -56,7 +56,7 @@ def steady_squared_norm(rate: float, setting: Setting) -> Floats:
 def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Floats:
     """Learning rate that an embedding of squared norm |u|^2 feels, in units of T5's alignment threshold.
 
-        (mu / |u|^2) / mu_align,   mu_align = tau / pull
+        (mu / |u|^2) / mu_align = (pull mu / tau) / |u|^2,   mu_align = tau / pull
 
     Below 1 the views stay together. Above 1 a free norm grows until it is 1 (T10, no decay); with weight decay 1 is
     where it settles, since then |u|^2 = pull mu / tau.

@@ -42,17 +42,25 @@ Executor = Callable[[Work, Mapping[Any, Any]], Generator[Done, None, None]]
 def executor(engine: Engine = "local", *, workers: int = 1, scheduler: str | None = None) -> Executor:
     """The executor for an engine and a number of worker processes; one local worker is this process itself.
 
-    Errors: ValueError for an unknown engine, a number below 1, a scheduler without the Dask engine, or no Dask.
+    Errors: ValueError for an unknown engine, a number below 1, a scheduler without the Dask engine or
+    without a port, or no Dask.
     """
     one_of("engine", engine, get_args(Engine))
     whole_number("workers", workers, low=1)
     if engine == "dask":
         try:
-            import distributed  # noqa: F401
+            from distributed.comm.addressing import get_address_host_port, normalize_address
         except ImportError:
             raise ValueError(
                 "engine must be installed, got 'dask' without it; install clopsim with the extra dask"
             ) from None
+        if scheduler is not None:
+            try:  # now: a client that fails on it later prints a traceback of its own
+                get_address_host_port(normalize_address(scheduler), strict=True)
+            except ValueError as error:
+                raise ValueError(
+                    f"scheduler must be an address with a port, got {scheduler!r} ({error}); write it as tcp://host:8786"
+                ) from None
         return partial(on_dask, workers=workers, scheduler=scheduler)
     if scheduler is not None:
         raise ValueError(f"scheduler must come with the engine dask, got {scheduler!r}; add --engine dask")

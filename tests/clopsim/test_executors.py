@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from contextlib import closing
 from functools import partial
 
@@ -133,7 +134,11 @@ def test_wrong_choices(monkeypatch):
         ValueError, match="^scheduler must come with the engine dask, got 'tcp://h:1'; add --engine dask"
     ):
         executors.executor("local", scheduler="tcp://h:1")
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    for address in ("nowhere", "tcp://host", "http:/host:1"):
+        with pytest.raises(ValueError, match=f"^scheduler must be an address with a port, got '{address}'"):
+            executors.executor("dask", scheduler=address)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed.comm.addressing", None)
     with pytest.raises(ValueError, match="^engine must be installed, got 'dask' without it; install clopsim with the"):
         executors.executor("dask")
 
