@@ -52,7 +52,12 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
                 rf"$\ell={top + 1}$", (degrees[top], predicted[t, top]), (0, 5),
                 textcoords="offset points", color=colour, ha="center", weight="bold",
             )  # fmt: skip
-        axes.set(xlabel=r"harmonic degree $\ell$", ylabel=r"decay per unit of learning rate $e_\ell$", ylim=(0, None))
+        axes.set(
+            xlabel=r"harmonic degree $\ell$",
+            ylabel=r"decay per unit of learning rate $e_\ell$",
+            ylim=(0, None),
+            xlim=(0.5, None),
+        )
         axes.set_xticks(degrees)
         axes.legend(title="points: one step; lines: T5\n$\\ell$: the degree that breaks first", title_fontsize=7)
         axes.margins(y=0.12)
