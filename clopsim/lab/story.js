@@ -94,10 +94,13 @@ const story = (() => {
     even: "evenly spread", between: "partly gathered",
   };
 
-  const RESTLESS = 0.05; // change of a cosine per step
+  // Movement as in clopsim/outcomes.py, from the largest change of a cosine in the last step and over the last two
+  const MOVED = 1e-3, REPEATED = 0.1, RESTLESS = 0.05;
+  const motion = (moved, back) =>
+    (moved > MOVED && back < REPEATED * moved ? "oscillating" : moved > RESTLESS ? "restless" : "");
 
-  // Does the run do what is predicted? seen: the observables; moved: the largest change of a cosine in the last step
-  function judge(prediction, seen, { state, settled, moved, loss, lambda, rescue }) {
+  // Does the run do what is predicted? seen: the observables; moved, back: as above
+  function judge(prediction, seen, { state, settled, moved, back, loss, lambda, rescue }) {
     const near = (x, y, slack) => y === null || Math.abs(x - y) <= slack;
     const restless = moved > RESTLESS;
     let agrees = near(seen.rank, prediction.rank, 0.12) && near(seen.R, prediction.R, 0.1);
@@ -109,12 +112,14 @@ const story = (() => {
     if (lambda > 0) agrees &&= state !== "point";
     let words = WORDS[state];
     if (lambda > 0 && state !== "point") words = `each point on average at cosine ${two(seen.prototype)} to its prototype`;
-    else if (loss === "full" && state !== "point") words += `, views at cosine ${two(seen.view)}`;
-    else if (state === "even" && restless) words += " but restless";
+    else if (state !== "point" && state !== "diverged") {
+      if (loss === "full") words += `, views at cosine ${two(seen.view)}`;
+      words += { oscillating: loss === "full" ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion(moved, back)];
+    }
     if (state === "diverged") return { agrees: false, verdict: "not as predicted", words: WORDS[state] };
     if (prediction.phase === "silent") return { agrees: true, verdict: "no prediction", words };
     return { agrees, verdict: agrees ? "as predicted" : settled ? "not as predicted" : "not there yet", words };
   }
 
-  return { predict, outcome, judge, CHANCE };
+  return { predict, outcome, motion, judge, CHANCE };
 })();

@@ -147,6 +147,10 @@ def test_the_address_holds_the_settings_and_survives_nonsense(visit):
     nonsense("location.hash = '#x=0.5&n=20'")  # a new link in the same tab
     nonsense.until("clopsim.state.settings.n === 20")
     assert nonsense.state()["settings"]["x"] == 0.5
+    nonsense("clopsim.set({x: 2}); location.hash = '#x=0.25&n=30'")  # and one before the address has followed a control
+    nonsense.until("clopsim.state.settings.n === 30")
+    nonsense.page.wait_for_timeout(300)
+    assert nonsense.state()["settings"]["x"] == 0.25
 
 
 def test_a_link_can_open_a_stop_of_the_tour(visit):
@@ -253,10 +257,66 @@ def test_marks_and_regions_lie_where_the_thresholds_are(here):
     slide(here, "x", 0)  # the thumb's middle stands on mu_c
     mark = here("document.querySelectorAll('.mark')[1].getBoundingClientRect().x") + 1
     assert mark == pytest.approx(box["x"] + box["width"] / 2, abs=1)
-    assert here("[...document.querySelectorAll('.region')].map((r) => r.className)") == [
+    assert here("[...document.querySelectorAll('#regions .region')].map((r) => r.className)") == [
         "region even", "region between", "region point",
     ]  # fmt: skip
     assert "μc = 0.5086: complete collapse attracts (T4)" in here.page.locator("#thresholds").text_content()
+
+
+def test_the_strip_shows_where_runs_end(here):
+    """Each cell is the outcome of a run of the page itself at that rate; the borders lie at the thresholds."""
+    cells = here("clopsim.strip.finish()")
+    rates = here("[...Array(clopsim.strip.CELLS).keys()].map(clopsim.strip.rate)")
+    assert (rates[0], rates[-1], len(cells)) == (1 / 16, 16, 49)
+    broken = here.state()["thresholds"]["uniform"] / here.state()["thresholds"]["unit"]
+    for x, cell in zip(rates, cells, strict=True):
+        if x < 0.95 * broken or x > 1.06:
+            assert cell == ("even" if x < broken else "point"), x
+    assert "between" in cells
+    for k in (0, 19, 22, 30):
+        here("([x]) => { clopsim.set({x}); clopsim.reset(); clopsim.step(clopsim.strip.STEPS) }", rates[k])
+        state = here.state()
+        assert (state["state"] if not state["motion"] else "between") == cells[k]
+    said = here.page.locator("#strip").get_attribute("aria-label")
+    assert re.search(r"after 200 steps, .*: evenly spread at 0\.063 to 0\.\d+, .*, on one spot at .* to 16$", said)
+    boxes = here("[...document.querySelectorAll('#strip .region')].map((r) => r.className)")
+    assert boxes[0] == "region even"
+    assert boxes[-1] == "region point"
+
+
+@pytest.mark.parametrize("wanted, outcome", [
+    ({"loss": "full", "gradient": "tangent", "start": "views"}, {"even", "apart", "between"}),
+    ({"lambda": 12, "start": "collapse"}, {"classes"}),
+    ({"gradient": "tangent"}, {"even", "between"}),
+])  # fmt: skip
+def test_the_strip_follows_the_settings_but_not_the_rate(here, wanted, outcome):
+    here("([s]) => clopsim.set(s)", wanted)
+    cells = here("clopsim.strip.finish()")
+    assert set(cells) == outcome
+    here("clopsim.set({x: 4, speed: 100})")
+    assert here("clopsim.strip.finish()") == cells
+    assert "still computing" not in here.page.locator("#strip").get_attribute("aria-label")
+    here("clopsim.set({tau: 0.3})")
+    assert "still computing" in here.page.locator("#strip").get_attribute("aria-label")
+
+
+def test_the_strip_fills_while_the_page_has_time(visit):
+    here = quiet(visit, "#n=20")
+    here.until("!clopsim.strip.describe().includes('still computing')")
+    assert here.state()["count"] == 0
+
+
+def test_pictures_have_words_from_the_start(visit):
+    here = quiet(visit)
+    for name, start in (
+        ("sphere", "60 points on a sphere: evenly spread"),
+        ("plot-R", "Mean length R over 0 steps, now 0."),
+        ("plot-rank", "Effective rank over 0 steps, now 3.000"),
+        ("plot-third", "Loss per point over 0 steps"),
+        ("strip", "Where runs from this start end"),
+    ):
+        assert here.page.locator(f"#{name}").get_attribute("aria-label").startswith(start)
+    assert here("[...document.querySelectorAll('th')].every((cell) => cell.textContent.trim())")
 
 
 def test_it_speaks_of_changes_of_phase_only(visit):
