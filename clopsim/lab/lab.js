@@ -276,7 +276,7 @@
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------
 
-  const BUDGET = 9; // milliseconds of a frame for steps
+  const BUDGET = 9, SPARE = 1.5; // milliseconds of a frame: for steps; for the strip while a run plays
   let last = 0;
   function frame(time) {
     requestAnimationFrame(frame);
@@ -295,7 +295,7 @@
     glide = chosen.speed <= 24 ? owed : 1;
     sphere.drift(still.matches ? 0 : seconds);
     paint();
-    strip.work(Math.min(BUDGET / 3, BUDGET - (performance.now() - begun)));
+    if (performance.now() - begun < SPARE / 2) strip.work(SPARE); // on a slow machine or with many points: once the run rests
     if (!reading.settled) restedAt = null;
     else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
   }

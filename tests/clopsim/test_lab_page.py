@@ -39,7 +39,7 @@ def test_untouched_it_plays_one_collapse_just_above_the_bound_and_then_rests(vis
     assert (state["state"], state["verdict"]) == ("point", "as predicted")
     assert (
         here.page.locator("#theory").text_content()
-        == "Complete collapse attracts: the points should end on one spot (T4)."
+        == "Complete collapse attracts: the points should end on one spot (T4), unless a line catches them first (T5)."
     )
     assert here.page.locator("#observed").text_content().strip() == "✓ As predicted all points on one spot."
     slide(here, "x", -2)  # touched again, it moves again
@@ -211,10 +211,17 @@ def test_the_free_norm_comes_to_rest_at_the_edge(here):
 def test_a_run_off_its_prediction_is_called_so(here):
     """Points on two opposite spots: at a line every gradient vanishes (T1), so theory's collapse does not come."""
     line = [value for i in range(60) for value in ((1, 0, 0) if i % 2 else (-1, 0, 0))]
-    here("([u]) => clopsim.load(u)", line)
-    here("clopsim.step(60)")
-    state = here.state()
-    assert (state["prediction"]["phase"], state["state"], state["verdict"]) == ("point", "line", "not as predicted")
+    for tau, verdict, sentence in (
+        (1, "not as predicted", "should end on one spot (T4)."),
+        (0.3, "no prediction", "should end on one spot (T4), unless a line catches them first (T5)."),
+        (0.1, "no prediction", "should end on one spot (T4), unless clusters catch them first (T5)."),
+    ):
+        here("([tau]) => clopsim.set({tau})", tau)
+        here("([u]) => clopsim.load(u)", line)
+        here("clopsim.step(60)")
+        state = here.state()
+        assert (state["prediction"]["phase"], state["state"], state["verdict"]) == ("point", "line", verdict)
+        assert here.page.locator("#theory").text_content().endswith(sentence)
 
 
 def test_where_theory_is_silent_it_says_so(here):
