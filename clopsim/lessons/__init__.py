@@ -143,7 +143,9 @@ def _smallest_collapsing_batch() -> int:
     return next(samples for samples in count(3) if exact_rate(Setting(0.5, 8, samples)) < 0.56)
 
 
-_CLASSES = {"classes": 4, "per_class": 8, "temperature": 0.5, "dimension": 8}
+def _class_cosine(weight: float) -> float:
+    return class_equilibrium(weight, classes=4, per_class=8, temperature=0.5, dimension=8).cosine
+
 
 EXERCISES = {
     "collapse.1": Exercise(
@@ -152,7 +154,7 @@ EXERCISES = {
         slips=(
             Slip(
                 lambda: exact_rate(Setting(0.1, 128, 64)),
-                "That is the rate for the sum over the anchors; the mean is n times smaller.",
+                "That is the rate for the sum over the anchors; the mean's gradient is n times smaller.",
             ),
             Slip(
                 lambda: 64 * 0.1, "That is n tau, the edge of the paper; at n = 64 the factor (n-1)/(n-2) is missing."
@@ -222,13 +224,11 @@ EXERCISES = {
         ),
     ),
     "rescue.2": Exercise(
-        lambda: class_equilibrium(16.0, **_CLASSES).cosine,  # type: ignore[arg-type]
+        lambda: _class_cosine(16.0),
         "class_equilibrium(...).cosine; it lies between the simplex's -1/(K - 1) and 0.",
         slips=(
             Slip(lambda: -1 / 3, "That is the simplex, the limit of small lambda."),
-            Slip(
-                lambda: class_equilibrium(4.0, **_CLASSES).cosine, "That is the cosine at another weight, lambda = 4."
-            ),
+            Slip(lambda: _class_cosine(4.0), "That is the cosine at another weight, lambda = 4."),
         ),
     ),
     "rescue.3": Exercise(
