@@ -71,6 +71,7 @@ const strip = (() => {
     holder.replaceChildren(...stretches().map(([name, first, last]) => {
       const node = document.createElement("span");
       node.className = `region ${name ?? "unknown"}`;
+      if (name) node.title = say([name, first, last]);
       const edge = (k) => Math.max(0, Math.min(100, (100 * k) / (CELLS - 1)));
       node.style.left = edge(first - 0.5) + "%";
       node.style.width = edge(last + 0.5) - edge(first - 0.5) + "%";
@@ -79,11 +80,12 @@ const strip = (() => {
     holder.setAttribute("aria-label", describe());
   }
 
+  const say = ([name, first, last]) =>
+    `${NAMES[name]} at ${rate(first).toPrecision(2)}${last > first ? ` to ${rate(last).toPrecision(2)}` : ""}`;
+
   function describe() {
     if (todo.length) return "Where runs from this start end at each learning rate: still computing";
-    const parts = stretches().map(([name, first, last]) =>
-      `${NAMES[name]} at ${rate(first).toPrecision(2)}${last > first ? ` to ${rate(last).toPrecision(2)}` : ""}`);
-    return `Where runs from this start end after ${STEPS} steps, learning rate in units of mu_c: ${parts.join(", ")}`;
+    return `Where runs from this start end after ${STEPS} steps, learning rate in units of mu_c: ${stretches().map(say).join(", ")}`;
   }
 
   return { update, work, describe, finish: () => { work(Infinity, true); return [...cells]; }, rate, CELLS, STEPS };

@@ -289,6 +289,7 @@ def test_the_strip_shows_where_runs_end(here):
     boxes = here("[...document.querySelectorAll('#strip .region')].map((r) => r.className)")
     assert boxes[0] == "region even"
     assert boxes[-1] == "region point"
+    assert here.page.locator("#strip .region").last.get_attribute("title").startswith("on one spot at 1")
 
 
 @pytest.mark.parametrize("wanted, outcome", [
