@@ -317,7 +317,7 @@
     get state() {
       const { z, ...numbers } = reading;
       return { settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: run.rate, count: run.count,
-        playing, drawn, u: [...run.u], view: sphere.view };
+        playing, drawn, u: [...run.u], camera: sphere.view };
     },
     get records() { return past.records; }, hash, physics, theory, story, strip, tour, track,
   };

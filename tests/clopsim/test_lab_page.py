@@ -358,11 +358,11 @@ def test_every_control_has_a_name(here):
 
 
 def test_the_sphere_turns_by_mouse_and_arrow_keys(here):
-    first = here.state()["view"]
+    first = here.state()["camera"]
     here.page.locator("#sphere").focus()
     here.page.keyboard.press("ArrowLeft")
     here.page.keyboard.press("ArrowUp")
-    second = here.state()["view"]
+    second = here.state()["camera"]
     assert first["yaw"] != second["yaw"]
     assert first["pitch"] != second["pitch"]
     box = here.page.locator("#sphere").bounding_box()
@@ -370,7 +370,7 @@ def test_the_sphere_turns_by_mouse_and_arrow_keys(here):
     here.page.mouse.down()
     here.page.mouse.move(box["x"] + 160, box["y"] + 130)
     here.page.mouse.up()
-    assert here.state()["view"]["yaw"] - second["yaw"] == pytest.approx(3 * 60 / box["width"], rel=0.05)
+    assert here.state()["camera"]["yaw"] - second["yaw"] == pytest.approx(3 * 60 / box["width"], rel=0.05)
     colours = here("""() => {
         const canvas = document.getElementById("sphere"), {width, height} = canvas;
         return new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer)).size;
