@@ -276,7 +276,7 @@
     if (!playing) {
       strip.work(BUDGET);
       if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSphere(); }
-      else if (performance.now() - since < 600) announce();
+      else if (announced !== candidate) announce();
       return;
     }
     owed += seconds * chosen.speed;
