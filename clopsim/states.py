@@ -76,6 +76,11 @@ def recorded_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
+def recorded_machines(folder: Path) -> list[str]:
+    """The kinds of machine that a complete run's parts come from, as in chunks.machine. Errors: store.Damaged."""
+    return list(_provenance(folder).get("machines", []))
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file, however large."""
     with path.open("rb") as file:
