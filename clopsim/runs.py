@@ -1,4 +1,10 @@
-"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares."""
+"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares.
+
+Memory, whatever the number of cells: at most four times the numbers of one chunk (about 3 kB for each of its cells),
+3 MiB, mostly the figure, and 1 kB for each task, rate, temperature and failure. Counted is what Python and NumPy hold,
+beside a worker's own (engine.memory_bytes); data.nc is read in place. plan.tasks decides how large a chunk is: it
+grows with the sweep only beyond MOST_CHUNKS of them.
+"""
 
 import io
 import shutil
