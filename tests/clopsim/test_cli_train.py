@@ -47,7 +47,7 @@ def test_a_run_writes_everything_and_prints_the_verdict(clopsim):
     assert result.stdout.endswith("Written to run\n")
     assert [path.name for path in Path().iterdir()] == ["run"]
     assert {path.name for path in Path("run").iterdir()} == {
-        "data.nc", "summary.json", "provenance.json", "embeddings.npz", "checkpoint.pt",
+        "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_bytes(clopsim, tmp_pa
     with xr.open_dataset("run/data.nc") as resumed, xr.open_dataset("whole/data.nc") as whole:
         assert resumed.identical(whole)
         assert resumed["sharpness"].notnull().sum() == 4
-    for name in ("data.nc", "embeddings.npz", "summary.json"):
+    for name in ("data.nc", "embeddings.npz", "summary.json", "train.png"):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
