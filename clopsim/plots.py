@@ -1,5 +1,6 @@
 """Pictures of runs. Style is a dictionary used in rc_context; nothing global changes."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -68,6 +69,51 @@ def draw_sweep(dataset: xr.Dataset) -> Figure:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=1 if columns == 1 else 2)
         figure.suptitle(_title(dataset), fontsize=10)
+    return figure
+
+
+def draw_training(dataset: xr.Dataset) -> Figure:
+    """A training run along its steps: loss, effective rank, mean resultant length, learning rate with its edge.
+
+    dataset: as saved in data.nc, attributes included.
+    """
+    run, recipe = dataset.isel(temperature=0, learning_rate=0, seed=0), json.loads(dataset.attrs["recipe"])
+    step = run["step"].to_numpy()
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7, 4.6), layout="constrained")
+        (loss, rank), (length, rates) = figure.subplots(2, 2, sharex=True)
+        for axes, name, words in (
+            (loss, "loss", "loss"), (rank, "effective_rank", "effective rank"),
+            (length, "mean_resultant_length", "mean resultant length $R$"),
+        ):  # fmt: skip
+            axes.plot(step, run[name].to_numpy(), ".-", color=BLUE, linewidth=1, markersize=4)
+            axes.set_ylabel(words)
+        at_collapse = dataset.attrs["loss_at_collapse"]
+        loss.axhline(at_collapse, color=VERMILION, linestyle="--", label=f"at complete collapse: {at_collapse:.4g}")
+        rank.set_ylim(0.6, 1.08 * recipe["dimension"])
+        length.set_ylim(-0.04, 1.08)
+        now, edge = (run[name].to_numpy() for name in ("learning_rate_now", "stable_learning_rate"))
+        rates.plot(step, now, color=BLUE, label=r"learning rate $\mu$")
+        beta, decay = recipe["momentum"], recipe["weight_decay"]
+        above, below = ("2(1+\\beta)" if beta else "2"), ("(h+w)" if decay else "h")
+        label = rf"${above}/{below}$, $h$ the sharpness"
+        seen = np.isfinite(edge)
+        rates.plot(step[seen], edge[seen], "o:", color=VERMILION, markersize=5, label=label)
+        lowest = min([recipe["rate"], *edge[seen]])
+        rates.set(yscale="log", ylabel="learning rate", ylim=(lowest / 30, None))
+        for axes in (length, rates):
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set(xlabel="step $t$", xlim=(-0.1, step[-1] * 1.2))
+            axes.minorticks_off()
+        for axes in (loss, rates):
+            axes.legend(fontsize=8)
+        prototypes = "" if recipe["prototypes"] == "none" else rf" + {recipe['weight']:g} {recipe['prototypes']}"
+        batch = f"batch {recipe['batch']}" if recipe["batch"] else "full batch"
+        figure.suptitle(
+            f"{recipe['loss']}{prototypes}, {recipe['embedder']} on {recipe['data']}, $d$ = {recipe['dimension']}, "
+            rf"{batch}, $\tau$ = {recipe['temperature']:g}, $\beta$ = {beta:g}, $w$ = {decay:g}",
+            fontsize=10,
+        )
     return figure
 
 
