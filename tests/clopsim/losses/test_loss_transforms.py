@@ -134,6 +134,16 @@ def test_a_dead_row_counts_as_cosine_0_and_gets_no_gradient(batch):
     assert float(value.detach()) == pytest.approx(wanted / 6, rel=1e-13)
 
 
+@pytest.mark.parametrize("bad", (float("nan"), float("inf")))
+@pytest.mark.parametrize("name", ALL)
+def test_embeddings_that_are_not_finite_give_nan(name, bad, batch):
+    """Not the value at collapse: training that broke must not look like training that is stuck."""
+    first, second, labels = batch()
+    loss = loss_of(name)
+    for broken in (torch.where(torch.arange(6)[:, None] == 1, bad, first), torch.full_like(first, bad)):
+        assert loss(broken, second, labels).isnan()
+
+
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 @pytest.mark.parametrize("name", ALL)
 def test_autocast_leaves_the_loss_in_float32(name, dtype, batch):
