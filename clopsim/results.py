@@ -50,6 +50,8 @@ def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             staging.rename(out)
+    except OSError as error:  # a disk that is full
+        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
