@@ -13,12 +13,14 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from bounds import Setting, exact_rate
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from clopsim import metrics, starts
 from clopsim.dynamics import step
 from figures.drawing import Drawing, Gap
+from figures.runs import Arrays, Run
 from figures.simulate import final
 from figures.style import BLUE, GREEN, ORANGE, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, measured, plain_ticks
 
@@ -27,8 +29,8 @@ CURVES = ((0.0, BLUE, "o"), (2.0, ORANGE, "s"), (8.0, GREEN, "^"))
 """Prototype weights of the left panel, with colour and marker."""
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """Effective rank and leading share of every weight (those of CURVES first), rate and seed, and T7's excess."""
     unit = float(exact_rate(SETTING))
     rates = np.geomspace(1 / 8, 16, 7 if quick else 29)  # in units of mu_c
     weights = np.geomspace(1 / 4, 64, 6 if quick else 25)
@@ -49,9 +51,36 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
         prototypes=weight[:, None, None] * pull,
         on_progress=on_progress,
     )
-    rank = metrics.effective_rank(end).numpy().reshape(len(every), len(rates), seeds)
-    grid = np.median(rank[len(CURVES) :], axis=-1)
-    share = metrics.leading_share(end).numpy().reshape(rank.shape)[len(CURVES) :].max(axis=-1)
+    shape = (len(every), len(rates), seeds)
+    return {
+        "weight": np.array(every),
+        "rate_over_mu_c": rates,
+        "effective_rank": metrics.effective_rank(end).numpy().reshape(shape),
+        "leading_share": metrics.leading_share(end).numpy().reshape(shape),
+        **_one_step([*table, starts.random_directions(SETTING, seed=0)], weights, unit * rates, pull),
+    }
+
+
+def _one_step(table: list[Tensor], weights: np.ndarray, rates: np.ndarray, pull: Tensor) -> Arrays:
+    """Leading share after one step, (starts, weights, rates), and the largest column sum c_i of each start."""
+    tau, columns = float(SETTING.tau), []
+    after = np.empty((len(table), len(weights), len(rates)))
+    for k, z in enumerate(table):
+        logits = z @ z.T / tau
+        logits.fill_diagonal_(-torch.inf)
+        columns.append(float(torch.softmax(logits, dim=1).sum(dim=0).max()))
+        for i, j in product(range(len(weights)), range(len(rates))):
+            moved = step(z, float(rates[j]), tau, SETTING, prototypes=float(weights[i]) * pull)
+            after[k, i, j] = float(metrics.leading_share(moved))
+    return {"column_sum": np.array(columns), "leading_share_after_one_step": after}
+
+
+def draw(run: Run) -> Drawing:
+    """Curves, map and T7's line."""
+    unit = float(exact_rate(SETTING))
+    rates, every, rank = run["rate_over_mu_c"], run["weight"], run["effective_rank"]
+    weights, grid = every[len(CURVES) :], np.median(rank[len(CURVES) :], axis=-1)
+    share = run["leading_share"][len(CURVES) :].max(axis=-1)
     limit = np.sin(np.arccos(1 / np.sqrt(CLASSES)))  # T7's share stays below 1 up to this angle
     bound = gradient_bound(1.0, SETTING)  # column sums are 1 at collapse
     fine = np.geomspace(rates[0], rates[-1], 200)
@@ -81,33 +110,23 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
         plain_ticks(right, "y", (0.25, 1, 4, 16, 64))
         figure.colorbar(image, ax=right, label="effective rank", pad=0.02)
     numbers = {
-        "weight": np.array(every)[:, None, None],
+        "weight": every[:, None, None],
         "rate_over_mu_c": rates[None, :, None],
-        "seed": np.arange(seeds)[None, None, :],
+        "seed": np.arange(rank.shape[2])[None, None, :],
         "effective_rank": rank,
     }
+    excess = [
+        share - leading_share_bound(rescue_angle(float(weight), float(rate), float(column), SETTING), CLASSES)
+        for column, after in zip(run["column_sum"], run["leading_share_after_one_step"], strict=True)
+        for (weight, rate), share in zip(product(weights, unit * rates), after.ravel().tolist(), strict=True)
+        if weight > gradient_bound(float(column), SETTING) + 1 / rate
+    ]
     inside = weights[:, None] > (bound + 1 / (unit * rates[None, :])) / limit
     return Drawing(
         figure,
         numbers,
         gaps=(
-            Gap("leading share after one step above T7's bound", _excess(table, weights, unit * rates, pull), 1e-9),
+            Gap("leading share after one step above T7's bound", max(excess), 1e-9),
             Gap("leading share in the end, where T7 rescues; 1 is collapse", float(share[inside].max()), 0.99),
         ),
     )
-
-
-def _excess(table: list[torch.Tensor], weights: np.ndarray, rates: np.ndarray, pull: torch.Tensor) -> float:
-    """Largest excess of the leading share over T7's bound after one step, from collapse and from random starts."""
-    tau, worst = float(SETTING.tau), 0.0
-    for z in (*table, starts.random_directions(SETTING, seed=0)):
-        logits = z @ z.T / tau
-        logits.fill_diagonal_(-torch.inf)
-        column_sum = float(torch.softmax(logits, dim=1).sum(dim=0).max())
-        for weight, rate in product(weights, rates):
-            if weight <= gradient_bound(column_sum, SETTING) + 1 / rate:
-                continue
-            angle = rescue_angle(float(weight), float(rate), column_sum, SETTING)
-            share = float(metrics.leading_share(step(z, float(rate), tau, SETTING, prototypes=weight * pull)))
-            worst = max(worst, share - leading_share_bound(angle, CLASSES))
-    return worst

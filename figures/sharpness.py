@@ -23,6 +23,7 @@ from clopsim.losses import info_nce
 from clopsim.recipe import Embedder
 from clopsim.sharpness import sharpest
 from figures.drawing import Drawing, Gap
+from figures.runs import Arrays, Run
 from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 
 TAU = 0.5
@@ -39,8 +40,8 @@ STEPS = 4
 Weights = dict[str, Tensor]
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Train and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """2/sharpness, (embedders, seeds, rates), and growth per step, (embedders, seeds, multiples)."""
     rates = np.array([0.1, 1.0]) if quick else np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
     multiples = np.array([0.9, 1.1]) if quick else np.array([0.7, 0.9, 1.1, 1.3])
     seeds, steps = (1, 600) if quick else (3, 1500)
@@ -58,6 +59,12 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
                     sharp, direction = sharpest(loss, weights)
                     growth[e, seed] = [_growth(loss, weights, direction, m * 2 / sharp) for m in multiples]
                 on_progress(((e * seeds + seed) * len(rates) + r + 1) / (len(EMBEDDERS) * seeds * len(rates)))
+    return {"rates": rates, "multiples": multiples, "two_over_sharpness": edge, "growth": growth}
+
+
+def draw(run: Run) -> Drawing:
+    """The edge on the left, the growth on the right."""
+    rates, multiples, edge, growth = run["rates"], run["multiples"], run["two_over_sharpness"], run["growth"]
     predicted = np.abs(1 - 2 * multiples)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
@@ -80,7 +87,7 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
             [np.broadcast_to(names, edge.shape).ravel(), np.broadcast_to(names, growth.shape).ravel()]
         ),
         "seed": np.concatenate(
-            [np.broadcast_to(np.arange(seeds)[None, :, None], a.shape).ravel() for a in (edge, growth)]
+            [np.broadcast_to(np.arange(edge.shape[1])[None, :, None], a.shape).ravel() for a in (edge, growth)]
         ),
         "quantity": np.array(["two_over_sharpness"] * edge.size + ["growth_per_step"] * growth.size),
         "rate_or_multiple": np.concatenate(

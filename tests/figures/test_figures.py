@@ -2,6 +2,7 @@
 
 import csv
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,26 +11,34 @@ from typer.testing import CliRunner
 import figures
 from clopsim import cli
 from figures.drawing import Drawing, Gap, save
+from figures.runs import Run
 
 FOLDER = Path(figures.__file__).parent
 TWICE = ("phase_batch", "instability_spectrum")
 """Redrawn twice: one with a map of colours, one with lines."""
 
 
+shares: dict[str, list[float]] = {}
+
+
+@cache
+def measured(name: str) -> Run:
+    return figures.measure(name, quick=True, on_progress=shares.setdefault(name, []).append)
+
+
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_a_quick_drawing_meets_the_theory(name, tmp_path):
-    shares: list[float] = []
-    drawing = figures.draw(name, quick=True, on_progress=shares.append)
+    drawing = figures.draw(name, measured(name))
     for gap in drawing.gaps:
         assert gap.holds, gap
-    assert shares == sorted(shares)
-    assert shares[-1] == pytest.approx(1)
+    assert shares[name] == sorted(shares[name])
+    assert shares[name][-1] == pytest.approx(1)
     forms = ("png", "svg", "pdf")
     paths = save(drawing, name, tmp_path, formats=forms)
     assert [path.suffix for path in paths] == [".csv", ".png", ".svg", ".pdf"]
     if name in TWICE:
         (tmp_path / "again").mkdir()
-        for path in save(figures.draw(name, quick=True), name, tmp_path / "again", formats=forms):
+        for path in save(figures.draw(name, measured(name)), name, tmp_path / "again", formats=forms):
             assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
@@ -47,7 +56,9 @@ def test_the_committed_picture_is_small_and_has_its_numbers_and_a_caption(name):
 
 def test_no_figure_is_left_out_of_the_gallery():
     drawn = {
-        path.stem for path in FOLDER.glob("*.py") if re.search(r"^def draw\(\*, quick", path.read_text(), re.MULTILINE)
+        path.stem
+        for path in FOLDER.glob("*.py")
+        if re.search(r"^def measure\(\*, quick", path.read_text(), re.MULTILINE)
     }
     assert drawn == set(figures.NAMES)
     assert {path.stem for path in FOLDER.glob("*.png")} == drawn
@@ -68,7 +79,7 @@ def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, mon
     assert result.stderr == ""
     written = {path.name for path in Path("new/folder").iterdir()}
     assert written == {"collapse_sweep.csv", "collapse_sweep.svg", "collapse_sweep.pdf"}
-    drawing = figures.draw("collapse_sweep", quick=True)
+    drawing = figures.draw("collapse_sweep", measured("collapse_sweep"))
     failing = Drawing(drawing.figure, drawing.numbers, gaps=(Gap("never", float("nan"), 1.0),))
     monkeypatch.setattr(figures, "draw", lambda *args, **kwargs: failing)
     result = clopsim("collapse_sweep", "--quick")
