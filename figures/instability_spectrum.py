@@ -75,7 +75,7 @@ def draw(run: Run) -> Drawing:
         "e": observed,
         "predicted_e": predicted[:, None, :],
     }
-    gap = Gap("e_l from T5, relative to the largest e_l", float(gaps.max()), 0.05 if run.quick else 0.02)
+    gap = Gap("e_l from T5, relative to the largest e_l", float(gaps.max()), 0.03 if run.quick else 0.02)
     return Drawing(figure, numbers, gaps=(gap,))
 
 
