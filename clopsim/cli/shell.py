@@ -19,6 +19,7 @@ OPTION_NAMES = {
     "kind": "KIND",
     "file": "FILE",
     "names": "NAME",
+    "stored": "--runs",
     "form": "--format",
     "folder": "FOLDER",
     "folders": "FOLDER...",
