@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,23 @@ def test_a_block_that_fails_leaves_nothing(tmp_path, error):
     with pytest.raises(error), results.run_folder(tmp_path / "run") as staging:  # noqa: PT012
         (staging / "data.nc").write_text("half")
         raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_is_named(tmp_path):
+    def fill():
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with results.run_folder(tmp_path / "run") as staging:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+            try:
+                np.savez(staging / "embeddings.npz", z=np.ones((100, 100)))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(
+        ValueError, match=r"^out must be writable, got '.*/run' \(File too large\); choose another folder"
+    ):
+        fill()
     assert list(tmp_path.iterdir()) == []
 
 
