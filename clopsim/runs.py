@@ -4,19 +4,16 @@ import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from clopsim import plan, plots, results, store
-from clopsim import sweep as job
-from clopsim.chunks import Arrays, perform
-from clopsim.config import Sweep
+from clopsim import kinds, plan, plots, results, store
+from clopsim.chunks import Arrays
 from clopsim.executors import Executor
 from clopsim.jobs import Job, Pace, check_code, work_off
-from clopsim.plan import Search, Task
+from clopsim.plan import Chunk, Config, Task
 from clopsim.states import recorded_config
 from clopsim.store import Share, Store
 
@@ -26,7 +23,7 @@ COMMIT = ".commit"
 
 def begin(
     folder: Path,
-    config: Sweep,
+    config: Config,
     *,
     share: Share | None = None,
     origin: Mapping[str, Any],
@@ -80,14 +77,15 @@ def run_all(
     fail_fast: bool = False,
     on_progress: Callable[[Pace], None] = lambda pace: None,
 ) -> None:
-    """Work off what is missing in all folders, as one stream of tasks. Errors: as in jobs.work_off."""
+    """Work off what is missing in all folders, of one kind, as one stream of tasks. Errors: as in jobs.work_off."""
     jobs = []
     for one in stores:
-        config = Sweep.from_plain(one.plan["config"])
+        config = plan.recorded(one.plan)
         tasks = plan.tasks(config)
         mine = one.numbers()
         jobs.append(Job(one, {k: (config, tasks[k]) for k in mine}, {k: plan.weight(config, tasks[k]) for k in mine}))
-    work_off(jobs, perform, executor, fail_fast=fail_fast, on_progress=on_progress)
+    if jobs:
+        work_off(jobs, kinds.of(config).perform, executor, fail_fast=fail_fast, on_progress=on_progress)
 
 
 def finish(done: Store) -> dict[str, Any]:
@@ -96,8 +94,8 @@ def finish(done: Store) -> dict[str, Any]:
     The plan goes last, so a run killed anywhere here can do this again; the tasks stay while some of them failed.
     Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
     """
-    config = Sweep.from_plain(done.plan["config"])
-    tasks, errors = plan.tasks(config), done.finished()
+    config = plan.recorded(done.plan)
+    kind, tasks, errors = kinds.of(config), plan.tasks(config), done.finished()
     machines: set[str] = set()
 
     def read(numbers: Iterable[int]) -> Iterator[tuple[Task, Arrays, Mapping[int, str]]]:
@@ -106,17 +104,15 @@ def finish(done: Store) -> dict[str, Any]:
             machines.add(record.machine)
             yield tasks[number], record.arrays, record.errors
 
-    failures = job.failures_of(config, read(number for number, count in errors.items() if count))
-    dataset = job.assemble(config, read(range(len(tasks))))
-    if "loss" not in dataset:
+    failures = kind.failures_of(config, read(number for number, count in errors.items() if count))
+    if all(errors[k] == task.size for k, task in enumerate(tasks) if isinstance(task, Chunk)):
         raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
-    thresholds = job.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
-    summary = job.summarise(config, dataset, thresholds, failures=failures)
     origin = done.origin
-    dataset = dataset.assign_attrs(results.attributes(summary, command=origin["command"], origin=origin))
+    dataset, summary = kind.compose(config, read, failures, origin)
     more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
     with committed(done.folder) as staging:
-        plots.draw_sweep(dataset).savefig(staging / FIGURE, dpi=150)
+        if kind.draw:
+            kind.draw(dataset).savefig(staging / FIGURE, dpi=150)
         results.save(staging, dataset, summary, command=origin["command"], more=more)
     if not failures:
         done.close_plan()
@@ -162,10 +158,10 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
     for a task that two folders hold, and for one that none holds; store.Damaged.
     """
     first = shares[0]
-    config = Sweep.from_plain(first.plan["config"])
+    config = plan.recorded(first.plan)
     owner: dict[int, Store] = {}
     for one in shares:
-        check_same(Sweep.from_plain(one.plan["config"]), config, where=str(first.folder))
+        check_same(plan.recorded(one.plan), config, where=str(first.folder))
         check_code(first.plan["code"], one.plan["code"], where=str(one.folder))
         for number in one.finished():
             other = owner.setdefault(number, one)
@@ -190,10 +186,10 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
     return whole
 
 
-def check_same(config: Sweep, recorded: Sweep, *, where: str) -> None:
+def check_same(config: Config, recorded: Config, *, where: str) -> None:
     """ValueError that names the first field in which two configurations differ."""
-    theirs = asdict(recorded)
-    for name, value in asdict(config).items():
+    theirs = {"kind": recorded.kind, **recorded.to_plain()}
+    for name, value in {"kind": config.kind, **config.to_plain()}.items():
         if value != theirs[name]:
             raise ValueError(
                 f"{name} must stay {theirs[name]!r} in {where!r}, got {value!r}; choose another --out or add --force"

@@ -1,0 +1,64 @@
+"""The kinds of sweeps that a run folder can hold: of embeddings, of networks. What a folder must know of each."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from clopsim import chunks, plan, plots, results, sweep, training_sweep
+from clopsim.config import Sweep
+from clopsim.executors import Work
+from clopsim.plan import Config, Search
+from clopsim.recipes import TrainingSweep
+from clopsim.sweep import Results
+
+Read = Callable[[Iterable[int]], Results]
+"""The results of tasks, by their numbers in the plan."""
+
+Failures = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of sweep is checked, computed and put together. Its configurations are what the functions take."""
+
+    prepare: Callable[..., Any]  # (config, here=): the configuration to run, once data and device are known to suit it
+    perform: Work  # ((config, task), worker): what a worker does
+    failures_of: Callable[[Any, Results], Failures]
+    compose: Callable[[Any, Read, Failures, Mapping[str, Any]], tuple[xr.Dataset, dict[str, Any]]]  # data and summary
+    draw: Callable[[xr.Dataset], Figure] | None  # of the folder's picture
+
+
+def of(config: Config) -> Kind:
+    """The kind of a configuration."""
+    return KINDS[type(config)]
+
+
+def _sweep(
+    config: Sweep, read: Read, failures: Failures, origin: Mapping[str, Any]
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    tasks = plan.tasks(config)
+    dataset = sweep.assemble(config, read(range(len(tasks))))
+    searches = read(k for k, task in enumerate(tasks) if isinstance(task, Search))
+    summary = sweep.summarise(config, dataset, sweep.thresholds_of(config, searches), failures=failures)
+    attributes = results.attributes(summary, command=origin["command"], origin=origin)
+    return dataset.assign_attrs(attributes), summary
+
+
+def _training_sweep(
+    record: TrainingSweep, read: Read, failures: Failures, origin: Mapping[str, Any]
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    dataset = training_sweep.assemble(record, read(range(len(plan.tasks(record)))))
+    summary = training_sweep.summarise(record, dataset, failures=failures)
+    attributes = training_sweep.attributes(record, command=origin["command"], origin=origin)
+    return dataset.assign_attrs(attributes), summary
+
+
+KINDS: Mapping[type[Config], Kind] = {
+    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _sweep, plots.draw_sweep),
+    TrainingSweep: Kind(
+        training_sweep.prepare, training_sweep.perform, training_sweep.failures_of, _training_sweep, None
+    ),
+}
