@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-import xarray as xr
-from matplotlib.figure import Figure
 
 from clopsim import chunks, plan, plots, results, sweep, training_sweep
 from clopsim.config import Sweep
@@ -13,6 +11,8 @@ from clopsim.executors import Work
 from clopsim.plan import Config, Search
 from clopsim.recipes import TrainingSweep
 from clopsim.sweep import Results
+
+FIGURE = "sweep.png"
 
 Read = Callable[[Iterable[int]], Results]
 """The results of tasks, by their numbers in the plan."""
@@ -27,8 +27,8 @@ class Kind:
     prepare: Callable[..., Any]  # (config, here=): the configuration to run, once data and device are known to suit it
     perform: Work  # ((config, task), worker): what a worker does
     failures_of: Callable[[Any, Results], Failures]
-    compose: Callable[[Any, Read, Failures, Mapping[str, Any]], tuple[xr.Dataset, dict[str, Any]]]  # data and summary
-    draw: Callable[[xr.Dataset], Figure] | None  # of the folder's picture
+    write: Callable[[Path, Any, Read, Failures, Mapping[str, Any]], dict[str, Any]]
+    # (folder, config, results, failures, origin of the start): writes data.nc and the picture, returns the summary
 
 
 def of(config: Config) -> Kind:
@@ -36,29 +36,32 @@ def of(config: Config) -> Kind:
     return KINDS[type(config)]
 
 
-def _sweep(
-    config: Sweep, read: Read, failures: Failures, origin: Mapping[str, Any]
-) -> tuple[xr.Dataset, dict[str, Any]]:
+def _write_sweep(
+    folder: Path, config: Sweep, read: Read, failures: Failures, origin: Mapping[str, Any]
+) -> dict[str, Any]:
     tasks = plan.tasks(config)
     dataset = sweep.assemble(config, read(range(len(tasks))))
     searches = read(k for k, task in enumerate(tasks) if isinstance(task, Search))
     summary = sweep.summarise(config, dataset, sweep.thresholds_of(config, searches), failures=failures)
     attributes = results.attributes(summary, command=origin["command"], origin=origin)
-    return dataset.assign_attrs(attributes), summary
+    dataset = dataset.assign_attrs(attributes)
+    plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
+    results.save_data(folder, dataset)
+    return summary
 
 
-def _training_sweep(
-    record: TrainingSweep, read: Read, failures: Failures, origin: Mapping[str, Any]
-) -> tuple[xr.Dataset, dict[str, Any]]:
+def _write_training_sweep(
+    folder: Path, record: TrainingSweep, read: Read, failures: Failures, origin: Mapping[str, Any]
+) -> dict[str, Any]:
     dataset = training_sweep.assemble(record, read(range(len(plan.tasks(record)))))
-    summary = training_sweep.summarise(record, dataset, failures=failures)
     attributes = training_sweep.attributes(record, command=origin["command"], origin=origin)
-    return dataset.assign_attrs(attributes), summary
+    results.save_data(folder, dataset.assign_attrs(attributes))
+    return training_sweep.summarise(record, dataset, failures=failures)
 
 
 KINDS: Mapping[type[Config], Kind] = {
-    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _sweep, plots.draw_sweep),
+    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep),
     TrainingSweep: Kind(
-        training_sweep.prepare, training_sweep.perform, training_sweep.failures_of, _training_sweep, None
+        training_sweep.prepare, training_sweep.perform, training_sweep.failures_of, _write_training_sweep
     ),
 }

@@ -101,7 +101,7 @@ class TrainingSweep:
         return cls(Training(**{name: values[name] for name in BASE}), **axes, seeds=values["seeds"])
 
 
-BASE = tuple(each.name for each in fields(Training) if each.name not in (*AXES, "compile", "save_every"))
+BASE = tuple(each.name for each in fields(Training) if each.name not in (*AXES, "compile", "save_every", "sharpness"))
 """Fields of the recipe that all runs share."""
 
 

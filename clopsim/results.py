@@ -55,20 +55,22 @@ def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def save(
-    folder: Path,
-    dataset: xr.Dataset,
-    summary: Mapping[str, Any],
-    *,
-    command: str,
-    more: Mapping[str, Any] | None = None,
-) -> None:
-    """Write data.nc, summary.json and provenance.json; only the last one knows the time and place of the run.
+def save(folder: Path, dataset: xr.Dataset, summary: Mapping[str, Any], *, command: str) -> None:
+    """Write all files of a run; what save_data() and record() write."""
+    save_data(folder, dataset)
+    record(folder, summary, command=command)
 
-    Open the data with xarray.open_dataset(folder / "data.nc"). command: the line that reproduces the run; more:
-    further entries of the provenance.
-    """
+
+def save_data(folder: Path, dataset: xr.Dataset) -> None:
+    """Write data.nc; open it with xarray.open_dataset(folder / "data.nc")."""
     dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
+
+
+def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapping[str, Any] | None = None) -> None:
+    """Write summary.json and provenance.json, which knows the time and place of the run and every file's checksum.
+
+    command: the line that reproduces the run; more: further entries of the provenance.
+    """
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     provenance = {
         "command": command,

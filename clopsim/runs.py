@@ -13,11 +13,11 @@ from clopsim import kinds, plan, plots, results, store
 from clopsim.chunks import Arrays
 from clopsim.executors import Executor
 from clopsim.jobs import Job, Pace, check_code, work_off
+from clopsim.kinds import FIGURE
 from clopsim.plan import Chunk, Config, Task
 from clopsim.states import recorded_config
 from clopsim.store import Share, Store
 
-FIGURE = "sweep.png"
 COMMIT = ".commit"
 
 
@@ -108,12 +108,10 @@ def finish(done: Store) -> dict[str, Any]:
     if all(errors[k] == task.size for k, task in enumerate(tasks) if isinstance(task, Chunk)):
         raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
     origin = done.origin
-    dataset, summary = kind.compose(config, read, failures, origin)
-    more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
     with committed(done.folder) as staging:
-        if kind.draw:
-            kind.draw(dataset).savefig(staging / FIGURE, dpi=150)
-        results.save(staging, dataset, summary, command=origin["command"], more=more)
+        summary = kind.write(staging, config, read, failures, origin)
+        more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
+        results.record(staging, summary, command=origin["command"], more=more)
     if not failures:
         done.close_plan()
     return summary
@@ -129,6 +127,8 @@ def committed(folder: Path) -> Iterator[Path]:
         yield staging
         names = sorted(path.name for path in staging.iterdir() if path.name != results.PROVENANCE)
         (folder / results.PROVENANCE).unlink(missing_ok=True)
+        if FIGURE not in names:
+            (folder / FIGURE).unlink(missing_ok=True)  # of another kind of run, which this one replaces
         for name in [*names, results.PROVENANCE]:
             store.write_atomically(folder / name, (staging / name).read_bytes())
     except OSError as error:

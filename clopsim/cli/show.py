@@ -39,9 +39,9 @@ def show(
 
 
 def _redraw(folder: Path, figure: Path | None) -> None:
-    from clopsim import runs
+    from clopsim import kinds, runs
 
-    target = figure or folder / runs.FIGURE
+    target = figure or folder / kinds.FIGURE
     try:
         runs.redraw(folder, target)
     except OSError as error:
