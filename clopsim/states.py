@@ -140,8 +140,13 @@ def _sweep(config: Mapping[str, Any]) -> str:
 
 
 def _networks(config: Mapping[str, Any]) -> str:
-    losses = config["loss"] if isinstance(config["loss"], str) else ",".join(config["loss"])
-    return f"{losses}, {config['embedder']} on {config['data']}, {config['steps']} steps, d = {config['dimension']}"
+    losses, weights = (
+        config[name] if isinstance(config[name], list) else [config[name]] for name in ("loss", "weight")
+    )
+    words = [",".join(losses), f"{config['embedder']} on {config['data']}", f"{config['steps']} steps"]
+    if config["prototypes"] != "none" and any(weights):
+        words.append(f"lambda = {','.join(f'{weight:g}' for weight in weights)}")
+    return ", ".join([*words, f"d = {config['dimension']}"])
 
 
 def _setting(kind: str, config: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ def test_interrupt_list_resume_show(clopsim, monkeypatch):
     assert (result.exit_code, result.stderr) == (130, f"clopsim: interrupted; 67 % is kept, go on with: {again}\n")
     (row,) = json.loads(clopsim("runs", "run", "--json").stdout)
     assert (row["kind"], row["detail"]) == ("train-sweep", "resumable at 66 %")
-    assert row["setting"] == "clop,infonce, mlp on clusters, 4 steps, d = 16"
+    assert row["setting"] == "clop,infonce, mlp on clusters, 4 steps, lambda = 0,1, d = 16"
     for words, message in (
         ((*QUICK, "--out", "run"), "--out must not exist, got 'run', an unfinished run; add --resume to go on"),
         ((*QUICK, "--rate", "0.01", "--out", "run", "--resume"), "--rate must stay (0.01, 1.0) in 'run', got (0.01,)"),
