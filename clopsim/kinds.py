@@ -40,14 +40,14 @@ def _write_sweep(
     folder: Path, config: Sweep, read: Read, failures: Failures, origin: Mapping[str, Any]
 ) -> dict[str, Any]:
     tasks = plan.tasks(config)
-    dataset = sweep.assemble(config, read(range(len(tasks))))
-    searches = read(k for k, task in enumerate(tasks) if isinstance(task, Search))
-    summary = sweep.summarise(config, dataset, sweep.thresholds_of(config, searches), failures=failures)
-    attributes = results.attributes(summary, command=origin["command"], origin=origin)
-    dataset = dataset.assign_attrs(attributes)
-    plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
-    results.save_data(folder, dataset)
-    return summary
+    thresholds = sweep.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
+    known = sweep.verdict(config, thresholds, failures=failures)
+    attributes = results.attributes(known, command=origin["command"], origin=origin)
+    with (folder / results.DATA).open("wb") as file:
+        sweep.write(file, config, read(range(len(tasks))), attributes=attributes)
+    with results.opened(folder) as dataset:
+        plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
+        return sweep.summarise(config, dataset, thresholds, failures=failures)
 
 
 def _write_training_sweep(

@@ -1,6 +1,5 @@
 """A run's folder: written whole or not at all, with its provenance."""
 
-import hashlib
 import json
 import os
 import platform
@@ -51,19 +50,32 @@ def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             staging.rename(out)
+    except OSError as error:  # a disk that is full
+        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def save(folder: Path, dataset: xr.Dataset, summary: Mapping[str, Any], *, command: str) -> None:
-    """Write all files of a run; what save_data() and record() write."""
+def save(
+    folder: Path,
+    dataset: xr.Dataset,
+    summary: Mapping[str, Any],
+    *,
+    command: str,
+) -> None:
+    """Write data.nc and what record() writes."""
     save_data(folder, dataset)
     record(folder, summary, command=command)
 
 
 def save_data(folder: Path, dataset: xr.Dataset) -> None:
-    """Write data.nc; open it with xarray.open_dataset(folder / "data.nc")."""
+    """Write data.nc."""
     dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
+
+
+def opened(folder: Path) -> xr.Dataset:
+    """data.nc of a run folder, read where it is used; close it."""
+    return xr.open_dataset(folder / DATA, engine="scipy")
 
 
 def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapping[str, Any] | None = None) -> None:
@@ -82,7 +94,7 @@ def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapp
         "processor": platform.processor() or platform.machine(),
         "threads": _threads(),
         **(more or {}),
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+        "sha256": {path.name: states.checksum(path) for path in sorted(folder.iterdir())},
     }
     (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
 

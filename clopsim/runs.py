@@ -1,4 +1,11 @@
-"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares."""
+"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares.
+
+Memory, whatever the number of cells: at most four times the numbers of one chunk (about 3 kB for each of its cells),
+3 MiB, mostly the figure, and 1 kB for each task, rate, temperature and failure. Counted is what Python and NumPy hold,
+beside a worker's own (engine.memory_bytes); data.nc is read in place. plan.tasks decides how large a chunk is: it
+grows with the sweep only beyond MOST_CHUNKS of them. A training sweep, of far fewer and dearer cells, is put together
+as a whole: about 1 kB for each network of 1000 steps.
+"""
 
 import io
 import shutil
@@ -6,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import xarray as xr
 
 from clopsim import kinds, plan, plots, results, store
 from clopsim.chunks import Arrays
@@ -130,7 +135,7 @@ def committed(folder: Path) -> Iterator[Path]:
         if FIGURE not in names:
             (folder / FIGURE).unlink(missing_ok=True)  # of another kind of run, which this one replaces
         for name in [*names, results.PROVENANCE]:
-            store.write_atomically(folder / name, (staging / name).read_bytes())
+            store.move(staging / name, folder / name)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), error.filename or str(folder)) from None
     finally:
@@ -139,8 +144,8 @@ def committed(folder: Path) -> Iterator[Path]:
 
 def redraw(folder: Path, target: Path) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
-    with xr.open_dataset(folder / results.DATA, engine="scipy") as dataset:
-        figure, buffer = plots.draw_sweep(dataset.load()), io.BytesIO()
+    with results.opened(folder) as dataset:
+        figure, buffer = plots.draw_sweep(dataset), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".")
     if kind not in known:

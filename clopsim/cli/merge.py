@@ -10,7 +10,7 @@ import typer
 from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.running import status
-from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input
+from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input, warn_of_machines
 
 
 @app.command()
@@ -36,5 +36,6 @@ def merge(
             summary = runs.finish(runs.merge(shares, out, force=force))
         except OSError as error:
             raise Stopped(f"{error.strerror} ({error.filename}); the shares are untouched", WRONG_INPUT) from None
+    warn_of_machines(out)
     typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.report(summary, out))
     raise typer.Exit(status(summary))

@@ -14,7 +14,16 @@ import typer
 from clopsim import tables
 from clopsim.cli.configfile import EXECUTION, GRID, Grid, defaults, grid, read, reproducing_command
 from clopsim.cli.options import choice_option, whole_option
-from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, WRONG_INPUT, Stopped, progress, user_input
+from clopsim.cli.shell import (
+    FAILS,
+    HOLDS,
+    INTERRUPTED,
+    WRONG_INPUT,
+    Stopped,
+    progress,
+    user_input,
+    warn_of_machines,
+)
 from clopsim.executors import Engine
 from clopsim.plan import Config
 from clopsim.states import PROVENANCE, recorded_summary
@@ -183,6 +192,8 @@ def run_points(
             for name, one in begun.items():
                 with user_input():
                     finished[name] = one if share else runs.finish(one)
+                if not share:
+                    warn_of_machines(one.folder)
         except KeyboardInterrupt:
             if not begun:
                 raise
