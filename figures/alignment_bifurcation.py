@@ -72,7 +72,13 @@ def draw(run: Run) -> Drawing:
         axes.axvline(1, color=VERMILION, linestyle=":", linewidth=1)
         for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
             measured(
-                axes, ratios, observed[s], color=colour, marker=marker, label=rf"$d={d}$, $\tau={tau:g}$, $n={samples}$"
+                axes,
+                ratios,
+                observed[s],
+                color=colour,
+                marker=marker,
+                hollow=s > 0,
+                label=rf"$d={d}$, $\tau={tau:g}$, $n={samples}$",
             )
         axes.set(
             xlabel=r"learning rate $\mu/\mu_{\rm align}$,  $\mu_{\rm align}=\tau/2$",

@@ -51,7 +51,10 @@ def draw(run: Run) -> Drawing:
                 tau = float(setting.tau)
                 axes.axvspan(0.1, 1, color=GREY, alpha=0.12, linewidth=0, label=r"paper's safe range, $\mu<\tau$")
                 axes.axvline(
-                    predicted.uniform_rate / tau, color=GREEN, linestyle="--", label=r"$\mu_A$: uniform breaks (T5)"
+                    predicted.uniform_rate / tau,
+                    color=GREEN,
+                    linestyle="--",
+                    label=r"$\mu_A$: uniform breaks (T5, $n\to\infty$)",
                 )
                 axes.axvline(predicted.collapse_rate / tau, color=VERMILION, label=r"$\mu_c$: collapse attracts (T4)")
                 measured(axes, run["learning_rate"][t] / tau, run[name][t].T, label="simulation")

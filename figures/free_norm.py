@@ -85,8 +85,8 @@ def draw(run: Run) -> Drawing:
         left.plot(fine, 1 - fine, color=VERMILION, label=r"$1-\mu w$ (T10)")
         for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
             label = rf"$d={d}$, $\tau={tau:g}$"
-            measured(left, decays, cosine[s][:, first], color=colour, marker=marker, label=label)
-            measured(right, rates, norm[s][:, second], color=colour, marker=marker, label=label)
+            measured(left, decays, cosine[s][:, first], color=colour, marker=marker, label=label, hollow=s > 0)
+            measured(right, rates, norm[s][:, second], color=colour, marker=marker, label=label, hollow=s > 0)
             line = np.geomspace(rates[0] / 1.5, rates[-1] * 1.5, 20)
             right.plot(line, 2 * line / tau, color=colour, linewidth=1.2, label=rf"$2\mu/\tau$ (T10), $\tau={tau:g}$")
         left.set(

@@ -62,7 +62,7 @@ def draw(run: Run) -> Drawing:
             axes.axvline(1, color=VERMILION, label=r"$\mu_c$: where the merged loss collapses (T4)")
             if predicted.alignment_uniform_rate is not None:
                 edge = predicted.alignment_uniform_rate / float(exact_rate(config.setting))
-                axes.axvline(edge, color=PURPLE, linestyle="--", label="views come apart (T5)")
+                axes.axvline(edge, color=PURPLE, linestyle="--", label=r"views come apart (T5, $n\to\infty$)")
             measured(axes, rates, run["mean_resultant_length"][number].T, label="mean resultant length $R$")
             share = (run["effective_rank"][number] - 1) / (min(config.dimension, config.samples) - 1)
             measured(axes, rates, share.T, color=ORANGE, marker="s", label=r"rank, (effective rank $-$ 1)/($d-1$)")

@@ -20,7 +20,7 @@ from clopsim.thresholds import Kind, search
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
 from figures.simulate import final, part_of
-from figures.style import GREEN, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, plain_ticks
+from figures.style import GREEN, GREY, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, plain_ticks
 
 DIMENSION, SAMPLES = 8, 32
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")
@@ -83,10 +83,11 @@ def draw(run: Run) -> Drawing:
             )
             for value in np.unique(degree):
                 where = int(np.flatnonzero(degree == value).mean())
-                spot = (max(fine[where], 0.12), float(np.asarray(breaks)[where]) / fine[where] * 0.78)
-                axes.annotate(
-                    f"$\\ell={value}$", spot, ha="center", va="top", color=GREEN, path_effects=OUTLINE, weight="bold"
-                )
+                spot = (fine[where], float(np.asarray(breaks)[where]) / fine[where] * 0.85)
+                axes.annotate(f"$\\ell={value}$", spot, ha="center", va="top", color=GREEN, path_effects=OUTLINE)
+            axes.text(0.5, 0.2, "uniform", weight="bold")
+            if gradient == "ambient":
+                axes.text(0.5, 4, "one point", color="white", weight="bold")
             collapse = collapse_rate(setting)
             if collapse is not None:
                 label = r"$\mu_c$: collapse attracts (T4)"
@@ -97,13 +98,14 @@ def draw(run: Run) -> Drawing:
                     predicted = collapse_rate(one) if kind == "collapse" else uniform_rate(one).rate
                     gaps[kind].append(apart(rate, None if predicted is None else float(predicted)))
                     axes.plot(value, rate / value, "o", color=colour, mec="white", markersize=5)
+            axes.plot([], [], "o", color=GREY, mec="white", markersize=5, label="found by bisection")
             axes.set(xscale="log", yscale="log", title=f"{gradient} gradient", xlabel=r"temperature $\tau$")
             plain_ticks(axes, "x", (0.1, 0.2, 0.5, 1, 2))
             plain_ticks(axes, "y", (0.125, 0.25, 0.5, 1, 2, 4, 8))
         panels[0].set_ylabel(r"learning rate $\mu/\tau$")
         figure.colorbar(image, ax=panels, label="effective rank", pad=0.01)
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
     numbers = {
         "gradient": np.array(GRADIENTS)[:, None, None],
         "temperature": temperatures[:, None],
