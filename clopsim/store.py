@@ -238,6 +238,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def move(source: Path, target: Path) -> None:
+    """Put a file in another's place on the same disk, whole or not at all, and on the disk when this returns."""
+    with source.open("r+b") as file:
+        os.fsync(file.fileno())
+    source.replace(target)
+    sync_folder(target.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Force the names in a folder to disk, where the system can."""
     if os.name == "posix":

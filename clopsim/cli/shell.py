@@ -100,6 +100,15 @@ def user_input() -> Iterator[None]:
         raise typer.BadParameter(message) from None
 
 
+def warn_of_machines(folder: Path) -> None:
+    """One line on stderr if the parts of a complete run come from several kinds of machine."""
+    from clopsim.states import recorded_machines
+
+    kinds = recorded_machines(folder)
+    if len(kinds) > 1:
+        typer.echo(f"clopsim: {folder} joins parts from {', '.join(kinds)}, whose last bits differ", err=True)
+
+
 def _parameters() -> set[str]:
     """The parameters of all commands."""
     callbacks = [command.callback for command in app.registered_commands if command.callback]
