@@ -55,7 +55,7 @@ OBSERVED_EVERY = 7
 """Steps between observations over the last third of the run: odd, so that a swap of period two is seen at both ends."""
 
 SMALL = 0.03
-"""Product mu w up to which the table's batch is large enough for the limit n -> infinity of T10."""
+"""Product mu w up to which T10 is held to 5 % for the table; above, long runs drift past it (figures.free_norm)."""
 
 LOST = 1.01
 """Effective rank below which everything is at one point or on one line."""
@@ -155,7 +155,7 @@ def draw(run: Run) -> Drawing:
             0.15 if run.quick else 0.03,
         ),
         Gap(
-            "table: the same above, where a finite batch falls short",
+            "table: the same above, where long runs drift past it",
             float(apart[~small].max()),
             0.15 if run.quick else 0.06,
         ),
