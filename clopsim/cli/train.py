@@ -59,7 +59,9 @@ def train(
     depth: Depth = Training.depth,
     width: Width = Training.width,
     batch_norm: BatchNorm = Training.batch_norm,
-    loss: Annotated[LossName, choice_option(LossName, "Mean-reduced, on both views.")] = Training.loss,
+    loss: Annotated[
+        LossName, choice_option(LossName, "Mean over the embeddings; vicreg, barlow: the batch.")
+    ] = Training.loss,
     temperature: Tau = Training.temperature,
     prototypes: Annotated[
         Prototypes, choice_option(Prototypes, "CLOP: pull labelled samples to one fixed vector for each class.")
