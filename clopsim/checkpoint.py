@@ -16,7 +16,7 @@ from clopsim.recipe import Training
 
 Params = dict[str, Tensor]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file; another one is refused."""
 
 

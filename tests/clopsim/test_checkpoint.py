@@ -75,5 +75,5 @@ def test_wrong_files(tmp_path):
     with pytest.raises(ValueError, match="^resume needs an intact checkpoint"):
         checkpoint.load(path, RECIPE)
     torch.save({"format": 0, "recipe": {}, "step": 0, "params": {}, "velocity": {}, "records": {}}, path)
-    with pytest.raises(ValueError, match="^resume needs a checkpoint of format 1, got 0"):
+    with pytest.raises(ValueError, match="^resume needs a checkpoint of format 2, got 0"):
         checkpoint.load(path, RECIPE)

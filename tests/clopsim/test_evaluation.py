@@ -154,11 +154,11 @@ def test_a_run_is_written_with_everything_to_go_on(tmp_path):
     state = training.train(recipe, data, model)
     summary = evaluation.write(tmp_path, recipe, data, model, state=state, command="clopsim train ...")
     assert {path.name for path in tmp_path.iterdir()} == {
-        "data.nc", "summary.json", "provenance.json", "embeddings.npz", "checkpoint.pt",
+        "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
     assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
     assert set(json.loads((tmp_path / "provenance.json").read_text())["sha256"]) == {
-        "data.nc", "summary.json", "embeddings.npz", "checkpoint.pt",
+        "data.nc", "summary.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
     with np.load(tmp_path / "embeddings.npz") as arrays:
         assert arrays["z"].shape == (80, 4)

@@ -9,6 +9,7 @@ import xarray as xr
 from clopsim import results
 from clopsim import sweep as job
 from clopsim.config import Sweep
+from clopsim.outcomes import Outcome
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=2, steps=10)
 
@@ -26,7 +27,7 @@ def test_data_opens_in_one_line_with_its_provenance(tmp_path):
     folder = write(tmp_path / "run")
     with xr.open_dataset(folder / "data.nc") as dataset:
         assert dataset["mean_resultant_length"].dims == ("temperature", "rate", "seed", "step")
-        assert set(np.unique(dataset["outcome"].astype(str))) <= {"uniform", "clustered", "collapsed"}
+        assert set(np.unique(dataset["outcome"].astype(str))) <= set(Outcome)
         attributes = dataset.attrs
     np.testing.assert_allclose(attributes["predicted_collapse_rate"], np.array([0.5, 1.0]) * 7 / 6)
     np.testing.assert_allclose(attributes["observed_collapse_rate"], attributes["predicted_collapse_rate"], rtol=0.01)
