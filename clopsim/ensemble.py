@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state
 
 from clopsim import metrics
 from clopsim.batches import views_of
@@ -28,6 +28,7 @@ from clopsim.losses import OrthonormalPrototypes
 from clopsim.observation import OBSERVED
 from clopsim.recipe import Training
 from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
+from clopsim.stacked_network import stacked_network
 from clopsim.views import two_views
 
 SHARED_NOT = frozenset({
@@ -35,11 +36,15 @@ SHARED_NOT = frozenset({
 })  # fmt: skip
 """Fields in which members of a stack may differ; of prototypes either the one kind or none."""
 
-ROWS = 2**13
-"""Rows that a thread passes through its networks at once: with fewer Python is the cost, more leave the cache."""
+ROWS = range(2**12, 2**13 + 1)
+"""Rows that a stack passes through its networks at once: with fewer Python is the cost, more leave the cache."""
 
-GPU_ROWS = 2**18
+GPU_ROWS = range(2**18, 2**18 + 1)
 """The same on any other device, which needs much work at once to be busy; a choice, not measured."""
+
+PARTS = 8
+"""Stacks that the members are shared out to while each has rows enough, so that as many workers have one; fixed, since
+a member's last digits depend on its stack."""
 
 RECORDS = 4
 """Per decade of steps: a record costs as much as several steps."""
@@ -82,9 +87,7 @@ def train_together(
     _check(recipes)
     loaded = _load(recipes, device)
     rows = 2 * (recipes[0].batch or len(loaded[0].y))
-    parts = _parts(
-        [recipe.seed for recipe in recipes], size=max(1, (ROWS if device.type == "cpu" else GPU_ROWS) // rows)
-    )
+    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS if device.type == "cpu" else GPU_ROWS)
     steps, lock, done = recorded_steps(recipes[0].steps, per_decade=RECORDS), Lock(), 0
 
     def report(members: int) -> None:
@@ -157,11 +160,7 @@ class Stack:
     def embed(self, x: Tensor) -> Tensor:
         """Raw embeddings (M, rows, d) of inputs (rows, ...) for all members or (M, rows, ...) for each its own."""
 
-        def one(params: dict[str, Tensor], rows: Tensor) -> Tensor:
-            return functional_call(self.network, params, (rows,))
-
-        shared = len(self.sources) == 1
-        return vmap(one, in_dims=(0, None if shared else 0))(self.params, x)
+        return stacked_network(self.network, self.params, x, shared=len(self.sources) == 1)
 
     def losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of each member, (M,), prototypes included."""
@@ -283,12 +282,20 @@ def _load(recipes: Sequence[Training], device: torch.device) -> list[DataSet]:
     return [same[key] for key in keys]
 
 
-def _parts(seeds: Sequence[int], *, size: int) -> list[list[int]]:
-    """Members in stacks of at most size, of one seed where the seed has so many: they then share their inputs."""
-    order = sorted(range(len(seeds)), key=lambda m: seeds[m])
+def parts_of(seeds: Sequence[int], *, rows: int, at_once: range) -> list[list[int]]:
+    """The members of each stack, a function of the seeds and the rows of a member's batch alone.
+
+    A seed that fills a stack has its own, whose members share their inputs; the members of all others are mixed.
+    """
+    least, most = max(1, at_once[0] // rows), max(1, at_once[-1] // rows)
+    size = min(max(len(seeds) // PARTS, least), most)
+    of_seed: dict[int, list[int]] = {}
+    for m, seed in enumerate(seeds):
+        of_seed.setdefault(seed, []).append(m)
+    groups = [members for members in of_seed.values() if len(members) >= least]
+    groups.append([m for members in of_seed.values() if len(members) < least for m in members])
     parts: list[list[int]] = []
-    for seed in sorted(set(seeds)):
-        members = [m for m in order if seeds[m] == seed]
+    for members in groups:
         count = -(-len(members) // size)
         parts += [members[len(members) * k // count : len(members) * (k + 1) // count] for k in range(count)]
     return parts

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clopsim import ensemble
 from clopsim.batches import views_of
 from clopsim.datasets import DataSet, load
 from clopsim.embedders import build
-from clopsim.ensemble import Stack
+from clopsim.ensemble import ROWS, Stack, parts_of
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
 from clopsim.recipe import Training
 
@@ -131,7 +130,7 @@ def in_turn(recipes: list[Training], data: DataSet) -> Advance:
 def together(recipes: list[Training], data: DataSet, *, workers: int) -> Advance:
     """As train_together, without its records and accuracies."""
     rows = 2 * (recipes[0].batch or len(data.y))
-    parts = ensemble._parts([recipe.seed for recipe in recipes], size=max(1, ensemble.ROWS // rows))
+    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS)
     stacks = [Stack([recipes[m] for m in part], [data] * len(part)) for part in parts]
 
     def advance(steps: int) -> Ends:

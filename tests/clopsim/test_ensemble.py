@@ -100,7 +100,7 @@ def test_a_member_does_not_depend_on_its_neighbours_their_order_or_the_threads(l
     order = [3, 1, 0, 2]
     shuffled = train_together([recipes[m] for m in order], workers=1)
     single = train_together(recipes[2:3])
-    monkeypatch.setattr(ensemble, "ROWS", 1)  # every member in a stack of its own
+    monkeypatch.setattr(ensemble, "ROWS", range(1, 2))  # every member in a stack of its own
     apart = train_together(recipes, workers=2)
     for name, values in together.observables.items():
         np.testing.assert_allclose(values[order], shuffled.observables[name], rtol=1e-10)
