@@ -21,6 +21,7 @@ from bounds.enclosures import (
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
+from bounds.heavy_ball import heavy_ball_rate
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
@@ -69,6 +70,7 @@ __all__ = [
     "exact_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "heavy_ball_rate",
     "leading_share_bound",
     "loss_at_collapse",
     "mean_after_step",

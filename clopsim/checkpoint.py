@@ -1,5 +1,6 @@
 """The state of a training run and the file that keeps it: written whole or not at all."""
 
+import io
 import os
 import pickle
 import zipfile
@@ -15,7 +16,7 @@ from clopsim.recipe import Training
 
 Params = dict[str, Tensor]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file; another one is refused."""
 
 
@@ -47,11 +48,13 @@ def save(path: Path, recipe: Training, state: State) -> None:
         "velocity": state.velocity,
         "records": state.records,
     }
+    whole = io.BytesIO()
+    torch.save(content, whole)  # not into the file: where the disk is full torch raises a RuntimeError of its own
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            torch.save(content, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

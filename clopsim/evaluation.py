@@ -14,10 +14,13 @@ from clopsim import checkpoint, results
 from clopsim.checkpoint import State
 from clopsim.datasets import UNLABELLED, DataSet
 from clopsim.embedders import with_statistics
+from clopsim.losses import LOSSES
 from clopsim.observation import Observer, dataset_of, predictions, setting_of, stable_rate
 from clopsim.outcomes import POINT
 from clopsim.recipe import Training
 from clopsim.trainee import Trainee, autocast
+
+FIGURE = "train.png"
 
 NEIGHBOURS = 20
 """k of the k-nearest-neighbour classifier, or half the samples of the training set where that is less."""
@@ -94,6 +97,8 @@ def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Ve
     shown = f"mean cosine {cosine:.4f}, effective rank {rank:.2f}"
     if last["mean_resultant_length"] >= 1 - POINT:
         text = f"collapsed onto one point: {shown}, loss {loss:.4f} (at complete collapse {at_collapse:.4f})."
+        if not (stuck or LOSSES[recipe.loss].cosine_only):
+            text += f" The mean that all embeddings share hides it from {recipe.loss}, which subtracts it."
         return Verdict("collapsed", f"{text} {advice(recipe, data, last)}", at_collapse)
     if last["leading_share"] >= 1 - POINT:
         text = f"collapsed onto a line, both ends: {shown}, loss {loss:.4f}."
@@ -110,10 +115,12 @@ def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Ve
 def write(
     folder: Path, recipe: Training, data: DataSet, model: Trainee, *, state: State, command: str
 ) -> dict[str, Any]:
-    """Evaluate a finished run and write its files; returns the summary.
+    """Evaluate a finished run and write its files, the picture among them; returns the summary.
 
     embeddings.npz: z (N, d) unit rows, norm (N,) before that, y and labels (N,), split (N,) "train" or "held_out".
     """
+    from clopsim import plots  # matplotlib: slow to load, and workers need the rest of this file
+
     embeddings = embed(recipe, data, model, state)
     ended = verdict(recipe, data, model, state)
     last = {name: values[-1] for name, values in state.records.items()}
@@ -136,6 +143,7 @@ def write(
         versions=", ".join(f"{name} {number}" for name, number in results.versions().items()),
         **{f"accuracy_{name}": float("nan") if v is None else v for name, v in accuracy.items()},
     )
+    plots.draw_training(dataset).savefig(folder / FIGURE, dpi=150, metadata=plots.undated("png"))
     both = np.concatenate(embeddings)
     np.savez(
         folder / "embeddings.npz",

@@ -1,6 +1,8 @@
 """What is recorded along a training run, and the dataset that it becomes."""
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -12,16 +14,24 @@ from torch.func import functional_call
 from bounds import Setting
 from bounds.alignment import alignment_uniform_rate
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
+from bounds.heavy_ball import heavy_ball_rate
 from clopsim import metrics
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
 from clopsim.dynamics import recorded_steps
 from clopsim.recipe import Training
+from clopsim.sharpness import sharpness
 from clopsim.trainee import Trainee, autocast
 from clopsim.views import two_views
 
 OBSERVED = 1024
 """Largest number of training samples that a record looks at, or one batch where that is more."""
+
+SHARPNESS_EVERY = 8
+"""Records from one with a sharpness to the next, about a decade of steps: one costs as much as many steps."""
+
+SHARPNESS_TOLERANCE = 1e-3
+"""Relative; ten to forty Hessian-vector products reach it."""
 
 DIMENSIONS = ("temperature", "learning_rate", "seed", "step")
 """As the sweep's, with the absolute learning rate."""
@@ -42,6 +52,7 @@ class Observer:
         self.first, self.second = two_views(data.x[index], data.views, generator)
         self.labels = data.labels[index]
         self.setting = setting_of(recipe, len(data.y))
+        self.sharpness_steps = {*recorded_steps(recipe.steps)[::SHARPNESS_EVERY], recipe.steps}
 
     def embeddings(self, params: Params) -> tuple[Tensor, Tensor]:
         """Raw embeddings of the two views, (M, d) each, batch by batch as in training."""
@@ -59,6 +70,21 @@ class Observer:
         """Mean over the batches of the loss of raw embeddings (M, d) each, prototypes included."""
         parts = zip(*(torch.split(part, self.batch) for part in (first, second, self.labels)), strict=True)
         return torch.stack([self.model.loss(*part) for part in parts]).mean()
+
+    def sharpness(self, params: Params, on_product: Callable[[int], None] = lambda number: None) -> float:
+        """Largest eigenvalue of the Hessian of the loss in all weights; nan where it is not to be had.
+
+        The loss is the mean over the observed batches, prototypes included and weight decay not, without mixed
+        precision and compiler: with minibatches this is neither one batch's sharpness nor quite all samples'.
+        on_product: called with the number of Hessian-vector products.
+        """
+        parts = (torch.split(part, self.batch) for part in (self.first, self.second, self.labels))
+        batches = list(zip(*parts, strict=True))
+
+        def value(weights: Params) -> Tensor:
+            return torch.stack([functional_call(self.model, weights, batch) for batch in batches]).mean()
+
+        return sharpness(value, params, tolerance=SHARPNESS_TOLERANCE, on_product=on_product)
 
     def observe(self, params: Params) -> dict[str, float]:
         """Every observable of these parameters."""
@@ -81,15 +107,21 @@ class Observer:
         numbers["view_cosine"] = 1 - numbers["alignment"] / 2
         return numbers
 
-    def record(self, state: State) -> State:
-        """The state with one more record."""
+    def record(self, state: State, on_product: Callable[[int], None] = lambda number: None) -> State:
+        """The state with one more record; on_product: called with the number of Hessian-vector products."""
         values = self.observe(state.params)
         rate = self.recipe.rate_at(min(state.step, self.recipe.steps - 1))
         values["learning_rate_now"] = rate
-        values["effective_rate"] = float("nan")
+        values["effective_rate"] = math.nan
         if self.setting is not None and values["squared_norm"] > 0:
             felt = rate / (1 - self.recipe.momentum)
             values["effective_rate"] = float(effective_rate(felt, values["squared_norm"], self.setting))
+        values["sharpness"] = values["stable_learning_rate"] = math.nan
+        if self.recipe.sharpness and state.step in self.sharpness_steps:
+            values["sharpness"] = self.sharpness(state.params, on_product)
+        curvature = values["sharpness"] + self.recipe.weight_decay
+        if curvature > 0:
+            values["stable_learning_rate"] = heavy_ball_rate(curvature, momentum=self.recipe.momentum)
         records = {name: [*state.records.get(name, []), value] for name, value in values.items()}
         return State(state.step, state.params, state.velocity, records)
 
@@ -133,6 +165,8 @@ UNITS = {
     "effective_rate": "learning rate / (1 - momentum) / mean squared norm, in units of T5's threshold",
     "squared_norm": "mean |u|^2 of the raw embeddings",
     "learning_rate_now": "after the schedule",
+    "sharpness": "largest Hessian eigenvalue in the weights, of the loss without decay, mean over the observed batches",
+    "stable_learning_rate": "2 (1 + momentum) / (sharpness + weight decay): edge of stability on such a quadratic",
 }
 
 

@@ -1,5 +1,6 @@
 """Pictures of runs. Style is a dictionary used in rc_context; nothing global changes."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -8,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clopsim.datafile import slabs
 from clopsim.experiments.experiment import Experiment
 from clopsim.typeset import greek
 
@@ -40,24 +42,23 @@ def draw_sweep(dataset: xr.Dataset) -> Figure:
     Points: median over seeds, bars: smallest to largest, at the last step; a diverged run is left out. Lines: every
     predicted threshold of the setting. One column per temperature. dataset: as saved in data.nc, attributes included.
     """
-    final = dataset.isel(step=-1)
-    panels = {
-        "mean resultant length $R$": (final["mean_resultant_length"], (-0.04, 1.08)),
+    panels: dict[str, tuple[str, tuple[float, float]]] = {
+        "mean resultant length $R$": ("mean_resultant_length", (-0.04, 1.08)),
         "effective rank": (
-            final["effective_rank"],
+            "effective_rank",
             (0.6, 1.08 * min(dataset.attrs["dimension"], dataset.attrs["samples"])),
         ),
     }
     if "alignment" in dataset:
-        panels["cosine of the views"] = (1 - final["alignment"] / 2, (-1.08, 1.08))
+        panels["cosine of the views"] = ("alignment", (-1.08, 1.08))
     columns = dataset.sizes["temperature"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.2 + 4 * columns, 1.6 + 2 * len(panels)), layout="constrained")
         grid = figure.subplots(len(panels), columns, sharex=True, sharey="row", squeeze=False)
         for t in range(columns):
-            for axes, (name, (values, limits)) in zip(grid[:, t], panels.items(), strict=True):
+            for axes, (name, (observable, limits)) in zip(grid[:, t], panels.items(), strict=True):
                 _predictions(axes, dataset, t)
-                _points(axes, values.isel(temperature=t))
+                _points(axes, dataset, t, observable)
                 axes.set(xscale="log", ylim=limits, ylabel=name if t == 0 else "")
             ticks = [tick for tick in (1 / 64, 1 / 16, 1 / 4, 1 / 2, 1, 2, 4, 16, 64) if _inside(tick, dataset)]
             grid[-1, t].set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
@@ -68,6 +69,51 @@ def draw_sweep(dataset: xr.Dataset) -> Figure:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=1 if columns == 1 else 2)
         figure.suptitle(_title(dataset), fontsize=10)
+    return figure
+
+
+def draw_training(dataset: xr.Dataset) -> Figure:
+    """A training run along its steps: loss, effective rank, mean resultant length, learning rate with its edge.
+
+    dataset: as saved in data.nc, attributes included.
+    """
+    run, recipe = dataset.isel(temperature=0, learning_rate=0, seed=0), json.loads(dataset.attrs["recipe"])
+    step = run["step"].to_numpy()
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7, 4.6), layout="constrained")
+        (loss, rank), (length, rates) = figure.subplots(2, 2, sharex=True)
+        for axes, name, words in (
+            (loss, "loss", "loss"), (rank, "effective_rank", "effective rank"),
+            (length, "mean_resultant_length", "mean resultant length $R$"),
+        ):  # fmt: skip
+            axes.plot(step, run[name].to_numpy(), ".-", color=BLUE, linewidth=1, markersize=4)
+            axes.set_ylabel(words)
+        at_collapse = dataset.attrs["loss_at_collapse"]
+        loss.axhline(at_collapse, color=VERMILION, linestyle="--", label=f"at complete collapse: {at_collapse:.4g}")
+        rank.set_ylim(0.6, 1.08 * recipe["dimension"])
+        length.set_ylim(-0.04, 1.08)
+        now, edge = (run[name].to_numpy() for name in ("learning_rate_now", "stable_learning_rate"))
+        rates.plot(step, now, color=BLUE, label=r"learning rate $\mu$")
+        beta, decay = recipe["momentum"], recipe["weight_decay"]
+        above, below = ("2(1+\\beta)" if beta else "2"), ("(h+w)" if decay else "h")
+        label = rf"${above}/{below}$, $h$ the sharpness"
+        seen = np.isfinite(edge)
+        rates.plot(step[seen], edge[seen], "o:", color=VERMILION, markersize=5, label=label)
+        lowest = min([recipe["rate"], *edge[seen]])
+        rates.set(yscale="log", ylabel="learning rate", ylim=(lowest / 30, None))
+        for axes in (length, rates):
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set(xlabel="step $t$", xlim=(-0.1, step[-1] * 1.2))
+            axes.minorticks_off()
+        for axes in (loss, rates):
+            axes.legend(fontsize=8)
+        prototypes = "" if recipe["prototypes"] == "none" else rf" + {recipe['weight']:g} {recipe['prototypes']}"
+        batch = f"batch {recipe['batch']}" if recipe["batch"] else "full batch"
+        figure.suptitle(
+            f"{recipe['loss']}{prototypes}, {recipe['embedder']} on {recipe['data']}, $d$ = {recipe['dimension']}, "
+            rf"{batch}, $\tau$ = {recipe['temperature']:g}, $\beta$ = {beta:g}, $w$ = {decay:g}",
+            fontsize=10,
+        )
     return figure
 
 
@@ -142,17 +188,23 @@ def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
             axes.axvline(rate / unit, color=colour, linestyle=style, linewidth=1.4, label=shown)
 
 
-def _points(axes: Axes, values: xr.DataArray) -> None:
-    middle, low, high = (reduce("seed", skipna=True).to_numpy() for reduce in (values.median, values.min, values.max))
+def _points(axes: Axes, dataset: xr.Dataset, t: int, observable: str) -> None:
+    parts = []
+    for rates in slabs(dataset):
+        values = dataset[observable][t, rates, :, -1].load()
+        if observable == "alignment":
+            values = 1 - values / 2
+        parts.append([reduce("seed", skipna=True).to_numpy() for reduce in (values.median, values.min, values.max)])
+    middle, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
     axes.errorbar(
-        values["rate"].to_numpy(),
+        dataset["rate"].to_numpy(),
         middle,
         yerr=[(middle - low).clip(0), (high - middle).clip(0)],
         fmt="o",
         markersize=3.5,
         color=BLUE,
         elinewidth=1,
-        label=f"simulation, median and range of {values.sizes['seed']} seeds",
+        label=f"simulation, median and range of {dataset.sizes['seed']} seeds",
     )
 
 

@@ -66,6 +66,7 @@ class Training:
     batch: int = 256  # samples in a step, each with two views; 0: all of the training set
     steps: int = 1000
     save_every: int = 500  # steps
+    sharpness: bool = True  # recorded about once a decade of steps; dear in time and memory for large networks
     seed: int = 0  # of data, split, initial weights, prototypes, batches and views
     precision: Precision = "float32"  # bfloat16: mixed, the weights stay float32
     compile: bool = False  # torch.compile; the first step then takes long

@@ -1,51 +1,93 @@
 """Sharpness: the largest Hessian eigenvalue of a loss in the weights, and with it the largest stable learning rate."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor
 
 Weights = Mapping[str, Tensor]
 
+SEARCHED = 8
+"""Lanczos vectors where a tolerance is given: ARPACK first looks at it when it has that many. Its own choice is 20."""
 
-def sharpness(loss: Callable[[dict[str, Tensor]], Tensor], weights: Weights, *, seed: int = 0) -> float:
-    """The value of sharpest(): the largest eigenvalue of the Hessian of the loss in all weights."""
-    return sharpest(loss, weights, seed=seed)[0]
+RESTARTS = 40
+"""Largest number of ARPACK's restarts, some four products each, where a tolerance is given."""
+
+
+def sharpness(
+    loss: Callable[[dict[str, Tensor]], Tensor],
+    weights: Weights,
+    *,
+    seed: int = 0,
+    tolerance: float = 0.0,
+    on_product: Callable[[int], None] = lambda number: None,
+) -> float:
+    """The value of sharpest(), with its arguments; nan where that fails."""
+    try:
+        return sharpest(loss, weights, seed=seed, tolerance=tolerance, on_product=on_product)[0]
+    except (FloatingPointError, ArpackError):
+        return math.nan
 
 
 def sharpest(
-    loss: Callable[[dict[str, Tensor]], Tensor], weights: Weights, *, seed: int = 0
+    loss: Callable[[dict[str, Tensor]], Tensor],
+    weights: Weights,
+    *,
+    seed: int = 0,
+    tolerance: float = 0.0,
+    on_product: Callable[[int], None] = lambda number: None,
 ) -> tuple[float, dict[str, Tensor]]:
     """Largest (algebraic, not largest-magnitude) eigenvalue of the Hessian in all weights, and its unit eigenvector.
 
     Gradient descent on a quadratic of this curvature is stable up to the learning rate 2/sharpness. Contrastive losses
     have negative curvature too, so the largest magnitude would be another number. Hessian-vector products by double
-    backward, SciPy's Lanczos (ARPACK) on them, to machine precision.
+    backward, SciPy's Lanczos (ARPACK) on them. The graph of the loss and of its gradient is kept meanwhile.
 
     loss: maps a dictionary of weights to a scalar; called once, so it must be deterministic (full batch, fixed views).
     weights: float64 for exact results, any device; more than one number in all. seed: of the start vector.
+    tolerance: relative, of the eigenvector's residual: the eigenvalue is no further off, and with a gap below it about
+    the square. 0: to machine precision, which float32 cannot give. on_product: called with the number of Hessian-vector
+    products.
+
+    Errors: FloatingPointError where the loss's second derivatives are not finite; scipy's ArpackError where Lanczos
+    does not converge.
     """
     leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
     parts = list(leaves.values())
     sizes = [part.numel() for part in parts]
-    slopes = torch.autograd.grad(loss(leaves), parts, create_graph=True, materialize_grads=True)
-
-    def times(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        flat = torch.as_tensor(vector.reshape(-1), dtype=parts[0].dtype, device=parts[0].device)
-        pieces = torch.split(flat, sizes)
-        directions = [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]
-        products = torch.autograd.grad(slopes, parts, directions, retain_graph=True, materialize_grads=True)
-        result: NDArray[np.float64] = torch.cat([product.reshape(-1) for product in products]).double().cpu().numpy()
-        return result
-
     size = sum(sizes)
     if size < 2:
         raise ValueError(f"weights must hold two numbers or more, got {size}; Lanczos needs them")
-    start = np.random.default_rng(seed).standard_normal(size)
+    slopes = torch.autograd.grad(loss(leaves), parts, create_graph=True, materialize_grads=True)
+    bent = [slope for slope in slopes if slope.grad_fn]  # the others are constants: the loss is linear in their weights
+
+    def shaped(flat: NDArray[np.float64]) -> list[Tensor]:
+        pieces = torch.split(torch.as_tensor(flat, dtype=parts[0].dtype, device=parts[0].device), sizes)
+        return [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]
+
+    number = 0
+
+    def times(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        nonlocal number
+        directions = [part for part, slope in zip(shaped(vector.reshape(-1)), slopes, strict=True) if slope.grad_fn]
+        products = torch.autograd.grad(bent, parts, directions, retain_graph=True, materialize_grads=True)
+        result: NDArray[np.float64] = torch.cat([product.reshape(-1) for product in products]).cpu().double().numpy()
+        if not np.isfinite(result).all():
+            raise FloatingPointError("the second derivatives of the loss are not finite")
+        number += 1
+        on_product(number)
+        return result
+
+    generator = np.random.default_rng(seed)
+    start = generator.standard_normal(size)
+    if not bent or not times(start).any():  # flat: ARPACK has nothing to begin with
+        return 0.0, dict(zip(leaves, shaped(start / np.linalg.norm(start)), strict=True))
     operator = LinearOperator((size, size), matvec=times, dtype=np.float64)
-    values, vectors = eigsh(operator, k=1, which="LA", v0=start)
-    pieces = torch.split(torch.as_tensor(vectors[:, 0], dtype=parts[0].dtype, device=parts[0].device), sizes)
-    return float(values[0]), {name: piece.view_as(leaves[name]) for name, piece in zip(leaves, pieces, strict=True)}
+    early = {"tol": tolerance, "ncv": min(size, SEARCHED), "maxiter": RESTARTS} if tolerance else {}
+    # rng: of a new start where the first one reaches nothing more
+    values, vectors = eigsh(operator, k=1, which="LA", v0=start, rng=generator, **early)
+    return float(values[0]), dict(zip(leaves, shaped(vectors[:, 0]), strict=True))

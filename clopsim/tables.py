@@ -153,8 +153,20 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     for name, value in summary["accuracy"].items():
         rows.append((f"held-out: {name}", "-" if value is None else f"{value:.4f}", ""))
     lines.append(_table(("at the end", "value", "beside it"), rows))
+    if final["sharpness"] is not None:
+        lines += ["", sharpness_line(setting, final)]
     lines += ["", f"Verdict: {summary['text']}", f"Written to {folder}"]
     return "\n".join(lines)
+
+
+def sharpness_line(setting: Mapping[str, Any], final: Mapping[str, float | None]) -> str:
+    """The sharpness with the rate up to which it lets descent be stable, beside the run's own."""
+    kind = f"descent with momentum {setting['momentum']:g}" if setting["momentum"] else "plain descent"
+    stable, own = final["stable_learning_rate"], f"{setting['rate']:g}"
+    if setting["schedule"] != "constant":
+        own += f", {final['learning_rate_now']:.2g} at the end"
+    bound = "stable at any rate" if stable is None else f"stable up to rate {stable:.3g}"
+    return f"Sharpness {final['sharpness']:.4g}: {kind} is {bound} (this run: {own})."
 
 
 def _sweep_lines(part: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ no generator state and a resumed run is the same bit for bit on the same number 
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -87,11 +88,13 @@ def train(
     state: State | None = None,
     on_checkpoint: Callable[[State], None] = lambda state: None,
     on_progress: Callable[[State], None] = lambda state: None,
+    on_product: Callable[[State, int], None] = lambda state, number: None,
 ) -> State:
     """Run a recipe to its last step, from a fresh start or from a state.
 
     on_checkpoint gets the state at step 0, then every recipe.save_every steps and at the end, never one whose
-    loss or parameters are not finite; on_progress gets it at least every LOOK_EVERY steps.
+    loss or parameters are not finite; on_progress gets it at least every LOOK_EVERY steps, on_product the
+    state and the number of Hessian-vector products while a sharpness is measured.
 
     Errors: Diverged at the first step whose loss is not finite, with the state of the last record or look before it.
     """
@@ -112,7 +115,7 @@ def train(
         if losses:
             _check(torch.stack(losses).cpu(), before)
         if stop in records:
-            state = observer.record(state)
+            state = observer.record(state, partial(on_product, state))
             if not math.isfinite(state.records["loss"][-1]):
                 raise Diverged(stop, state.records["loss"][-1], before)
         if (stop in saves or stop == recipe.steps) and all(bool(p.isfinite().all()) for p in state.params.values()):

@@ -91,7 +91,7 @@ def summarise(record: TrainingSweep, dataset: xr.Dataset) -> dict[str, Any]:
         for name in (*_along(), *ACCURACIES):
             row[name] = _median(here[name].values)
         rows.append(row)
-    shared = {name: value for name, value in vars(record.base).items() if name not in (*AXES, "compile")}
+    shared = {name: value for name, value in vars(record.base).items() if name not in (*AXES, "compile", "sharpness")}
     return {"setting": shared, "seeds": record.seeds, "runs": rows}
 
 

@@ -75,6 +75,9 @@ def train(
     ),
     steps: Steps = Training.steps,
     save_every: Annotated[int, whole_option("Steps between checkpoints.")] = Training.save_every,
+    sharpness: Annotated[
+        bool, typer.Option(help="Record the largest Hessian eigenvalue, about once a decade of steps.")
+    ] = Training.sharpness,
     seed: Annotated[int, whole_option("Of everything; the same seed gives the same bytes on a CPU.")] = Training.seed,
     precision: Annotated[Precision, choice_option(Precision, "bfloat16: mixed precision.")] = Training.precision,
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = Training.compile,
@@ -90,8 +93,8 @@ def train(
 ) -> None:
     """Train an embedder with a contrastive loss: does it keep its rank, and what are its embeddings worth?
 
-    Writes data.nc, summary.json, provenance.json, embeddings.npz and checkpoint.pt into the folder. An unfinished run
-    leaves OUT.checkpoint.pt beside it: --resume goes on from there, bit for bit on as many threads.
+    Writes data.nc, summary.json, provenance.json, train.png, embeddings.npz and checkpoint.pt into the folder. An
+    unfinished run leaves OUT.checkpoint.pt beside it: --resume goes on from there, bit for bit on as many threads.
     """
     options = {name: value for name, value in locals().items() if name in FIELDS}  # a test holds options == fields
     with user_input():
@@ -138,6 +141,7 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
                 state=state,
                 on_checkpoint=lambda state: checkpoint.save(kept, recipe, state),
                 on_progress=lambda state: advance(state.step / recipe.steps, _note(state)),
+                on_product=lambda state, number: advance(state.step / recipe.steps, f"sharpness, product {number}"),
             )
     except training.Diverged as error:
         message = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)

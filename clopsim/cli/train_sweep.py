@@ -43,7 +43,7 @@ LISTS = {
 }
 """Defaults of the options that take several values."""
 
-BASE = {each.name for each in fields(Training)} - {*AXES, "compile", "checkpoint_every", "save_every"}
+BASE = {each.name for each in fields(Training)} - {*AXES, "compile", "save_every", "sharpness"}
 """Options that all runs share."""
 
 

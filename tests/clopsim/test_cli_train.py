@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -39,11 +40,14 @@ def test_a_run_writes_everything_and_prints_the_verdict(clopsim):
     assert result.stderr == ""  # no terminal, no progress line
     assert "infonce on clusters, mlp to d = 4; 64 samples to train on (64 labelled), 16 held out" in result.stdout
     assert "at collapse" in result.stdout
+    assert re.search(
+        r"\nSharpness \S+: descent with momentum 0.9 is stable up to rate \S+ \(this run: 0.1, ", result.stdout
+    )
     assert "Verdict: not collapsed" in result.stdout
     assert result.stdout.endswith("Written to run\n")
     assert [path.name for path in Path().iterdir()] == ["run"]
     assert {path.name for path in Path("run").iterdir()} == {
-        "data.nc", "summary.json", "provenance.json", "embeddings.npz", "checkpoint.pt",
+        "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
 
 
@@ -51,6 +55,17 @@ def test_json_is_one_document_and_the_summary(clopsim):
     result = clopsim(*QUICK, "--out", "run", "--json", "--prototypes", "orthonormal", "--labelled", "0.5")
     assert json.loads(result.stdout) == json.loads(Path("run/summary.json").read_text())
     assert json.loads(result.stdout)["samples"] == {"train": 64, "labelled": 32, "held_out": 16}
+
+
+def test_without_sharpness_there_is_none(clopsim):
+    final = json.loads(clopsim(*QUICK, "--out", "with", "--json").stdout)["final"]
+    curvature = final["sharpness"] + Training.weight_decay
+    assert final["stable_learning_rate"] == pytest.approx(2 * 1.9 / curvature)
+    result = clopsim(*QUICK, "--no-sharpness", "--out", "without")
+    assert "Sharpness" not in result.stdout
+    without = json.loads(Path("without/summary.json").read_text())["final"]
+    assert without == {**final, "sharpness": None, "stable_learning_rate": None}
+    assert "--no-sharpness" in json.loads(Path("without/provenance.json").read_text())["command"]
 
 
 def test_default_folder_is_dated(clopsim):
@@ -146,7 +161,8 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_bytes(clopsim, tmp_pa
     assert sorted(path.name for path in Path().iterdir()) == ["run", "whole"]
     with xr.open_dataset("run/data.nc") as resumed, xr.open_dataset("whole/data.nc") as whole:
         assert resumed.identical(whole)
-    for name in ("data.nc", "embeddings.npz", "summary.json"):
+        assert resumed["sharpness"].notnull().sum() == 4
+    for name in ("data.nc", "embeddings.npz", "summary.json", "train.png"):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 

@@ -95,6 +95,17 @@ def test_a_collapsed_run_is_told_so_with_bound_and_remedy(loss):
         assert found.loss_at_collapse == pytest.approx(np.log(127))
 
 
+@pytest.mark.parametrize("loss, hidden", (("vicreg", True), ("barlow", True), ("infonce", False)))
+def test_a_large_common_mean_hides_a_collapse_from_losses_that_subtract_it(loss, hidden):
+    recipe = dataclasses.replace(SMALL, loss=loss, embedder="table")
+    one = normal()[:64]
+    data, model, state = at(recipe, 1000 * POINT + torch.cat([one, one]))
+    found = evaluation.verdict(recipe, data, model, state)
+    assert found.state == "collapsed"
+    assert state.records["loss"][-1] < 0.5 * found.loss_at_collapse or not hidden
+    assert (f"hides it from {loss}, which subtracts it" in found.text) == hidden
+
+
 def test_a_line_is_told_so():
     recipe = dataclasses.replace(SMALL, embedder="table")
     sign = torch.where(torch.arange(128) % 3 == 0, -1.0, 1.0).double()[:, None]
@@ -143,11 +154,11 @@ def test_a_run_is_written_with_everything_to_go_on(tmp_path):
     state = training.train(recipe, data, model)
     summary = evaluation.write(tmp_path, recipe, data, model, state=state, command="clopsim train ...")
     assert {path.name for path in tmp_path.iterdir()} == {
-        "data.nc", "summary.json", "provenance.json", "embeddings.npz", "checkpoint.pt",
+        "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
     assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
     assert set(json.loads((tmp_path / "provenance.json").read_text())["sha256"]) == {
-        "data.nc", "summary.json", "embeddings.npz", "checkpoint.pt",
+        "data.nc", "summary.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
     with np.load(tmp_path / "embeddings.npz") as arrays:
         assert arrays["z"].shape == (80, 4)

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
-from clopsim import plots, results
+from clopsim import plots, results, training
 from clopsim import sweep as job
 from clopsim.config import Sweep
+from clopsim.datasets import load
+from clopsim.observation import dataset_of
+from clopsim.recipe import Training
+from clopsim.trainee import trainee
 
 
 @pytest.mark.parametrize("loss, panels, lines", [("merged", 2, 3), ("full", 3, 3)])
@@ -24,3 +29,24 @@ def test_points_and_every_predicted_line_are_drawn(loss, panels, lines):
     assert exact == pytest.approx(summary["sweep"][0]["predicted"][name] / summary["sweep"][0]["mu_c"])
     points = figure.axes[0].containers[0].lines[0]
     np.testing.assert_allclose(points.get_ydata(), dataset["mean_resultant_length"].isel(step=-1).median("seed")[0])
+
+
+@pytest.mark.parametrize("sharpness", (True, False))
+def test_a_training_run_is_drawn_as_it_was_recorded(sharpness):
+    recipe = Training(
+        data="clusters", samples=40, features=4, dimension=3, width=4, batch=16, steps=20, sharpness=sharpness,
+        embedder="linear", momentum=0.5, weight_decay=0.0, schedule="constant",
+    )  # fmt: skip
+    data = load(recipe)
+    model = trainee(recipe, data, device=torch.device("cpu"), dtype=torch.float32)
+    dataset = dataset_of(recipe, training.train(recipe, data, model), 32).assign_attrs(loss_at_collapse=3.0)
+    loss, rank, length, rates = plots.draw_training(dataset).axes
+    for axes, name in ((loss, "loss"), (rank, "effective_rank"), (length, "mean_resultant_length")):
+        np.testing.assert_array_equal(axes.lines[0].get_ydata(), dataset[name].values.ravel())
+    assert list(loss.lines[1].get_ydata()) == [3.0, 3.0]
+    now, edge = rates.lines
+    assert set(now.get_ydata()) == {0.1}
+    measured = dataset["sharpness"].values.ravel()
+    assert list(edge.get_ydata()) == pytest.approx(list(2 * 1.5 / measured[np.isfinite(measured)]))
+    assert len(edge.get_ydata()) == (3 if sharpness else 0)
+    assert [text.get_text() for text in rates.get_legend().get_texts()][1] == r"$2(1+\beta)/h$, $h$ the sharpness"
