@@ -1,5 +1,6 @@
 """The state of a training run and the file that keeps it: written whole or not at all."""
 
+import io
 import os
 import pickle
 import zipfile
@@ -47,11 +48,13 @@ def save(path: Path, recipe: Training, state: State) -> None:
         "velocity": state.velocity,
         "records": state.records,
     }
+    whole = io.BytesIO()
+    torch.save(content, whole)  # not into the file: where the disk is full torch raises a RuntimeError of its own
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            torch.save(content, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

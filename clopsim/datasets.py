@@ -22,6 +22,9 @@ UNLABELLED = -1
 DRAWN = 512
 """Points of the synthetic data when the recipe leaves it open."""
 
+CHANNELS = (1, 3, 4)
+"""Of grey, coloured and transparent pictures: tells (N, H, W, C) from (N, C, H, W)."""
+
 SPLIT, KEEP, LABELS = 2, 3, 4
 """Random streams of a data set, independent of the points that the same seed draws (data.VIEWS is 1)."""
 
@@ -61,21 +64,35 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
     Errors: ValueError about the recipe's fields where the data cannot be read or do not suit.
     """
     source = read(recipe)
+    classes = int(source.y.max()) + 1
+    for name, nothing in (("imbalance", 1), ("label_noise", 0)):
+        if classes < 2 and getattr(recipe, name) != nothing:
+            raise ValueError(
+                f"{name} must be {nothing} for data of fewer than 2 classes, got {getattr(recipe, name)}; leave it out"
+            )
     train, held = _split(recipe, source.y)
     x, held_x = source.x[train], source.x[held]
     if source.kind == "images":  # one scale for all pixels, from the training part
         mean, deviation = x.mean(), x.std()
         x, held_x = ((part - mean) / (deviation if deviation > 0 else 1.0) for part in (x, held_x))
-    y, classes = source.y[train], int(source.y.max()) + 1
+    y = source.y[train]
     if recipe.batch > len(y):
         raise ValueError(f"batch must be <= the {len(y)} training samples, got {recipe.batch}; 0 takes them all")
     if len(y) < 2:
         raise ValueError(f"samples must leave at least 2 to train on, got {len(y)}; raise samples or lower held_out")
     labels = visible_labels(recipe, y, classes)
+    if recipe.labelled and classes and labels.max() < 0:
+        raise ValueError(
+            f"labelled must leave a label, got {recipe.labelled} of {(y >= 0).sum()} labels; raise it, or 0 for none"
+        )
     needs = "prototypes" if recipe.prototypes != "none" else "loss" if recipe.loss.startswith("supcon") else None
     if needs and not classes:
         choices = "none" if needs == "prototypes" else "infonce, dcl, vicreg or barlow"
         raise ValueError(f"{needs} must be {choices} for data without labels, got {getattr(recipe, needs)!r}")
+    extreme = max(np.abs(part).max(initial=0) for part in (x, held_x))
+    if extreme > torch.finfo(dtype).max:
+        short = str(dtype).removeprefix("torch.")
+        raise ValueError(f"data must hold numbers that {short} holds, got {extreme:.3g} in {recipe.data!r}; scale it")
     inputs, held_inputs = (torch.from_numpy(part).to(device=device, dtype=dtype) for part in (x, held_x))
     table = recipe.embedder == "table"
     views = Views("rows" if table else source.kind, recipe.view_noise, recipe.shift, rows=len(y))
@@ -130,13 +147,17 @@ def _split(recipe: Training, y: Ints) -> tuple[Ints, Ints]:
     """Indices of the training part, thinned to its imbalance, and of the held-out part."""
     rng = np.random.default_rng((recipe.seed, SPLIT))
     held, train = _shares(y, recipe.held_out, rng)
-    if recipe.imbalance > 1 and y.max() > 0:
-        sizes = np.bincount(y[train])
+    if recipe.imbalance > 1:
+        sizes = np.bincount(y[train][y[train] >= 0], minlength=y.max() + 1)
         falling = recipe.imbalance ** -np.linspace(0, 1, len(sizes))
         largest = (sizes / falling).min()  # of the first class, so that every other class has enough
+        if largest < recipe.imbalance:
+            raise ValueError(
+                f"imbalance must be <= {int(largest)}, or its smallest class would be empty, got {recipe.imbalance}"
+            )
         wanted = np.maximum(1, np.floor(largest * falling)).astype(np.int64)
         kept = [rng.permutation(train[y[train] == k])[:size] for k, size in enumerate(wanted)]
-        train = np.sort(np.concatenate(kept))
+        train = np.sort(np.concatenate([*kept, train[y[train] < 0]]))
     return train, held
 
 
@@ -189,7 +210,10 @@ def _openml(name: str) -> Source:
 def _file(path: Path) -> Source:
     """An .npz file: x (N, features), (N, H, W), (N, C, H, W) or (N, H, W, C), and y (N,) or none."""
     try:
-        with np.load(path) as arrays:
+        stored = np.load(path)
+        if isinstance(stored, np.ndarray):
+            raise ValueError("a single array")
+        with stored as arrays:
             x = arrays["x"]
             y = arrays.get("y")
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
@@ -203,7 +227,7 @@ def _file(path: Path) -> Source:
         raise ValueError(f"data must hold one y for each x, got {y.shape} and {x.shape} in {str(path)!r}")
     if x.ndim == 3:
         x = x[:, None]
-    elif x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
+    elif x.ndim == 4 and x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS:
         x = np.moveaxis(x, 3, 1)
     classes = np.full(len(x), UNLABELLED) if y is None else _classes(y)
     return Source(np.asarray(x, np.float64), classes, "vectors" if x.ndim == 2 else "images")
@@ -213,6 +237,10 @@ def _classes(values: NDArray[np.generic]) -> Ints:
     """Classes 0 .. K-1 in sorted order of whatever names them; -1, in numbers, stays unlabelled."""
     if values.dtype.kind not in "fiubUSO":
         raise ValueError(f"data must hold numbers or words as y, got {values.dtype}")
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():
+        raise ValueError(
+            f"data must hold whole numbers or words as y, got {values.dtype} with others; number the classes"
+        )
     unlabelled = values == UNLABELLED if values.dtype.kind in "fi" else np.zeros(len(values), bool)
     y = np.full(len(values), UNLABELLED)
     y[~unlabelled] = np.unique(values[~unlabelled], return_inverse=True)[1]

@@ -23,8 +23,8 @@ def check_device(name: str, precision: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
         raise ValueError(f"device must be one that torch has here, got {name!r} ({reason}){known}") from None
     if device.type == "meta":
         raise ValueError(f"device must hold numbers, got 'meta'{known}")

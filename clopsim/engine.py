@@ -38,6 +38,8 @@ SMALL_PRODUCT = 2**18
 """Multiplications in one run's product up to which NumPy's matmul, one BLAS call a run, replaces torch.bmm: it is up to
 twice as fast there, and OpenBLAS starts threads of its own, which would compete with ours, only above."""
 
+WORKSPACE = 2**22
+"""Room for what the libraries of products take for themselves, a worker; measured: 0.5 MiB at n = 1024, 2.4 at 4096."""
 
 SETTLED = 32
 """Steps between two looks at which runs have settled."""
@@ -64,6 +66,16 @@ def buffer_bytes(setting: Setting, dtype: torch.dtype, *, workers: int = 1) -> i
     """
     n, d = setting.samples, setting.dimension
     return workers * dtype.itemsize * (chunk_runs(setting, dtype) * (n**2 + n * (12 * d + 4) + 16) + VECTOR)
+
+
+def memory_bytes(setting: Setting, dtype: torch.dtype, *, runs: int, workers: int = 1) -> int:
+    """Most memory that advance() has in use on a CPU beyond its arguments: buffers, result, workspace of libraries.
+
+    The C library may keep more than is in use: freed buffers, for the next call. With the environment variable
+    MALLOC_MMAP_THRESHOLD_=65536 that of Linux gives them back.
+    """
+    result = runs * setting.samples * setting.dimension * dtype.itemsize
+    return buffer_bytes(setting, dtype, workers=workers) + result + workers * WORKSPACE
 
 
 def advance(

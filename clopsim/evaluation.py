@@ -14,6 +14,7 @@ from clopsim import checkpoint, results
 from clopsim.checkpoint import State
 from clopsim.datasets import UNLABELLED, DataSet
 from clopsim.embedders import with_statistics
+from clopsim.losses import LOSSES
 from clopsim.observation import Observer, dataset_of, predictions, setting_of, stable_rate
 from clopsim.outcomes import POINT
 from clopsim.recipe import Training
@@ -96,6 +97,8 @@ def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Ve
     shown = f"mean cosine {cosine:.4f}, effective rank {rank:.2f}"
     if last["mean_resultant_length"] >= 1 - POINT:
         text = f"collapsed onto one point: {shown}, loss {loss:.4f} (at complete collapse {at_collapse:.4f})."
+        if not (stuck or LOSSES[recipe.loss].cosine_only):
+            text += f" The mean that all embeddings share hides it from {recipe.loss}, which subtracts it."
         return Verdict("collapsed", f"{text} {advice(recipe, data, last)}", at_collapse)
     if last["leading_share"] >= 1 - POINT:
         text = f"collapsed onto a line, both ends: {shown}, loss {loss:.4f}."

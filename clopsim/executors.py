@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
+from logging import CRITICAL, getLogger
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, NamedTuple, get_args
@@ -42,8 +43,8 @@ Executor = Callable[[Work, Mapping[Any, Any]], Generator[Done, None, None]]
 def executor(engine: Engine = "local", *, workers: int = 1, scheduler: str | None = None) -> Executor:
     """The executor for an engine and a number of worker processes; one local worker is this process itself.
 
-    Errors: ValueError for an unknown engine, a number below 1, a scheduler without the Dask engine or
-    without a port, or no Dask.
+    Errors: ValueError for an unknown engine, a number below 1, a scheduler without the Dask engine, without a port or
+    that does not answer, or no Dask.
     """
     one_of("engine", engine, get_args(Engine))
     whole_number("workers", workers, low=1)
@@ -61,6 +62,11 @@ def executor(engine: Engine = "local", *, workers: int = 1, scheduler: str | Non
                 raise ValueError(
                     f"scheduler must be an address with a port, got {scheduler!r} ({error}); write it as tcp://host:8786"
                 ) from None
+            try:  # before anything is written
+                with _client(scheduler):
+                    pass
+            except ConnectionError as error:
+                raise ValueError(f"scheduler must answer, got {scheduler!r} ({error}); start it first") from None
         return partial(on_dask, workers=workers, scheduler=scheduler)
     if scheduler is not None:
         raise ValueError(f"scheduler must come with the engine dask, got {scheduler!r}; add --engine dask")
@@ -165,39 +171,32 @@ def on_dask(
     Dask itself restarts workers and tries their tasks again (distributed.scheduler.allowed-failures).
     Errors: ConnectionError if the scheduler cannot be reached or goes away.
     """
-    import logging
-
-    from distributed import Client, KilledWorker, LocalCluster, as_completed
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its restarts are ours to report
+    distributed = _dask()
     with contextlib.ExitStack() as stack:
         address: Any = scheduler
         if scheduler is None:
             with _no_interrupt():
-                address = LocalCluster(
+                address = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
+                    silence_logs=CRITICAL,
                 )
             stack.enter_context(address)
-        try:
-            client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
-        except (OSError, ValueError) as error:
-            raise ConnectionError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+        client = stack.enter_context(_client(address))
         keys = list(tasks)
         futures = client.map(partial(_on_worker, work), keys, [tasks[key] for key in keys], pure=False)
         key_of = {future.key: key for future, key in zip(futures, keys, strict=True)}
         suspects = []
-        arriving = as_completed(futures, loop=client.loop)
+        arriving = distributed.as_completed(futures, loop=client.loop)
         del futures  # a result is forgotten by the cluster once it is yielded
         for future in arriving:
             if future.status == "cancelled":
                 raise ConnectionError("the Dask scheduler went away")
             key = key_of[future.key]
             lost = future.exception() if future.status == "error" else None
-            if isinstance(lost, KilledWorker):
+            if isinstance(lost, distributed.KilledWorker):
                 suspects.append(key)
             else:
                 yield future.result() if lost is None else Done(key, error=message(lost))
@@ -209,6 +208,22 @@ def on_dask(
                 if lost is None
                 else Done(key, error="WorkerDied: Dask gave it up after its workers died")
             )
+
+
+def _client(address: Any) -> Any:
+    """A connection to a Dask scheduler or cluster, to be closed. Errors: ConnectionError."""
+    try:
+        return _dask().Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"no Dask scheduler answers at {address}: {error}") from None
+
+
+def _dask() -> Any:
+    """Dask's package, imported when it is used; its restarts are ours to report."""
+    import distributed
+
+    getLogger("distributed").setLevel(CRITICAL)
+    return distributed
 
 
 def _on_worker(work: Work, key: Any, payload: Any) -> Done:

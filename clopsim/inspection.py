@@ -61,6 +61,8 @@ def load(file: Path, *, key: str | None = None, name: str = "file") -> Rows:
     try:
         stored = np.load(file, mmap_mode="r", allow_pickle=False)
         if isinstance(stored, np.ndarray):
+            if key is not None:
+                raise KeyError(f"key must be left out for a .npy file, got {key!r}; {shown!r} holds one array")
             return stored
         with stored:
             keys = stored.files
@@ -179,7 +181,7 @@ def _classes(labels: Rows | None, n: int) -> tuple[Rows, NDArray[np.int64]]:
         return np.empty(0), np.empty(0, dtype=np.int64)
     if labels.shape != (n,):
         raise ValueError(f"labels must have one entry per row, shape ({n},), got {labels.shape}; give one class a row")
-    if labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()):
+    if labels.dtype.kind == "f" and bool((np.isfinite(labels) & (labels == np.floor(labels))).all()):
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuUSb":
         raise ValueError(f"labels must be whole numbers or words, got {labels.dtype}; number the classes from 0")

@@ -231,7 +231,7 @@ PAPER = (
     Claim(
         identifier="P6",
         statement="CLOP rules collapse out.",
-        source=V2,
+        source=f'{V2} and {SUCCESSOR}, abstracts: "designed to prevent" collapse, read as a claim',
         assumptions="at least two labelled classes; on the embeddings themselves",
         verdict="proved",
         finding="T6: no rank-1 state is stationary; T7: one step leaves it, given the weight.",
@@ -250,7 +250,7 @@ PAPER = (
     Claim(
         identifier="P8",
         statement="CLOP is stable across learning rates.",
-        source=V2,
+        source=f"{V2} and {SUCCESSOR}, abstracts",
         assumptions="table embedder; in networks it depends on the weight decay (figures training, networks_decay)",
         verdict="measured",
         finding="The rank is that of the equilibrium from 0.5 to 10 mu_c, where runs without prototypes collapse.",
@@ -269,7 +269,7 @@ PAPER = (
     Claim(
         identifier="P10",
         statement="Orthonormal prototypes leave classes better separated than a simplex ETF.",
-        source=V2,
+        source=f'{V2}, abstract: "more distinguishable" than with a simplex ETF',
         assumptions="as T8",
         verdict="refined",
         finding="Rank K against K - 1, but a smaller angle: 90 degrees against arccos(-1/(K-1)). T8 gives all between.",

@@ -1,4 +1,4 @@
-"""What became of a run: one of six outcomes, never just "failed"."""
+"""What became of a run: one of seven outcomes, never just "failed"."""
 
 import math
 from enum import StrEnum
@@ -21,6 +21,7 @@ class Outcome(StrEnum):
     COLLAPSED = "collapsed"  # one point: R >= 1 - POINT
     LINE = "line"  # rank one, both ends: leading share >= 1 - POINT
     OSCILLATING = "oscillating"  # the cosines repeat after two steps but not after one
+    RESTLESS = "restless"  # the cosines keep changing by more than RESTLESS a step, and do not repeat
     UNIFORM = "uniform"  # no harmonic of degree 1 to 4 above chance
     CLUSTERED = "clustered"  # everything between: ordered, but neither a line nor a point
 
@@ -36,6 +37,10 @@ REPEATED = 0.1
 
 CHANCE = 1e-4
 """Share of independent uniform batches whose energy of one degree exceeds the ceiling of is_uniform."""
+
+RESTLESS = 0.05
+"""Change of a cosine in one step above which a run is not at rest, however evenly its points lie at that moment. A run
+that settles on the even spread has slowed down to 0.002 after 1000 steps; beyond mu_T it moves by 0.3 to 2 for ever."""
 
 ORDER = 3.0
 """Smallest energy, in units of the mean energy of independent points, that counts as order. In high dimension chance
@@ -79,6 +84,7 @@ def classify(z: Tensor, rate: Tensor, tau: Tensor, setting: Setting) -> NDArray[
         Outcome.COLLAPSED: metrics.mean_resultant_length(z) >= 1 - POINT,
         Outcome.LINE: metrics.leading_share(z) >= 1 - POINT,
         Outcome.OSCILLATING: (moved > MOVED) & (back < REPEATED * moved),
+        Outcome.RESTLESS: moved > RESTLESS,
         Outcome.UNIFORM: is_uniform(z, setting),
     }
     conditions = [test.cpu().numpy() for test in tests.values()]

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clopsim.datafile import slabs
 from clopsim.experiments.experiment import Experiment
 from clopsim.typeset import greek
 
@@ -41,24 +42,23 @@ def draw_sweep(dataset: xr.Dataset) -> Figure:
     Points: median over seeds, bars: smallest to largest, at the last step; a diverged run is left out. Lines: every
     predicted threshold of the setting. One column per temperature. dataset: as saved in data.nc, attributes included.
     """
-    final = dataset.isel(step=-1)
-    panels = {
-        "mean resultant length $R$": (final["mean_resultant_length"], (-0.04, 1.08)),
+    panels: dict[str, tuple[str, tuple[float, float]]] = {
+        "mean resultant length $R$": ("mean_resultant_length", (-0.04, 1.08)),
         "effective rank": (
-            final["effective_rank"],
+            "effective_rank",
             (0.6, 1.08 * min(dataset.attrs["dimension"], dataset.attrs["samples"])),
         ),
     }
     if "alignment" in dataset:
-        panels["cosine of the views"] = (1 - final["alignment"] / 2, (-1.08, 1.08))
+        panels["cosine of the views"] = ("alignment", (-1.08, 1.08))
     columns = dataset.sizes["temperature"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.2 + 4 * columns, 1.6 + 2 * len(panels)), layout="constrained")
         grid = figure.subplots(len(panels), columns, sharex=True, sharey="row", squeeze=False)
         for t in range(columns):
-            for axes, (name, (values, limits)) in zip(grid[:, t], panels.items(), strict=True):
+            for axes, (name, (observable, limits)) in zip(grid[:, t], panels.items(), strict=True):
                 _predictions(axes, dataset, t)
-                _points(axes, values.isel(temperature=t))
+                _points(axes, dataset, t, observable)
                 axes.set(xscale="log", ylim=limits, ylabel=name if t == 0 else "")
             ticks = [tick for tick in (1 / 64, 1 / 16, 1 / 4, 1 / 2, 1, 2, 4, 16, 64) if _inside(tick, dataset)]
             grid[-1, t].set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
@@ -188,17 +188,23 @@ def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
             axes.axvline(rate / unit, color=colour, linestyle=style, linewidth=1.4, label=shown)
 
 
-def _points(axes: Axes, values: xr.DataArray) -> None:
-    middle, low, high = (reduce("seed", skipna=True).to_numpy() for reduce in (values.median, values.min, values.max))
+def _points(axes: Axes, dataset: xr.Dataset, t: int, observable: str) -> None:
+    parts = []
+    for rates in slabs(dataset):
+        values = dataset[observable][t, rates, :, -1].load()
+        if observable == "alignment":
+            values = 1 - values / 2
+        parts.append([reduce("seed", skipna=True).to_numpy() for reduce in (values.median, values.min, values.max)])
+    middle, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
     axes.errorbar(
-        values["rate"].to_numpy(),
+        dataset["rate"].to_numpy(),
         middle,
         yerr=[(middle - low).clip(0), (high - middle).clip(0)],
         fmt="o",
         markersize=3.5,
         color=BLUE,
         elinewidth=1,
-        label=f"simulation, median and range of {values.sizes['seed']} seeds",
+        label=f"simulation, median and range of {dataset.sizes['seed']} seeds",
     )
 
 

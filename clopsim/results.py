@@ -1,6 +1,5 @@
 """A run's folder: written whole or not at all, with its provenance."""
 
-import hashlib
 import json
 import os
 import platform
@@ -51,6 +50,8 @@ def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             staging.rename(out)
+    except OSError as error:  # a disk that is full
+        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -61,14 +62,17 @@ def save(
     summary: Mapping[str, Any],
     *,
     command: str,
-    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write data.nc, summary.json and provenance.json; only the last one knows the time and place of the run.
-
-    Open the data with xarray.open_dataset(folder / "data.nc"). command: the line that reproduces the run; more:
-    further entries of the provenance.
-    """
+    """Write data.nc and what record() writes. Open the data with xarray.open_dataset(folder / "data.nc")."""
     dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
+    record(folder, summary, command=command)
+
+
+def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapping[str, Any] | None = None) -> None:
+    """Write summary.json and provenance.json, which knows the time and place of the run and every file's checksum.
+
+    command: the line that reproduces the run; more: further entries of the provenance.
+    """
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     provenance = {
         "command": command,
@@ -80,7 +84,7 @@ def save(
         "processor": platform.processor() or platform.machine(),
         "threads": _threads(),
         **(more or {}),
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+        "sha256": {path.name: states.checksum(path) for path in sorted(folder.iterdir())},
     }
     (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
 

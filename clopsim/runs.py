@@ -1,10 +1,17 @@
-"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares."""
+"""A sweep in its run folder: begin or go on, work off, put the dataset together, join shares.
+
+Memory, whatever the number of cells: at most four times the numbers of one chunk (about 3 kB for each of its cells),
+3 MiB, mostly the figure, and 1 kB for each task, rate, temperature and failure. Counted is what Python and NumPy hold,
+beside a worker's own (engine.memory_bytes); data.nc is read in place. plan.tasks decides how large a chunk is: it
+grows with the sweep only beyond MOST_CHUNKS of them.
+"""
 
 import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +47,7 @@ def begin(
 
     Errors: ValueError for a folder that is in the way, another configuration, share or code; store.Damaged.
     """
+    job.check_size(config)
     shown = str(folder)
     complete = (folder / results.PROVENANCE).is_file()
     try:
@@ -107,20 +115,29 @@ def finish(done: Store) -> dict[str, Any]:
             yield tasks[number], record.arrays, record.errors
 
     failures = job.failures_of(config, read(number for number, count in errors.items() if count))
-    dataset = job.assemble(config, read(range(len(tasks))))
-    if "loss" not in dataset:
-        raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
+    cells = [failure for failure in failures if "search" not in failure]
+    if len(cells) == prod(plan.shape(config)):
+        raise RuntimeError(f"not a single cell ended well; the first: {cells[0]['error']}")
     thresholds = job.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
-    summary = job.summarise(config, dataset, thresholds, failures=failures)
     origin = done.origin
-    dataset = dataset.assign_attrs(results.attributes(summary, command=origin["command"], origin=origin))
-    more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
+    known = job.verdict(config, thresholds, failures=failures)
+    attributes = results.attributes(known, command=origin["command"], origin=origin)
     with committed(done.folder) as staging:
-        plots.draw_sweep(dataset).savefig(staging / FIGURE, dpi=150)
-        results.save(staging, dataset, summary, command=origin["command"], more=more)
+        with (staging / results.DATA).open("wb") as file:
+            job.write(file, config, read(range(len(tasks))), attributes=attributes)
+        with opened(staging) as dataset:
+            summary = job.summarise(config, dataset, thresholds, failures=failures)
+            plots.draw_sweep(dataset).savefig(staging / FIGURE, dpi=150)
+        more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
+        results.record(staging, summary, command=origin["command"], more=more)
     if not failures:
         done.close_plan()
     return summary
+
+
+def opened(folder: Path) -> xr.Dataset:
+    """data.nc of a run folder, read where it is used; close it."""
+    return xr.open_dataset(folder / results.DATA, engine="scipy")
 
 
 @contextmanager
@@ -134,7 +151,7 @@ def committed(folder: Path) -> Iterator[Path]:
         names = sorted(path.name for path in staging.iterdir() if path.name != results.PROVENANCE)
         (folder / results.PROVENANCE).unlink(missing_ok=True)
         for name in [*names, results.PROVENANCE]:
-            store.write_atomically(folder / name, (staging / name).read_bytes())
+            store.move(staging / name, folder / name)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), error.filename or str(folder)) from None
     finally:
@@ -143,8 +160,8 @@ def committed(folder: Path) -> Iterator[Path]:
 
 def redraw(folder: Path, target: Path) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
-    with xr.open_dataset(folder / results.DATA, engine="scipy") as dataset:
-        figure, buffer = plots.draw_sweep(dataset.load()), io.BytesIO()
+    with opened(folder) as dataset:
+        figure, buffer = plots.draw_sweep(dataset), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".")
     if kind not in known:

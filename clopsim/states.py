@@ -63,7 +63,7 @@ def recorded_summary(folder: Path) -> dict[str, Any]:
     sums = _provenance(folder).get("sha256", {})
     for name in (DATA, SUMMARY):
         try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            found = checksum(folder / name)
         except FileNotFoundError:
             raise store.Damaged(
                 f"out must be a whole run, got {folder} without {name}; start again with --force"
@@ -74,6 +74,17 @@ def recorded_summary(folder: Path) -> dict[str, Any]:
             )
     summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
     return summary
+
+
+def recorded_machines(folder: Path) -> list[str]:
+    """The kinds of machine that a complete run's parts come from, as in chunks.machine. Errors: store.Damaged."""
+    return list(_provenance(folder).get("machines", []))
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, however large."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recorded_config(folder: Path) -> Sweep:

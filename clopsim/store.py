@@ -69,37 +69,19 @@ class Store:
 
     def write(self, number: int, record: Record) -> None:
         """Keep the result of a task. Errors: OSError where the disk says no; nothing is left of the file then."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **record.arrays)  # type: ignore[arg-type]
-        payload = buffer.getvalue()
         errors = {str(place): error for place, error in record.errors.items()}
-        header = {"format": FORMAT, "plan": self.digest, "task": number, "errors": errors, "machine": record.machine}
-        line = _canonical(header | {"sha256": _sha256(_canonical(header) + payload)})
+        header = {"plan": self.digest, "task": number, "errors": errors, "machine": record.machine}
         self.path(number).parent.mkdir(exist_ok=True)
-        write_atomically(self.path(number), line + b"\n" + payload)
+        write_atomically(self.path(number), seal(header, record.arrays))
 
     def read(self, number: int) -> Record:
         """The kept result of a task. Errors: Damaged if it is not what was written, or was written for another plan."""
         path = self.path(number)
-        line, _, payload = path.read_bytes().partition(b"\n")
-        try:
-            header = json.loads(line)
-            found = header.pop("sha256")
-            if header["format"] != FORMAT:
-                raise Damaged(f"out must have format {FORMAT}, got {header['format']} in {path}; use its version")
-            if found != _sha256(_canonical(header) + payload):
-                raise ValueError
-        except Damaged:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise Damaged(
-                f"out must be undamaged, got {path} with a wrong checksum; delete that file, then resume"
-            ) from None
+        header, payload = unseal(path)
         if (header["plan"], header["task"]) != (self.digest, number):
             raise Damaged(f"out must hold one sweep, got {path} from another; move that file away, then resume")
-        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-            errors = {int(place): error for place, error in header["errors"].items()}
-            return Record(dict(arrays), errors, header["machine"])
+        errors = {int(place): error for place, error in header["errors"].items()}
+        return Record(arrays(payload), errors, header["machine"])
 
     def finished(self) -> dict[int, int]:
         """Number of failed places of every task that is done, every checksum checked. Errors: Damaged."""
@@ -204,6 +186,40 @@ def clear_chunks(folder: Path) -> None:
     shutil.rmtree(folder / CHUNKS, ignore_errors=True)
 
 
+def seal(header: Mapping[str, Any], content: Mapping[str, NDArray[Any]]) -> bytes:
+    """A file that shows whether it is what was written: a line of JSON (format, header, checksum), then an .npz."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **content)  # type: ignore[arg-type]
+    header = {"format": FORMAT, **header}
+    line = _canonical(header | {"sha256": _sha256(_canonical(header) + buffer.getvalue())})
+    return line + b"\n" + buffer.getvalue()
+
+
+def unseal(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and .npz of a sealed file. Errors: Damaged if it is not what was written; OSError."""
+    line, _, payload = path.read_bytes().partition(b"\n")
+    try:
+        header = json.loads(line)
+        found = header.pop("sha256")
+        if header["format"] != FORMAT:
+            raise Damaged(f"out must have format {FORMAT}, got {header['format']} in {path}; use its version")
+        if found != _sha256(_canonical(header) + payload):
+            raise ValueError
+    except Damaged:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Damaged(
+            f"out must be undamaged, got {path} with a wrong checksum; delete that file, then resume"
+        ) from None
+    return header, payload
+
+
+def arrays(payload: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz."""
+    with np.load(io.BytesIO(payload), allow_pickle=False) as content:
+        return dict(content)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, and on the disk when this returns."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -214,10 +230,20 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a file in another's place on the same disk, whole or not at all, and on the disk when this returns."""
+    with source.open("r+b") as file:
+        os.fsync(file.fileno())
+    source.replace(target)
+    sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,18 +1,24 @@
 """The main job: sweep the learning rate, search the thresholds, hold both against the bound."""
 
+import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from itertools import takewhile
+from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bounds import critical_rates, loss_at_collapse
 from clopsim import plan
 from clopsim.chunks import Arrays, perform, threshold
 from clopsim.config import Sweep
+from clopsim.datafile import LARGEST, DataFile, slabs
 from clopsim.devices import check_device
 from clopsim.dynamics import recorded_steps
+from clopsim.outcomes import Outcome
 from clopsim.plan import Chunk, Search, Task
 from clopsim.thresholds import Threshold
 
@@ -23,6 +29,9 @@ DIMENSIONS = ("temperature", "rate", "seed", "step")
 
 FAILED = "failed"
 """Outcome of a cell that raised an error or lost its worker again and again: nothing was measured."""
+
+LETTERS = max(len(outcome) for outcome in (*Outcome, FAILED))
+"""Characters of an outcome in the file."""
 
 Results = Iterable[tuple[Task, Arrays, Mapping[int, str]]]
 """Tasks with what they gave: arrays of the cells that ended well, errors of the others by their place."""
@@ -45,44 +54,86 @@ def search_thresholds(config: Sweep, *, on_progress: Callable[[float], None] = l
 
 
 def assemble(config: Sweep, results: Results) -> xr.Dataset:
-    """The observables along all runs as one labelled dataset, from the results of all chunks, in any order.
+    """The file of write(), loaded: the observables along all runs as one labelled dataset in memory."""
+    with io.BytesIO() as file:
+        write(file, config, results)
+        file.seek(0)
+        return xr.load_dataset(file, engine="scipy")
+
+
+def write(file: BinaryIO, config: Sweep, results: Results, *, attributes: Mapping[str, Any] | None = None) -> None:
+    """Write data.nc from the results of all chunks, in any order. Holds one of them at a time, whatever their number.
 
     Variables over (temperature, rate, seed, step[, degree]) as in dynamics.observe, `outcome` over (temperature, rate,
     seed); coordinates rate (units of mu_c), learning_rate and mu_c (absolute). A run that left the finite numbers is
-    nan from there on and its outcome is "diverged"; a cell that failed is nan, its outcome "failed". Holds the dataset
-    and one chunk at a time: about 3 kB a cell at 1000 steps.
+    nan from there on and its outcome is "diverged"; a cell that failed is nan, its outcome "failed".
+
+    file: empty, seekable. Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
     """
-    shape = plan.shape(config)
-    units = np.array([plan.unit(config, t) for t in range(shape[0])])
-    dataset = xr.Dataset(
+    target: DataFile | None = None
+    empty: Arrays = {}  # no row of any variable
+    lost = []
+    for task, arrays, errors in results:
+        if not isinstance(task, Chunk):
+            continue
+        if not arrays:
+            lost.append(task)
+            continue
+        if target is None:
+            empty = {name: values[:0].copy() for name, values in arrays.items()}
+            along = (*DIMENSIONS, "degree")
+            large = {name: (along[: 2 + values.ndim], "f") for name, values in arrays.items()}
+            large["outcome"] = ((*DIMENSIONS[:3], "letter"), "S")
+            small = _coordinates(config).assign_attrs(attributes or {})
+            target = DataFile(file, small, large=large, sizes={"letter": LETTERS})
+        ended = [place for place in range(task.size) if place not in errors]
+        for name, values in arrays.items():
+            target.write(name, task.first, _rows(name, values, ended, task.size))
+    if target is None:
+        raise RuntimeError("not a single cell ended well")
+    for task in lost:
+        for name, values in empty.items():
+            target.write(name, task.first, _rows(name, values, [], task.size))
+
+
+def _coordinates(config: Sweep) -> xr.Dataset:
+    """All of the dataset that is known before any run."""
+    temperatures = [setting.temperature for setting in config.settings]
+    units = np.array([plan.unit(config, t) for t in range(len(temperatures))])
+    at_collapse = [float(loss_at_collapse(setting)) for setting in config.settings]
+    return xr.Dataset(
+        {"loss_at_collapse": ("temperature", at_collapse)},
         coords={
-            "temperature": [setting.temperature for setting in config.settings],
+            "temperature": temperatures,
             "rate": ("rate", list(config.rates), {"long_name": "learning rate in units of mu_c"}),
             "seed": list(range(config.seed, config.seed + config.seeds)),
             "step": list(recorded_steps(config.steps)),
             "degree": [1, 2, 3, 4],
             "mu_c": ("temperature", units, {"long_name": "tau (n-1)/(n-2), scaled to keys and reduction"}),
             "learning_rate": (("temperature", "rate"), units[:, None] * np.array(config.rates)),
-        }
+        },
     )
-    whole: Arrays = {}
-    cells = int(np.prod(shape))
-    outcome = np.full(cells, FAILED, dtype="<U11")
-    for task, arrays, errors in results:
-        if not isinstance(task, Chunk):
-            continue
-        rows = [task.first + place for place in range(task.size) if place not in errors]
-        for name, values in arrays.items():
-            if name == "outcome":
-                outcome[rows] = values
-            else:
-                whole.setdefault(name, np.full((cells, *values.shape[1:]), np.nan))[rows] = values
-    for name, values in whole.items():
-        dims = (*DIMENSIONS, "degree") if values.ndim == 3 else DIMENSIONS
-        dataset[name] = (dims, values.reshape(*shape, *values.shape[1:]))
-    dataset["outcome"] = (DIMENSIONS[:3], outcome.astype(np.str_).reshape(shape))
-    dataset["loss_at_collapse"] = ("temperature", [float(loss_at_collapse(setting)) for setting in config.settings])
-    return dataset
+
+
+def _rows(name: str, values: NDArray[Any], ended: Sequence[int], size: int) -> NDArray[Any]:
+    """A chunk's rows of one variable: those of the cells that ended well among rows for those that failed."""
+    if len(ended) == size:
+        return values
+    fill, dtype = (FAILED, f"<U{LETTERS}") if name == "outcome" else (np.nan, np.float64)
+    rows: NDArray[Any] = np.full((size, *values.shape[1:]), fill, dtype=dtype)
+    rows[ended] = values
+    return rows
+
+
+def check_size(config: Sweep) -> None:
+    """ValueError if data.nc cannot hold the sweep: too many cells (5.4 million of 1000 steps) or too large numbers."""
+    most = LARGEST // (8 * 4 * len(recorded_steps(config.steps)))  # four degrees of harmonic_energy
+    cells = int(np.prod(plan.shape(config)))
+    if cells > most:
+        raise ValueError(f"seeds must leave at most {most} cells for one file, got {cells}; use several folders")
+    for name, last in (("seed", config.seed + config.seeds), ("steps", config.steps)):
+        if last >= 2**31:
+            raise ValueError(f"{name} must stay below {2**31} to the last, got {last}; choose a smaller one")
 
 
 def thresholds_of(config: Sweep, results: Results) -> list[Threshold]:
@@ -124,30 +175,19 @@ def _run_here(config: Sweep, kind: type[Task], on_progress: Callable[[float], No
         on_progress(done / total)
 
 
-def summarise(
-    config: Sweep, dataset: xr.Dataset, thresholds: list[Threshold], *, failures: Sequence[Mapping[str, Any]] = ()
+def verdict(
+    config: Sweep, thresholds: Sequence[Threshold], *, failures: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The verdict and what it rests on, as plain numbers for summary.json; None stands for "never".
+    """The summary without what was measured along the runs.
 
     A failed search is no evidence: then the bound is not said to hold.
     """
-    final = dataset.isel(step=-1)
-    collapsed = (dataset["outcome"] == "collapsed").all("seed")
-    uniform = (dataset["outcome"] == "uniform").all("seed")
     rows = [threshold.as_row(TOLERANCE) for threshold in thresholds]
     per_temperature = [
         {
             "temperature": setting.temperature,
             "mu_c": plan.unit(config, t),
             "predicted": asdict(critical_rates(setting)),
-            "uniform_up_to": _last_of_leading(uniform[t]),
-            "collapsed_from": _first_of_trailing(collapsed[t]),
-            "outcomes": {
-                str(name): int(count)
-                for name, count in zip(*np.unique(dataset["outcome"][t], return_counts=True), strict=True)
-            },
-            "loss_at_collapse": float(dataset["loss_at_collapse"][t]),
-            "loss_at_highest_rate": _finite(final["loss"][t, -1].median()),
         }
         for t, setting in enumerate(config.settings)
     ]
@@ -162,16 +202,41 @@ def summarise(
     }
 
 
-def _last_of_leading(flags: xr.DataArray) -> float | None:
-    """Highest rate such that the flag holds there and at every lower rate; None if it fails at the lowest."""
-    count = int(np.cumprod(flags.values).sum())
-    return float(flags["rate"][count - 1]) if count else None
+def summarise(
+    config: Sweep,
+    dataset: xr.Dataset,
+    thresholds: Sequence[Threshold],
+    *,
+    failures: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The verdict and what it rests on, as plain numbers for summary.json; None stands for "never".
+
+    dataset: of run_sweep, or data.nc opened, of which only one slab of outcomes is in memory at a time.
+    """
+    summary = verdict(config, thresholds, failures=failures)
+    for t, row in enumerate(summary["sweep"]):
+        counts: Counter[str] = Counter()
+        uniform: list[bool] = []
+        collapsed: list[bool] = []
+        for rates in slabs(dataset):
+            outcome = dataset["outcome"][t, rates].values.astype(np.str_)
+            counts.update(dict(zip(*(part.tolist() for part in np.unique(outcome, return_counts=True)), strict=True)))
+            uniform += (outcome == "uniform").all(axis=1).tolist()
+            collapsed += (outcome == "collapsed").all(axis=1).tolist()
+        row |= {
+            "uniform_up_to": _last_of_leading(config.rates, uniform),
+            "collapsed_from": _last_of_leading(config.rates[::-1], collapsed[::-1]),
+            "outcomes": dict(sorted(counts.items())),
+            "loss_at_collapse": float(dataset["loss_at_collapse"][t]),
+            "loss_at_highest_rate": _finite(dataset["loss"][t, -1, :, -1].median()),
+        }
+    return summary
 
 
-def _first_of_trailing(flags: xr.DataArray) -> float | None:
-    """Lowest rate such that the flag holds there and at every higher rate; None if it fails at the highest."""
-    count = int(np.cumprod(flags.values[::-1]).sum())
-    return float(flags["rate"][-count]) if count else None
+def _last_of_leading(rates: Sequence[float], flags: Sequence[bool]) -> float | None:
+    """The last rate such that the flag holds there and at every one before; None if it fails at the first."""
+    leading = list(takewhile(lambda pair: pair[1], zip(rates, flags, strict=True)))
+    return leading[-1][0] if leading else None
 
 
 def _finite(value: xr.DataArray) -> float | None:

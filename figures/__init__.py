@@ -1,4 +1,4 @@
-"""One file per figure of the project: its docstring is the caption, its `draw` returns a drawing.Drawing.
+"""One file per figure of the project: its docstring is the caption, its `measure` simulates, its `draw` draws that.
 
 Nothing heavy is imported here, so that the names are there for `clopsim figures --help`.
 """
@@ -6,10 +6,12 @@ Nothing heavy is imported here, so that the names are there for `clopsim figures
 import importlib
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from figures.drawing import Drawing
+    from figures.runs import Run
 
 NAMES = (
     "collapse_sweep",
@@ -30,12 +32,29 @@ NAMES = (
 )
 """Every figure, in the order of the gallery."""
 
-__all__ = ["NAMES", "caption", "draw"]
+TRAINED_TOGETHER = ("training", "training_lines")
+"""Spread over as many threads as torch uses."""
+
+__all__ = ["NAMES", "TRAINED_TOGETHER", "caption", "draw", "measure"]
 
 
-def draw(name: str, *, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> "Drawing":
-    """Simulate and draw one of NAMES; quick: small and rough, in seconds. on_progress gets the share done."""
-    return importlib.import_module(f"figures.{name}").draw(quick=quick, on_progress=on_progress)
+def measure(name: str, *, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> "Run":
+    """Simulate what one of NAMES shows; quick: small and rough, in seconds. on_progress gets the share done.
+
+    The number of threads changes no bit: torch computes on one, but for networks that are trained together, each of
+    which has its own anyway.
+    """
+    from clopsim.chunks import one_thread
+    from figures.runs import Run
+
+    with nullcontext() if name in TRAINED_TOGETHER else one_thread():
+        arrays = importlib.import_module(f"figures.{name}").measure(quick=quick, on_progress=on_progress)
+    return Run(arrays, quick)
+
+
+def draw(name: str, run: "Run") -> "Drawing":
+    """Draw a run of one of NAMES, theory included, and hold the one against the other."""
+    return importlib.import_module(f"figures.{name}").draw(run)
 
 
 def caption(name: str) -> str:

@@ -23,6 +23,7 @@ from bounds.critical_weight import critical_weight
 from bounds.equilibrium import class_equilibrium
 from clopsim.dynamics import step
 from figures.drawing import Drawing, Gap
+from figures.runs import Arrays, Run
 from figures.simulate import part_of
 from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 
@@ -33,13 +34,13 @@ SPREAD = 1e-2
 """Distance from the class mean, rms, that counts as a spread inside the classes."""
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """The embeddings at rest: (seeds, weights, n, d)."""
     critical = critical_weight(classes=CLASSES, per_class=PER_CLASS, temperature=TAU, dimension=3)
     factors = (
-        np.array([0.5, 0.9, 1.1, 4, 64])
+        np.array([0.5, 0.96, 1.04, 4, 64])
         if quick
-        else np.array([0.1, 0.2, 0.35, 0.6, 0.8, 0.95, 1.05, 1.5, 2.5, 5, 10, 20, 50, 200])
+        else np.array([0.1, 0.2, 0.35, 0.6, 0.8, 0.96, 1.04, 1.5, 2.5, 5, 10, 20, 50, 200])
     )
     weights, seeds = critical * factors, 1 if quick else 3
     ends = []
@@ -52,13 +53,19 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
                 report=part_of(on_progress, k, seeds),
             )
         )
-    z = torch.stack(ends)  # (seeds, weights, n, d)
+    return {"weights": weights, "z": torch.stack(ends).numpy()}
+
+
+def draw(run: Run) -> Drawing:
+    """The class cosine with T8 and T9, and the sphere at both ends."""
+    weights, z = run["weights"], torch.from_numpy(run["z"])
+    critical = critical_weight(classes=CLASSES, per_class=PER_CLASS, temperature=TAU, dimension=3)
     means = torch.stack([z[..., LABELS.eq(k), :].mean(dim=-2) for k in range(CLASSES)], dim=-2)
     spread = (z - means[..., LABELS, :]).square().sum(dim=-1).mean(dim=-1).sqrt().numpy()
     unit = means / means.norm(dim=-1, keepdim=True)
     cosine = ((unit @ unit.mT).sum(dim=(-2, -1)).numpy() - CLASSES) / (CLASSES * (CLASSES - 1))
     predicted = np.array([_cosine(weight) for weight in weights])
-    above = factors > 1
+    above = weights > critical
     fine = np.geomspace(weights[0] / 1.3, weights[-1] * 1.3, 200)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
@@ -84,7 +91,7 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
             angle = math.degrees(math.acos(float(np.median(cosine[:, index]))))
             axes.set_title(rf"$\lambda={weights[index]:.3g}$: {angle:.0f}°")
     numbers = {
-        "seed": np.arange(seeds)[:, None],
+        "seed": np.arange(len(z))[:, None],
         "weight": weights[None, :],
         "class_cosine": cosine,
         "spread": spread,

@@ -13,22 +13,28 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from bounds import Setting, exact_rate
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from clopsim import metrics, starts
 from clopsim.dynamics import step
+from clopsim.gradient import gradient
 from figures.drawing import Drawing, Gap
+from figures.runs import Arrays, Run
 from figures.simulate import final
 from figures.style import BLUE, GREEN, ORANGE, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, measured, plain_ticks
 
 CLASSES, SETTING = 4, Setting(0.5, 8, 32)
+TURNED = (0.2, 0.5, 0.8)
+"""Angles between embeddings and prototypes, radians, at which the bound on the leading share is measured."""
+
 CURVES = ((0.0, BLUE, "o"), (2.0, ORANGE, "s"), (8.0, GREEN, "^"))
 """Prototype weights of the left panel, with colour and marker."""
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """Effective rank and leading share of every weight (those of CURVES first), rate and seed, and T7's excess."""
     unit = float(exact_rate(SETTING))
     rates = np.geomspace(1 / 8, 16, 7 if quick else 29)  # in units of mu_c
     weights = np.geomspace(1 / 4, 64, 6 if quick else 25)
@@ -49,9 +55,64 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
         prototypes=weight[:, None, None] * pull,
         on_progress=on_progress,
     )
-    rank = metrics.effective_rank(end).numpy().reshape(len(every), len(rates), seeds)
-    grid = np.median(rank[len(CURVES) :], axis=-1)
-    share = metrics.leading_share(end).numpy().reshape(rank.shape)[len(CURVES) :].max(axis=-1)
+    shape = (len(every), len(rates), seeds)
+    return {
+        "weight": np.array(every),
+        "rate_over_mu_c": rates,
+        "effective_rank": metrics.effective_rank(end).numpy().reshape(shape),
+        "leading_share": metrics.leading_share(end).numpy().reshape(shape),
+        **_worst(unit * rates[[0, len(rates) // 2, -1]]),
+        **_one_step([*table, starts.random_directions(SETTING, seed=0)], weights, unit * rates, pull),
+    }
+
+
+def _one_step(table: list[Tensor], weights: np.ndarray, rates: np.ndarray, pull: Tensor) -> Arrays:
+    """Leading share after one step, (starts, weights, rates), and the largest column sum c_i of each start."""
+    tau, columns = float(SETTING.tau), []
+    after = np.empty((len(table), len(weights), len(rates)))
+    for k, z in enumerate(table):
+        logits = z @ z.T / tau
+        logits.fill_diagonal_(-torch.inf)
+        columns.append(float(torch.softmax(logits, dim=1).sum(dim=0).max()))
+        for i, j in product(range(len(weights)), range(len(rates))):
+            moved = step(z, float(rates[j]), tau, SETTING, prototypes=float(weights[i]) * pull)
+            after[k, i, j] = float(metrics.leading_share(moved))
+    return {"column_sum": np.array(columns), "leading_share_after_one_step": after}
+
+
+def _worst(rates: np.ndarray) -> Arrays:
+    """Where T7's bounds are attained, measured: one embedding opposite to all others; classes turned to their sum.
+
+    The largest angle to the prototype after one step, over the directions of the embedding; its gradient's length.
+    """
+    weight, tau, n, d = 32.0, float(SETTING.tau), SETTING.samples, SETTING.dimension
+    turn = torch.linspace(0, torch.pi, 4001, dtype=torch.float64)
+    line = torch.nn.functional.pad(torch.stack([turn.cos(), turn.sin()], dim=-1), (0, d - 2))  # (turns, d)
+    z = torch.cat([line[:, None], -line[:, None].expand(-1, n - 1, -1)], dim=1)
+    pull = torch.zeros(n, d, dtype=torch.float64)
+    pull[0, 0] = weight
+    angles = [step(z, float(rate), tau, SETTING, prototypes=pull)[:, 0, 0].clamp(-1, 1).acos().max() for rate in rates]
+    logits = z[0] @ z[0].T / tau
+    logits.fill_diagonal_(-torch.inf)
+    turned = torch.tensor(TURNED, dtype=torch.float64)[:, None, None]
+    classes = torch.eye(CLASSES, dtype=torch.float64)
+    others = (1 - classes) / (CLASSES - 1) ** 0.5  # from c_k straight to the sum of all
+    return {
+        "worst_weight": np.array(weight),
+        "worst_rate": rates,
+        "worst_angle": torch.stack(angles).numpy(),
+        "worst_column_sum": torch.softmax(logits, dim=1).sum(dim=0)[0].numpy(),
+        "worst_gradient": gradient(z[0], tau, SETTING)[0].norm().numpy(),
+        "turned_share": metrics.leading_share(turned.cos() * classes + turned.sin() * others).numpy(),
+    }
+
+
+def draw(run: Run) -> Drawing:
+    """Curves, map and T7's line."""
+    unit = float(exact_rate(SETTING))
+    rates, every, rank = run["rate_over_mu_c"], run["weight"], run["effective_rank"]
+    weights, grid = every[len(CURVES) :], np.median(rank[len(CURVES) :], axis=-1)
+    share = run["leading_share"][len(CURVES) :].max(axis=-1)
     limit = np.sin(np.arccos(1 / np.sqrt(CLASSES)))  # T7's share stays below 1 up to this angle
     bound = gradient_bound(1.0, SETTING)  # column sums are 1 at collapse
     fine = np.geomspace(rates[0], rates[-1], 200)
@@ -81,33 +142,35 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
         plain_ticks(right, "y", (0.25, 1, 4, 16, 64))
         figure.colorbar(image, ax=right, label="effective rank", pad=0.02)
     numbers = {
-        "weight": np.array(every)[:, None, None],
+        "weight": every[:, None, None],
         "rate_over_mu_c": rates[None, :, None],
-        "seed": np.arange(seeds)[None, None, :],
+        "seed": np.arange(rank.shape[2])[None, None, :],
         "effective_rank": rank,
     }
+    excess = [
+        share - leading_share_bound(rescue_angle(float(weight), float(rate), float(column), SETTING), CLASSES)
+        for column, after in zip(run["column_sum"], run["leading_share_after_one_step"], strict=True)
+        for (weight, rate), share in zip(product(weights, unit * rates), after.ravel().tolist(), strict=True)
+        if weight > gradient_bound(float(column), SETTING) + 1 / rate
+    ]
     inside = weights[:, None] > (bound + 1 / (unit * rates[None, :])) / limit
     return Drawing(
         figure,
         numbers,
         gaps=(
-            Gap("leading share after one step above T7's bound", _excess(table, weights, unit * rates, pull), 1e-9),
+            Gap("T7's bounds where they are attained, relative", _attained(run), 1e-5),
+            Gap("leading share after one step above T7's bound", max(excess), 1e-9),
             Gap("leading share in the end, where T7 rescues; 1 is collapse", float(share[inside].max()), 0.99),
         ),
     )
 
 
-def _excess(table: list[torch.Tensor], weights: np.ndarray, rates: np.ndarray, pull: torch.Tensor) -> float:
-    """Largest excess of the leading share over T7's bound after one step, from collapse and from random starts."""
-    tau, worst = float(SETTING.tau), 0.0
-    for z in (*table, starts.random_directions(SETTING, seed=0)):
-        logits = z @ z.T / tau
-        logits.fill_diagonal_(-torch.inf)
-        column_sum = float(torch.softmax(logits, dim=1).sum(dim=0).max())
-        for weight, rate in product(weights, rates):
-            if weight <= gradient_bound(column_sum, SETTING) + 1 / rate:
-                continue
-            angle = rescue_angle(float(weight), float(rate), column_sum, SETTING)
-            share = float(metrics.leading_share(step(z, float(rate), tau, SETTING, prototypes=weight * pull)))
-            worst = max(worst, share - leading_share_bound(angle, CLASSES))
-    return worst
+def _attained(run: Run) -> float:
+    """Largest relative distance of what was measured in the worst states from T7's bounds."""
+    weight, column = float(run["worst_weight"]), float(run["worst_column_sum"])
+    pairs = [(float(run["worst_gradient"]), gradient_bound(column, SETTING))]
+    for rate, angle in zip(run["worst_rate"].tolist(), run["worst_angle"].tolist(), strict=True):
+        pairs.append((angle, rescue_angle(weight, rate, column, SETTING)))
+    for turned, share in zip(TURNED, run["turned_share"].tolist(), strict=True):
+        pairs.append((share, leading_share_bound(turned, CLASSES)))
+    return max(abs(found / bound - 1) for found, bound in pairs)

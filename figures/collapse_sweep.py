@@ -3,37 +3,68 @@
 Below the green line the embeddings spread evenly over the sphere; above the red one, mu_c, they fall onto one point.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from clopsim import plots, results
+import numpy as np
+import xarray as xr
+
+from bounds import critical_rates
+from clopsim import plots
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from figures.drawing import Drawing, Gap
+from figures.drawing import Drawing, Gap, apart
+from figures.runs import Arrays, Run
 
-QUICK = {"samples": 16, "rates": (0.5, 0.8, 1.0, 1.5), "seeds": 2, "steps": 100}
+OBSERVABLES = ("mean_resultant_length", "effective_rank", "outcome")
+DIMENSIONS = job.DIMENSIONS[:-1]
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
-    config = replace(Sweep(), **QUICK) if quick else Sweep()  # type: ignore[arg-type]
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """OBSERVABLES after the last step, (temperatures, rates, seeds), their axes and the searched collapse rate."""
+    config = _config(quick=quick)
     dataset = job.run_sweep(config, on_progress=lambda share: on_progress(0.9 * share))
-    thresholds = job.search_thresholds(config)
-    summary = job.summarise(config, dataset, thresholds)
+    (threshold,) = job.search_thresholds(config)
     on_progress(1.0)
-    end = dataset.isel(step=-1, temperature=0)
+    end = dataset.isel(step=-1)
+    stored = {name: end[name].values for name in (*DIMENSIONS, "mu_c", *OBSERVABLES)}
+    return {**stored, "collapse_rate": np.array(threshold.rate or np.nan)}
+
+
+def draw(run: Run) -> Drawing:
+    """As `clopsim sweep` draws it."""
+    config = _config(quick=run.quick)
+    predicted = critical_rates(config.setting)
+    end = xr.Dataset(
+        {name: ((*DIMENSIONS, "step"), run[name][..., None]) for name in OBSERVABLES},
+        coords={**{name: run[name] for name in DIMENSIONS}, "mu_c": ("temperature", run["mu_c"])},
+        attrs={
+            **asdict(config),
+            **{
+                f"predicted_{name}": math.nan if rate is None else rate
+                for name, rate in asdict(predicted).items()
+                if name.endswith("_rate")
+            },
+            "paper_range": predicted.paper_range,
+        },
+    )
     return Drawing(
-        figure=plots.draw_sweep(dataset.assign_attrs(results.attributes(summary, command=""))),
+        figure=plots.draw_sweep(end),
         numbers={
-            "rate_over_mu_c": end["rate"].values[:, None],
-            "seed": end["seed"].values[None, :],
-            **{name: end[name].values for name in ("mean_resultant_length", "effective_rank", "outcome")},
+            "rate_over_mu_c": run["rate"][:, None],
+            "seed": run["seed"][None, :],
+            **{name: run[name][0] for name in OBSERVABLES},
         },
         gaps=(
             Gap(
                 "searched collapse rate from mu_c (T4), relative",
-                max(abs(threshold.relative_gap or 1.0) for threshold in thresholds),
+                apart(float(run["collapse_rate"]), predicted.collapse_rate),
                 job.TOLERANCE,
             ),
         ),
     )
+
+
+def _config(*, quick: bool) -> Sweep:
+    return replace(Sweep(), samples=16, rates=(0.5, 0.8, 1.0, 1.5), seeds=2, steps=100) if quick else Sweep()

@@ -15,37 +15,46 @@ from matplotlib.figure import Figure
 from bounds import critical_rates
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from figures.drawing import Drawing, Gap
+from figures.drawing import Drawing, Gap, apart
+from figures.runs import Arrays, Run
 from figures.style import GREEN, GREY, PAGE, STYLE, VERMILION, measured, plain_ticks
 
 TEMPERATURES = (0.2, 0.5, 1.0)
+PANELS = {"mean_resultant_length": "mean resultant length $R$", "effective_rank": "effective rank"}
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
-    rates = tuple(np.geomspace(1 / 4, 4, 7 if quick else 33))
-    config = Sweep(
-        TEMPERATURES, samples=32, rates=rates, seeds=2 if quick else 6, steps=100 if quick else 1500, start="random"
-    )
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """PANELS after the last step, (temperatures, rates, seeds), and the searched collapse rates."""
+    config = _config(quick=quick)
     dataset = job.run_sweep(config, on_progress=lambda share: on_progress(0.9 * share))
     thresholds = job.search_thresholds(config)
     on_progress(1.0)
     end = dataset.isel(step=-1)
-    panels = {"mean_resultant_length": "mean resultant length $R$", "effective_rank": "effective rank"}
+    return {
+        **{name: end[name].values for name in PANELS},
+        "learning_rate": dataset["learning_rate"].values,
+        "collapse_rate": np.array([threshold.rate or np.nan for threshold in thresholds]),
+    }
+
+
+def draw(run: Run) -> Drawing:
+    """A column for each temperature, with the predicted rates as lines."""
+    config, gaps = _config(quick=run.quick), []
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
         grid = figure.subplots(2, 3, sharex=True, sharey="row")
         for t, setting in enumerate(config.settings):
             predicted = critical_rates(setting)
+            gaps.append(apart(run["collapse_rate"][t], predicted.collapse_rate))
             assert predicted.uniform_rate and predicted.collapse_rate  # noqa: S101, PT018
-            for axes, (name, label) in zip(grid[:, t], panels.items(), strict=True):
+            for axes, (name, label) in zip(grid[:, t], PANELS.items(), strict=True):
                 tau = float(setting.tau)
                 axes.axvspan(0.1, 1, color=GREY, alpha=0.12, linewidth=0, label=r"paper's safe range, $\mu<\tau$")
                 axes.axvline(
                     predicted.uniform_rate / tau, color=GREEN, linestyle="--", label=r"$\mu_A$: uniform breaks (T5)"
                 )
                 axes.axvline(predicted.collapse_rate / tau, color=VERMILION, label=r"$\mu_c$: collapse attracts (T4)")
-                measured(axes, dataset["learning_rate"].values[t] / tau, end[name].values[t].T, label="simulation")
+                measured(axes, run["learning_rate"][t] / tau, run[name][t].T, label="simulation")
                 axes.set(xscale="log", xlim=(0.24, 4.4), ylabel=label if t == 0 else "")
             grid[0, t].set_title(rf"$\tau={tau:g}$, first to break: degree {predicted.breaking_degree}")
             plain_ticks(grid[1, t], "x", (0.25, 0.5, 1, 2, 4))
@@ -56,15 +65,15 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
         figure,
         numbers={
             "temperature": np.array(TEMPERATURES)[:, None, None],
-            "rate_over_mu_c": np.array(rates)[None, :, None],
-            "seed": end["seed"].values[None, None, :],
-            **{name: end[name].values for name in panels},
+            "rate_over_mu_c": np.array(config.rates)[None, :, None],
+            "seed": np.arange(config.seeds)[None, None, :],
+            **{name: run[name] for name in PANELS},
         },
-        gaps=(
-            Gap(
-                "searched collapse rates from mu_c (T4), relative",
-                max(abs(threshold.relative_gap or 1.0) for threshold in thresholds),
-                job.TOLERANCE,
-            ),
-        ),
+        gaps=(Gap("searched collapse rates from mu_c (T4), relative", max(gaps), job.TOLERANCE),),
     )
+
+
+def _config(*, quick: bool) -> Sweep:
+    rates = tuple(np.geomspace(1 / 4, 4, 7 if quick else 33))
+    seeds, steps = (2, 100) if quick else (6, 1500)
+    return Sweep(TEMPERATURES, samples=32, rates=rates, seeds=seeds, steps=steps, start="random")

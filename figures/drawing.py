@@ -1,6 +1,7 @@
 """What every figure returns, and how it is written: the same bytes for the same versions."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clopsim.plots import undated
+from clopsim.store import write_atomically
 from figures.style import STYLE
 
 
@@ -39,17 +41,29 @@ class Drawing(NamedTuple):
         return all(gap.holds for gap in self.gaps)
 
 
+def apart(found: float, predicted: float | None) -> float:
+    """Relative distance of a found rate from the predicted one; nan and None say never, 1 where only one says so."""
+    if predicted is None or np.isnan(found):
+        return float(predicted is not None or not np.isnan(found))
+    return abs(found / predicted - 1)
+
+
 def save(drawing: Drawing, name: str, folder: Path, *, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write NAME.csv and one picture per format (png, svg, pdf) into a folder that exists; returns the paths."""
+    """Write NAME.csv and one picture per format (png, svg, pdf), each whole, into a folder that exists; the paths."""
     paths = [folder / f"{name}.csv"]
     columns = [np.ravel(column).tolist() for column in np.broadcast_arrays(*drawing.numbers.values())]
-    with paths[0].open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(drawing.numbers)
-        for row in zip(*columns, strict=True):
-            writer.writerow(f"{value:.8g}" if isinstance(value, float) else value for value in row)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(drawing.numbers)
+    for row in zip(*columns, strict=True):
+        writer.writerow(f"{value:.8g}" if isinstance(value, float) else value for value in row)
+    contents = [text.getvalue().encode()]
     for form in formats:
         paths.append(folder / f"{name}.{form}")
+        picture = io.BytesIO()
         with mpl.rc_context(STYLE):
-            drawing.figure.savefig(paths[-1], dpi=200, metadata=undated(form))
+            drawing.figure.savefig(picture, format=form, dpi=200, metadata=undated(form))
+        contents.append(picture.getvalue())
+    for path, content in zip(paths, contents, strict=True):
+        write_atomically(path, content)
     return paths

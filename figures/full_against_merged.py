@@ -13,47 +13,59 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bounds import alignment_uniform_rate
+from bounds import Gradient, Loss, critical_rates, exact_rate
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from figures.drawing import Drawing, Gap
+from clopsim.thresholds import Kind
+from figures.drawing import Drawing, Gap, apart
+from figures.runs import Arrays, Run
 from figures.simulate import part_of
 from figures.style import ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
 
 OBSERVABLES = ("mean_resultant_length", "effective_rank")
-PANELS = (
+KINDS: tuple[Kind, ...] = ("collapse", "alignment_collapse")
+PANELS: tuple[tuple[Loss, Gradient, str], ...] = (
     ("merged", "ambient", "merged, ambient: one point"),
     ("full", "ambient", "full, ambient: a line, never a point"),
     ("full", "tangent", "full, tangent: most rank stays"),
 )
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
-    rates = tuple(np.geomspace(1 / 8, 16, 7 if quick else 29))
-    seeds, steps = (2, 100) if quick else (6, 1000)
-    gaps: list[float] = []
-    ends = []
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """OBSERVABLES after the last step, (panels, rates, seeds), and the searched rates of KINDS; nan: never."""
+    ends, found = [], []
+    for number, (loss, gradient, _) in enumerate(PANELS):
+        config = _config(loss, gradient, quick=quick)
+        dataset = job.run_sweep(config, on_progress=part_of(on_progress, number, len(PANELS)))
+        ends.append(dataset.isel(step=-1, temperature=0))
+        rates = {threshold.kind: threshold.rate for threshold in job.search_thresholds(config)}
+        found.append([rates.get(kind) or np.nan for kind in KINDS])
+    return {
+        **{name: np.stack([end[name].values for end in ends]) for name in OBSERVABLES},
+        **{str(kind): np.array(rates) for kind, rates in zip(KINDS, zip(*found, strict=True), strict=True)},
+    }
+
+
+def draw(run: Run) -> Drawing:
+    """A panel for each loss and gradient, with T4's and T5's lines."""
+    gaps = []
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 2.9), layout="constrained")
         grid = figure.subplots(1, len(PANELS), sharey=True)
         for number, (axes, (loss, gradient, title)) in enumerate(zip(grid, PANELS, strict=True)):
-            config = Sweep(loss=loss, gradient=gradient, rates=rates, seeds=seeds, steps=steps, start="random")  # type: ignore[arg-type]
-            dataset = job.run_sweep(config, on_progress=part_of(on_progress, number, len(PANELS)))
-            for threshold in job.search_thresholds(config):
-                never = threshold.predicted_rate is None
-                gaps.append(float(threshold.rate is not None) if never else abs(threshold.relative_gap or 1.0))
-            end = dataset.isel(step=-1, temperature=0)
-            ends.append(end)
+            config = _config(loss, gradient, quick=run.quick)
+            rates, predicted = np.array(config.rates), critical_rates(config.setting)
+            gaps += [
+                apart(run["collapse"][number], predicted.collapse_rate),
+                apart(run["alignment_collapse"][number], predicted.alignment_collapse_rate),
+            ]
             axes.axvline(1, color=VERMILION, label=r"$\mu_c$: where the merged loss collapses (T4)")
-            if loss == "full":
-                apart = float(alignment_uniform_rate(config.setting) or np.nan) / float(dataset["mu_c"].values[0])
-                axes.axvline(apart, color=PURPLE, linestyle="--", label="views come apart (T5)")
-            measured(axes, rates, end["mean_resultant_length"].values.T, label="mean resultant length $R$")
-            share = (end["effective_rank"] - 1) / (min(config.dimension, config.samples) - 1)
-            measured(
-                axes, rates, share.values.T, color=ORANGE, marker="s", label=r"rank, (effective rank $-$ 1)/($d-1$)"
-            )
+            if predicted.alignment_uniform_rate is not None:
+                edge = predicted.alignment_uniform_rate / float(exact_rate(config.setting))
+                axes.axvline(edge, color=PURPLE, linestyle="--", label="views come apart (T5)")
+            measured(axes, rates, run["mean_resultant_length"][number].T, label="mean resultant length $R$")
+            share = (run["effective_rank"][number] - 1) / (min(config.dimension, config.samples) - 1)
+            measured(axes, rates, share.T, color=ORANGE, marker="s", label=r"rank, (effective rank $-$ 1)/($d-1$)")
             axes.set(xscale="log", ylim=(-0.05, 1.05), xlabel=r"learning rate $\mu/\mu_c$", title=title)
             plain_ticks(axes, "x", (0.125, 0.5, 1, 2, 4, 16))
         grid[0].set_ylabel("0: none,  1: full")
@@ -62,16 +74,21 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
     numbers = {
         "loss": np.array([loss for loss, _, _ in PANELS])[:, None, None],
         "gradient": np.array([gradient for _, gradient, _ in PANELS])[:, None, None],
-        "rate_over_mu_c": np.array(rates)[None, :, None],
-        "seed": np.arange(seeds)[None, None, :],
-        **{name: np.stack([end[name].values for end in ends]) for name in OBSERVABLES},
+        "rate_over_mu_c": rates[None, :, None],
+        "seed": np.arange(config.seeds)[None, None, :],
+        **{name: run[name] for name in OBSERVABLES},
     }
-    largest = float(max(end["mean_resultant_length"].max() for end in ends[1:]))
     return Drawing(
         figure,
         numbers,
         gaps=(
             Gap("searched rates from T4, relative; 1 where never is not never", max(gaps), job.TOLERANCE),
-            Gap("largest mean resultant length of the full loss", largest, 0.5),
+            Gap("largest mean resultant length of the full loss", float(run["mean_resultant_length"][1:].max()), 0.5),
         ),
     )
+
+
+def _config(loss: Loss, gradient: Gradient, *, quick: bool) -> Sweep:
+    rates = tuple(np.geomspace(1 / 8, 16, 7 if quick else 29))
+    seeds, steps = (2, 100) if quick else (6, 1000)
+    return Sweep(loss=loss, gradient=gradient, rates=rates, seeds=seeds, steps=steps, start="random")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bounds import Setting, harmonic_spectrum
 from clopsim.dynamics import step
 from figures.drawing import Drawing, Gap
+from figures.runs import Arrays, Run
 from figures.style import BLUE, COLUMN, GREEN, STYLE, VERMILION, measured
 
 TEMPERATURES, DEGREES = (1.0, 0.5, 0.2), 8
@@ -24,22 +25,28 @@ RIPPLE = 1e-4
 """Size of the ripple, small enough for first order."""
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Simulate and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """Decay per unit of rate: (temperatures, axes, degrees)."""
     points, axes_count = (600, 1) if quick else (2500, 5)
     z = _fibonacci(points)
     poles = np.random.default_rng(0).standard_normal((axes_count, 3))
     poles /= np.linalg.norm(poles, axis=1, keepdims=True)
     degrees = np.arange(1, DEGREES + 1)
     observed = np.empty((len(TEMPERATURES), axes_count, DEGREES))
-    predicted = np.empty((len(TEMPERATURES), DEGREES))
     for t, tau in enumerate(TEMPERATURES):
         setting = Setting(tau, 3, points, gradient="tangent")
-        predicted[t] = harmonic_spectrum(setting, degrees=DEGREES).e
         for a, pole in enumerate(poles):
             for k, degree in enumerate(degrees):
                 observed[t, a, k] = _decay(z, pole, int(degree), setting)
             on_progress((t + (a + 1) / axes_count) / len(TEMPERATURES))
+    return {"points": np.array(points), "e": observed}
+
+
+def draw(run: Run) -> Drawing:
+    """Points and T5's lines."""
+    observed, degrees = run["e"], np.arange(1, DEGREES + 1)
+    settings = [Setting(tau, 3, int(run["points"]), gradient="tangent") for tau in TEMPERATURES]
+    predicted = np.array([harmonic_spectrum(setting, degrees=DEGREES).e for setting in settings])
     gaps = np.abs(np.median(observed, axis=1) - predicted) / predicted.max(axis=1, keepdims=True)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
@@ -63,12 +70,12 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
         axes.margins(y=0.12)
     numbers = {
         "temperature": np.array(TEMPERATURES)[:, None, None],
-        "axis": np.arange(axes_count)[None, :, None],
+        "axis": np.arange(observed.shape[1])[None, :, None],
         "degree": degrees[None, None, :],
         "e": observed,
         "predicted_e": predicted[:, None, :],
     }
-    gap = Gap("e_l from T5, relative to the largest e_l", float(gaps.max()), 0.05 if quick else 0.02)
+    gap = Gap("e_l from T5, relative to the largest e_l", float(gaps.max()), 0.03 if run.quick else 0.02)
     return Drawing(figure, numbers, gaps=(gap,))
 
 

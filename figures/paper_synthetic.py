@@ -17,6 +17,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from numpy.typing import NDArray
 from torch import Tensor
 
 from clopsim import metrics
@@ -24,6 +25,7 @@ from clopsim.datasets import load
 from clopsim.ensemble import Stack
 from clopsim.recipe import LossName, Training
 from figures.drawing import Drawing
+from figures.runs import Arrays, Run
 from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE
 
 LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
@@ -35,32 +37,39 @@ BASE = Training(
 )  # fmt: skip
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Train and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """Unit embeddings of the first seed, (losses, weights x rates, n, 3), their classes, and every effective rank."""
     base = replace(BASE, samples=60, steps=20) if quick else BASE
     seeds = 2 if quick else 3
     runs = list(product(WEIGHTS, RATES, range(seeds)))
-    rank = np.empty((len(LOSSES), len(WEIGHTS), len(RATES), seeds))
+    rank, shown = [], []
+    for k, loss in enumerate(LOSSES):
+        recipes = [replace(base, loss=loss, weight=weight, rate=rate, seed=seed) for weight, rate, seed in runs]
+        z, y = _trained(recipes)
+        rank.append(metrics.effective_rank(z).reshape(len(WEIGHTS), len(RATES), seeds).numpy())
+        shown.append(z[::seeds].numpy())
+        on_progress((k + 1) / len(LOSSES))
+    return {"effective_rank": np.stack(rank), "z": np.stack(shown), "y": y.numpy()}
+
+
+def draw(run: Run) -> Drawing:
+    """A sphere for every loss, weight and rate."""
+    rank = run["effective_rank"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(0.9 * PAGE, 4.5), layout="constrained")
         grid = figure.subplots(len(LOSSES), len(WEIGHTS) * len(RATES))
-        for k, (loss, name) in enumerate(LOSSES.items()):
-            recipes = [replace(base, loss=loss, weight=weight, rate=rate, seed=seed) for weight, rate, seed in runs]
-            z, y = _trained(recipes)
-            rank[k] = metrics.effective_rank(z).reshape(rank.shape[1:]).numpy()
-            shown = z.reshape(len(WEIGHTS) * len(RATES), seeds, *z.shape[1:])[:, 0]
-            for axes, points, middle in zip(grid[k], shown, np.median(rank[k], axis=-1).ravel(), strict=True):
-                _sphere(axes, points, y)
+        for k, name in enumerate(LOSSES.values()):
+            for axes, points, middle in zip(grid[k], run["z"][k], np.median(rank[k], axis=-1).ravel(), strict=True):
+                _sphere(axes, points, run["y"])
                 axes.set_title("×" if np.isnan(middle) else f"{middle:.2f}", pad=1, fontsize=7)
             grid[k, 0].text(-1.5, 0, name, rotation=90, ha="center", va="center")
-            on_progress((k + 1) / len(LOSSES))
         for axes, (words, rate) in zip(grid[0], product(WEIGHTS.values(), RATES), strict=True):
             axes.set_title(f"{words}\n$\\mu$ = {rate:g}\n\n{axes.get_title()}", fontsize=7, pad=1)
     numbers = {
         "loss": np.array(list(LOSSES))[:, None, None, None],
         "weight": np.array(list(WEIGHTS))[:, None, None],
         "learning_rate": np.array(RATES)[:, None],
-        "seed": np.arange(seeds),
+        "seed": np.arange(rank.shape[3]),
         "effective_rank": rank,
     }
     return Drawing(figure, numbers, gaps=())
@@ -77,13 +86,13 @@ def _trained(recipes: list[Training]) -> tuple[Tensor, Tensor]:
     return u / u.norm(dim=-1, keepdim=True), data[0].y
 
 
-def _sphere(axes: Axes, z: Tensor, y: Tensor) -> None:
+def _sphere(axes: Axes, z: NDArray[np.float64], y: NDArray[np.int64]) -> None:
     """The unit sphere from a corner with the embeddings as dots."""
     across = np.array([-0.6, 0.8, 0.0])
     upward = np.array([-0.36, -0.27, 0.89])
     axes.add_patch(Circle((0, 0), 1, fill=False, color=GREY, linewidth=0.6))
-    for k, colour in enumerate((BLUE, ORANGE, GREEN) if z.isfinite().all() else ()):
-        points = z[y.eq(k)].numpy()
+    for k, colour in enumerate((BLUE, ORANGE, GREEN) if np.isfinite(z).all() else ()):
+        points = z[y == k]
         axes.plot(points @ across, points @ upward, "o", color=colour, markersize=1.8, alpha=0.6, mew=0)
     axes.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
     axes.set_axis_off()

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
@@ -23,6 +24,7 @@ from clopsim.losses import info_nce
 from clopsim.recipe import Embedder
 from clopsim.sharpness import sharpest
 from figures.drawing import Drawing, Gap
+from figures.runs import Arrays, Run
 from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 
 TAU = 0.5
@@ -39,8 +41,8 @@ STEPS = 4
 Weights = dict[str, Tensor]
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Train and draw it."""
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """2/sharpness, (embedders, seeds, rates), and growth per step, (embedders, seeds, multiples)."""
     rates = np.array([0.1, 1.0]) if quick else np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
     multiples = np.array([0.9, 1.1]) if quick else np.array([0.7, 0.9, 1.1, 1.3])
     seeds, steps = (1, 600) if quick else (3, 1500)
@@ -58,13 +60,24 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
                     sharp, direction = sharpest(loss, weights)
                     growth[e, seed] = [_growth(loss, weights, direction, m * 2 / sharp) for m in multiples]
                 on_progress(((e * seeds + seed) * len(rates) + r + 1) / (len(EMBEDDERS) * seeds * len(rates)))
-    predicted = np.abs(1 - 2 * multiples)
+    return {"rates": rates, "multiples": multiples, "two_over_sharpness": edge, "growth": growth}
+
+
+def growth_on_a_quadratic(multiple: NDArray[np.float64]) -> NDArray[np.float64]:
+    """|1 - 2m|: the factor along the sharpest direction of one step at m times 2/sharpness."""
+    return np.abs(1 - 2 * multiple)
+
+
+def draw(run: Run) -> Drawing:
+    """The edge on the left, the growth on the right."""
+    rates, multiples, edge, growth = run["rates"], run["multiples"], run["two_over_sharpness"], run["growth"]
+    predicted = growth_on_a_quadratic(multiples)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
         left, right = figure.subplots(1, 2)
         left.plot(rates, rates, color=VERMILION, label=r"$2/$sharpness $=\mu$")
         fine = np.linspace(multiples[0] - 0.05, multiples[-1] + 0.05, 200)
-        right.plot(fine, np.abs(1 - 2 * fine), color=VERMILION, label=r"$|1-2m|$")
+        right.plot(fine, growth_on_a_quadratic(fine), color=VERMILION, label=r"$|1-2m|$")
         for e, (name, (_, colour, marker)) in enumerate(EMBEDDERS.items()):
             measured(left, rates, edge[e], color=colour, marker=marker, label=name)
             measured(right, multiples + 0.01 * (e - 0.5), growth[e], color=colour, marker=marker, label=name)
@@ -80,7 +93,7 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
             [np.broadcast_to(names, edge.shape).ravel(), np.broadcast_to(names, growth.shape).ravel()]
         ),
         "seed": np.concatenate(
-            [np.broadcast_to(np.arange(seeds)[None, :, None], a.shape).ravel() for a in (edge, growth)]
+            [np.broadcast_to(np.arange(edge.shape[1])[None, :, None], a.shape).ravel() for a in (edge, growth)]
         ),
         "quantity": np.array(["two_over_sharpness"] * edge.size + ["growth_per_step"] * growth.size),
         "rate_or_multiple": np.concatenate(
@@ -90,7 +103,7 @@ def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda s
     }
     near = np.isin(multiples, (0.9, 1.1))
     gap = float(np.abs(np.median(growth, axis=1) - predicted)[:, near].max())
-    return Drawing(figure, numbers, gaps=(Gap("growth per step at 0.9 and 1.1 from |1 - 2m|", gap, 0.1),))
+    return Drawing(figure, numbers, gaps=(Gap("growth per step at 0.9 and 1.1 from |1 - 2m|", gap, 0.05),))
 
 
 def _problem(record: Embedder, seed: int) -> tuple[Callable[[Weights], Tensor], Weights]:

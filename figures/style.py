@@ -1,5 +1,6 @@
 """The one look of all figures: sizes, colours (Okabe & Ito), measurement as points with spread, theory as lines."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def measured(
     axes.errorbar(x, middle, yerr=spread, fmt=marker, markersize=3, color=color, elinewidth=0.9, label=label, zorder=3)
 
 
-def plain_ticks(axes: Axes, which: str, ticks: tuple[float, ...]) -> None:
+def plain_ticks(axes: Axes, which: str, ticks: Sequence[float]) -> None:
     """Ticks on a logarithmic axis, written as plain numbers."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -22,6 +22,7 @@ from clopsim.recipe import LossName, Training
 from clopsim.recipes import TrainingSweep
 from clopsim.training_sweep import run_training_sweep
 from figures.drawing import Drawing
+from figures.runs import Arrays, Run
 from figures.style import BLACK, BLUE, GREEN, ORANGE, PAGE, PURPLE, STYLE
 
 LOSSES: dict[LossName, tuple[str, str, str]] = {
@@ -33,6 +34,8 @@ LOSSES: dict[LossName, tuple[str, str, str]] = {
 PANELS = {"linear_probe": "accuracy", "embedding_variance": "variance", "effective_rank": "effective rank"}
 STORED = (*PANELS, "knn", "mean_resultant_length", "leading_share", "view_cosine", "squared_norm")
 """Columns of the CSV file."""
+
+DIMENSIONS = ("weight_decay", "loss", "weight", "learning_rate", "seed")
 
 SWEEP = TrainingSweep(
     base=Training(data="digits", steps=1000, device="cpu", prototypes="orthonormal"),
@@ -46,22 +49,27 @@ SWEEP = TrainingSweep(
 )
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Train and draw it."""
-    return drawn(run_training_sweep(quickened(SWEEP) if quick else SWEEP, on_progress))
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """STORED at the end of every run."""
+    return measured(SWEEP, quick=quick, on_progress=on_progress)
 
 
-def quickened(sweep: TrainingSweep) -> TrainingSweep:
-    """The same, small and rough."""
-    base = replace(sweep.base, steps=20, samples=120)
-    return replace(sweep, base=base, rate=(0.01, 1.0, 100.0), batch=(32,), seeds=1)
+def measured(sweep: TrainingSweep, *, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """STORED at the end of every run of a sweep, over DIMENSIONS; quick: small and rough."""
+    if quick:
+        base = replace(sweep.base, steps=20, samples=120)
+        sweep = replace(sweep, base=base, rate=(0.01, 1.0, 100.0), batch=(32,), seeds=1)
+    dataset = run_training_sweep(sweep, on_progress)
+    end = dataset.isel(step=-1, labelled_fraction=0, batch_size=0).transpose(*DIMENSIONS)
+    return {name: end[name].values for name in (*DIMENSIONS, *STORED, "step", "batch_size")}
 
 
-def drawn(dataset: xr.Dataset) -> Drawing:
+def draw(run: Run) -> Drawing:
     """A row of panels for every weight decay."""
-    end = dataset.isel(step=-1, labelled_fraction=0, batch_size=0)
-    decays = end["weight_decay"].values
-    steps, batch = int(end["step"]), int(end["batch_size"])
+    end = xr.Dataset(
+        {name: (DIMENSIONS, run[name]) for name in STORED}, coords={name: run[name] for name in DIMENSIONS}
+    )
+    decays, steps, batch = run["weight_decay"], int(run["step"]), int(run["batch_size"])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(0.94 * PAGE, 1.5 * len(decays) + 0.2), layout="constrained")
         grid = figure.subplots(len(decays), len(PANELS), sharex=True, squeeze=False)
@@ -84,7 +92,7 @@ def drawn(dataset: xr.Dataset) -> Drawing:
         for key in keys:
             key.set_markersize(3)
         figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
-    flat = end.stack(run=("weight_decay", "loss", "weight", "learning_rate", "seed"))
+    flat = end.stack(run=DIMENSIONS)
     names = (*flat.indexes["run"].names, *STORED)
     return Drawing(figure, {str(name): flat[name].values for name in names}, gaps=())
 

@@ -9,9 +9,9 @@ bottom: some seed diverged. A measurement, without a theory to hold it against.
 from collections.abc import Callable
 from dataclasses import replace
 
-from clopsim.training_sweep import run_training_sweep
 from figures import training
 from figures.drawing import Drawing
+from figures.runs import Arrays, Run
 
 SWEEP = replace(
     training.SWEEP,
@@ -23,6 +23,11 @@ SWEEP = replace(
 )  # fmt: skip
 
 
-def draw(*, quick: bool = False, on_progress: Callable[[float], None] = lambda share: None) -> Drawing:
-    """Train and draw it."""
-    return training.drawn(run_training_sweep(training.quickened(SWEEP) if quick else SWEEP, on_progress))
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """As for the digits."""
+    return training.measured(SWEEP, quick=quick, on_progress=on_progress)
+
+
+def draw(run: Run) -> Drawing:
+    """As for the digits."""
+    return training.draw(run)

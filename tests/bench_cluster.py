@@ -24,7 +24,7 @@ from clopsim.config import Sweep
 from clopsim.plan import Chunk
 from clopsim.store import Record, create, locked
 
-CONFIG = Sweep(rates=(0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0), seeds=64)  # 512 cells in 8 chunks
+CONFIG = Sweep(rates=(0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0), seeds=256)  # 2048 cells in 13 chunks
 TASKS = 300
 
 

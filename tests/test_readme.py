@@ -1,6 +1,7 @@
 """What the README shows is what the project does."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,25 @@ def test_the_first_screen_has_the_two_commands_and_nothing_to_do_before():
     assert first.endswith("clopsim sweep")
     assert second.endswith(".venv/bin/pytest")
     assert README.index(second) < 1200
+
+
+def test_it_says_what_it_is_in_three_sentences():
+    first = re.sub(r"\s+", " ", README.split("\n\n")[1])
+    assert len(re.findall(r"[.?](?= |$)", first)) == 3
+
+
+def test_the_loss_in_your_own_loop_is_ten_lines_that_run():
+    code = re.search(r"```python\n(import torch\n.*?)```", README, flags=re.DOTALL)
+    assert code
+    assert len(code[1].splitlines()) == 10
+    names: dict = {}
+    exec(code[1], names)
+    assert names["value"].isfinite()
+    assert names["model"].weight.grad.abs().sum() > 0
+
+
+def test_the_projects_citation_has_its_version():
+    assert f"version = {{{tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}}}" in README
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,6 +1,7 @@
 """`clopsim figures`."""
 
 import importlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bounds.setting import one_of
-from clopsim.cli.shell import FAILS, HOLDS, app, progress, user_input
+from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, progress, user_input
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -20,10 +21,14 @@ def figures(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("figures"),
     form: Annotated[str, typer.Option("--format", metavar="png,svg,pdf", help="Of the pictures.")] = "png",
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, seconds each.")] = False,
+    stored: Annotated[
+        Path | None,
+        typer.Option("--runs", help="Folder of measured runs: draw from those of this code, keep new ones."),
+    ] = None,
 ) -> None:
-    """Redraw the figures from scratch, with their numbers as CSV, and print each gap between theory and measurement.
+    """Redraw the figures, with their numbers as CSV, and print each gap between theory and measurement.
 
-    The same versions give the same bytes.
+    From scratch, or with --runs from what was measured before. The same versions give the same bytes.
     """
     package: Any = importlib.import_module("figures")  # by name: figures imports clopsim, never the other way round
     with user_input():
@@ -32,24 +37,57 @@ def figures(
         formats = form.split(",")
         for each in formats:
             one_of("form", each, FORMATS)
-        with _writable(out):
-            out.mkdir(parents=True, exist_ok=True)
+        _make_writable("out", out)
+        if stored is not None:
+            _make_writable("stored", stored)
+    chosen = list(dict.fromkeys(names or package.NAMES))
     holds = True
-    for name in names or package.NAMES:
-        with progress(name) as advance:
-            drawing = package.draw(name, quick=quick, on_progress=advance)
-        with user_input(), _writable(out):
-            importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
+    for done, name in enumerate(chosen):
+        try:
+            with user_input():
+                drawing, origin = _drawing(package, name, quick=quick, stored=stored)
+                with _writing("out", out):
+                    importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
+        except KeyboardInterrupt:
+            written = f"{', '.join(chosen[:done]) or 'nothing'} in {out}"
+            raise Stopped(f"interrupted at {name}; written: {written}", INTERRUPTED) from None
         for gap in drawing.gaps:
             verdict = "holds" if gap.holds else "FAILS"
-            typer.echo(f"{name:<22} {verdict}  gap {gap.value:.2g}, allowed {gap.allowed:g}: {gap.says}")
+            typer.echo(f"{name:<22} {verdict}  gap {gap.value:.2g}, allowed {gap.allowed:g}: {gap.says}{origin}")
+        if not drawing.gaps:
+            typer.echo(f"{name:<22} drawn  no gap: a measurement without a theory{origin}")
         holds = holds and drawing.holds
     raise typer.Exit(HOLDS if holds else FAILS)
 
 
+def _drawing(package: Any, name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:
+    """The drawing of a figure, and where its run comes from if it was stored."""
+    kept: Any = importlib.import_module("figures.runs")
+    run = None
+    if stored is not None:
+        try:
+            run = kept.recall(stored, name, quick=quick)
+        except kept.Unusable as reason:
+            typer.echo(f"clopsim: {reason}; measuring {name} anew", err=True)
+    if run is None:
+        with progress(name) as advance:
+            run = package.measure(name, quick=quick, on_progress=advance)
+        if stored is not None:
+            with _writing("stored", stored):
+                kept.keep(stored, name, run)
+    return package.draw(name, run), f" (from stored run of {run.date})" if run.date else ""
+
+
+def _make_writable(option: str, folder: Path) -> None:
+    with _writing(option, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # refused now rather than after minutes of measuring
+
+
 @contextmanager
-def _writable(out: Path) -> Iterator[None]:
+def _writing(option: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
+        reason = f"{str(folder)!r} ({error.strerror})"
+        raise ValueError(f"{option} must be writable, got {reason}; choose another folder") from None

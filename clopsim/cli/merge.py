@@ -9,7 +9,7 @@ import typer
 
 from clopsim import tables
 from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, WRONG_INPUT, Stopped, app, user_input
+from clopsim.cli.shell import FAILS, HOLDS, WRONG_INPUT, Stopped, app, user_input, warn_of_machines
 
 
 @app.command()
@@ -35,5 +35,6 @@ def merge(
             summary = runs.finish(runs.merge(shares, out, force=force))
         except OSError as error:
             raise Stopped(f"{error.strerror} ({error.filename}); the shares are untouched", WRONG_INPUT) from None
+    warn_of_machines(out)
     typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.sweep_report(summary, out))
     raise typer.Exit(HOLDS if summary["holds"] and not summary["failures"] else FAILS)

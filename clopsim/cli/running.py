@@ -10,7 +10,7 @@ import typer
 
 from clopsim.cli.configfile import GRID, Grid, reproducing_command
 from clopsim.cli.options import choice_option, whole_option
-from clopsim.cli.shell import FAILS, INTERRUPTED, WRONG_INPUT, Stopped, progress, user_input
+from clopsim.cli.shell import FAILS, INTERRUPTED, WRONG_INPUT, Stopped, progress, user_input, warn_of_machines
 from clopsim.executors import Engine
 from clopsim.states import PROVENANCE, recorded_summary
 
@@ -107,6 +107,8 @@ def run_points(
             for name, one in begun.items():
                 with user_input():
                     finished[name] = one if share else runs.finish(one)
+                if not share:
+                    warn_of_machines(one.folder)
         except KeyboardInterrupt:
             if not begun:
                 raise

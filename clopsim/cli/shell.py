@@ -19,6 +19,7 @@ OPTION_NAMES = {
     "kind": "KIND",
     "file": "FILE",
     "names": "NAME",
+    "stored": "--runs",
     "form": "--format",
     "folder": "FOLDER",
     "folders": "FOLDER...",
@@ -97,6 +98,15 @@ def user_input() -> Iterator[None]:
         if first and first[0] in _parameters():
             message = option_name(first[0]) + message[first.end() :]
         raise typer.BadParameter(message) from None
+
+
+def warn_of_machines(folder: Path) -> None:
+    """One line on stderr if the parts of a complete run come from several kinds of machine."""
+    from clopsim.states import recorded_machines
+
+    kinds = recorded_machines(folder)
+    if len(kinds) > 1:
+        typer.echo(f"clopsim: {folder} joins parts from {', '.join(kinds)}, whose last bits differ", err=True)
 
 
 def _parameters() -> set[str]:

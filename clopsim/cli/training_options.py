@@ -8,7 +8,8 @@ from clopsim.cli.options import choice_option, number_option, whole_option
 from clopsim.recipe import Distance, Kind, Schedule
 
 Source = Annotated[
-    str, typer.Option(help="clusters, lines, digits, openml:NAME (CIFAR_10, Fashion-MNIST), FILE.npz with x, y.")
+    str,
+    typer.Option(help="clusters, lines, digits, openml:NAME (CIFAR_10, Fashion-MNIST), FILE.npz with x, y (-1: none)."),
 ]
 Drawn = Annotated[int, whole_option("Samples before the split; 0: all, or 512 of the synthetic ones.")]
 Features = Annotated[int, whole_option("Dimension of clusters and lines.")]

@@ -2,12 +2,12 @@
 "use strict";
 (() => {
   const { values: chosen, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
-  const $ = (id) => document.getElementById(id);
+  const { $, show, rich, fixed } = text;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // ---- the run ----------------------------------------------------------------------------------------------------
 
-  let run, before, flip, beforeFlip, past, th, prediction, reading, queued = [];
+  let run, before, earlier, flip, beforeFlip, past, th, prediction, reading, queued = [];
   let playing = false, glide = 1, owed = 0, restedAt = null, drawn = 0;
 
   const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
@@ -19,7 +19,7 @@
 
   function load(u) {
     run = { ...physical(), u: chosen.gradient === "free" ? u : physics.unit(u), count: 0 };
-    before = run.u;
+    before = earlier = run.u;
     flip = beforeFlip = 1;
     glide = 1;
     owed = 0;
@@ -37,6 +37,7 @@
     if (chosen.lambda > 0) flip = beforeFlip = 1;
     restedAt = null;
     queued = [];
+    strip.update(chosen, th);
     predict();
   }
 
@@ -72,6 +73,7 @@
       // the picture takes it back. Prototypes do see it.
       beforeFlip = flip;
       if (along < 0 && chosen.lambda === 0) flip = -flip;
+      earlier = before;
       before = run.u;
       run = next;
       record();
@@ -95,22 +97,14 @@
     now.loss = physics.lossPerAnchor(z, run);
     past.latest.loss = now.loss;
     const state = story.outcome(z, run.n, chosen.loss, now);
-    const moved = run.count > 0 ? physics.moved(physics.unit(before), z, run.n) : 0;
-    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, rescue: prediction.rescue });
-    reading = { ...now, norm: averaged.norm, state, ...verdict, settled: settled(), z };
+    const change = (u) => physics.moved(physics.unit(u), z, run.n);
+    const moved = run.count > 0 ? change(before) : 0, back = run.count > 1 ? change(earlier) : moved;
+    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue });
+    reading = { ...now, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z };
   }
 
   // ---- painting ---------------------------------------------------------------------------------------------------
 
-  const show = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
-  // Text whose _c and the like become subscripts
-  function rich(id, text) {
-    if ($(id).dataset.text === text) return;
-    $(id).dataset.text = text;
-    $(id).replaceChildren(...text.split(/_([A-Za-zℓ]+)/).map((part, k) =>
-      (k % 2 ? Object.assign(document.createElement("sub"), { textContent: part }) : part)));
-  }
-  const fixed = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits).replace("-", "−") : "–");
   const THIRD = {
     view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
     prototype: ["Prototype cosine", "1: on its own axis", [-1, 1]],
@@ -132,7 +126,7 @@
       show("theory-" + id, prediction[key] === null ? "–" : fixed(prediction[key], Number.isInteger(prediction[key]) ? 0 : 3));
     }
     show("now-count", String(run.count));
-    show("now-loss", fixed(reading.loss));
+    show("now-loss", `${fixed(reading.loss)}, on one spot ${fixed(theory.lossAtCollapse(run))}`);
     show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
     const effective = run.rate / reading.norm;
     show("now-effective", fixed(effective));
@@ -162,9 +156,15 @@
     announced = phase;
     const sentence = `${prediction.text} Now: ${reading.words}; ${reading.verdict}.`;
     show("status", sentence);
+    describe();
+  }
+
+  // What the pictures show, in words
+  function describe() {
     $("sphere").setAttribute("aria-label", `${run.n} points on a sphere: ${reading.words}`);
-    for (const id of ["R", "rank", "third"])
-      $("plot-" + id).setAttribute("aria-label", `Chart over ${run.count} steps, now ${$("now-" + id).textContent}, theory ${$("theory-" + id).textContent}`);
+    for (const [id, name] of [["R", "Mean length R"], ["rank", "Effective rank"], ["third", THIRD[third()][0]]])
+      $("plot-" + id).setAttribute("aria-label",
+        `${name} over ${run.count} steps, now ${$("now-" + id).textContent}, theory ${$("theory-" + id).textContent}`);
   }
 
   // ---- controls ---------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@
     $("x").setAttribute("aria-valuetext", `learning rate ${run.rate.toPrecision(3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") + `: ${prediction.text}`);
     rich("thresholds", list.map(({ name, rate, says }) => `${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
-      (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n − 1)/(n − 2) = ${th.unit.toPrecision(4)}`);
+      (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} · thin strip: where ${strip.STEPS} steps from this start end`);
     for (const name of ["tau", "n", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
     $("decay").disabled = chosen.gradient !== "free";
@@ -251,8 +251,8 @@
   }
   tour.forEach(({ name, theorem }, k) => {
     const item = document.createElement("li"), button = document.createElement("button");
-    button.append(Object.assign(document.createElement("b"), { textContent: k + 1 }), Object.assign(document.createElement("span"), { textContent: name }));
-    button.setAttribute("aria-label", `Stop ${k + 1}: ${name}, ${theorem}`);
+    button.append(Object.assign(document.createElement("b"), { textContent: k + 1 }), " ", Object.assign(document.createElement("span"), { textContent: name }));
+    button.setAttribute("aria-label", `${k + 1} ${name}, ${theorem}`); // on a phone the number alone is seen
     button.addEventListener("click", () => visit(k));
     item.append(button);
     $("stops").append(item);
@@ -267,15 +267,16 @@
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------
 
-  const BUDGET = 9; // milliseconds of a frame for steps
+  const BUDGET = 9, SPARE = 1.5; // milliseconds of a frame: for steps; for the strip while a run plays
   let last = 0;
   function frame(time) {
     requestAnimationFrame(frame);
     const seconds = Math.min(0.1, (time - last) / 1000);
     last = time;
     if (!playing) {
+      strip.work(BUDGET);
       if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSphere(); }
-      else if (performance.now() - since < 600) announce();
+      else if (announced !== candidate) announce();
       return;
     }
     owed += seconds * chosen.speed;
@@ -285,6 +286,7 @@
     glide = chosen.speed <= 24 ? owed : 1;
     sphere.drift(still.matches ? 0 : seconds);
     paint();
+    if (performance.now() - begun < SPARE / 2) strip.work(SPARE); // on a slow machine or with many points: once the run rests
     if (!reading.settled) restedAt = null;
     else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
   }
@@ -295,6 +297,7 @@
   $("settings").open = innerWidth >= 700;
   reset();
   follow();
+  describe();
   if (tour.open === null) play(!still.matches); // one preset plays once: just above the bound
   requestAnimationFrame((time) => { last = time; frame(time); });
 
@@ -305,8 +308,8 @@
     get state() {
       const { z, ...numbers } = reading;
       return { settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: run.rate, count: run.count,
-        playing, drawn, u: [...run.u], view: sphere.view };
+        playing, drawn, u: [...run.u], camera: sphere.view };
     },
-    get records() { return past.records; }, hash, physics, theory, story, tour, track,
+    get records() { return past.records; }, hash, physics, theory, story, strip, tour, track,
   };
 })();

@@ -39,7 +39,8 @@ const settings = (() => {
   let writing = 0;
   function toHash() {
     clearTimeout(writing); // browsers limit how often an address may change
-    writing = setTimeout(() => history.replaceState(null, "", "#" + hash()), 200);
+    const before = location.hash; // a link followed meanwhile is not written over
+    writing = setTimeout(() => { if (location.hash === before) history.replaceState(null, "", "#" + hash()); }, 200);
   }
   const hash = () => "v=1&" + Object.entries(values).map(([name, value]) => `${name}=${value}`).join("&") +
     (tour.open === null ? "" : `&stop=${tour.open + 1}`);

@@ -7,7 +7,7 @@ const story = (() => {
 
   // The prediction: a phase, a sentence, and where each observable should end (null: theory gives no number)
   function predict(s, th, column = 1) {
-    const nothing = { R: null, rank: null, view: null, prototype: null, norm: null };
+    const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false };
     const even = { R: 0, rank: 3 };
     const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
     if (s.lambda > 0) return withPrototypes(s, column, say);
@@ -34,10 +34,9 @@ const story = (() => {
     if (s.rate < th.collapse)
       return say("between", `The even spread breaks ${towards(th.degree)} (T5), but complete collapse does not attract ` +
         "yet (T4): the run should end in between.");
-    if (th.degree > 2)
-      return say("point", "Complete collapse attracts (T4), but at this temperature clusters can catch a run first (T5).",
-        { R: 1, rank: 1 });
-    return say("point", "Complete collapse attracts: the points should end on one spot (T4).", { R: 1, rank: 1 });
+    const caught = th.degree > 1; // T4 is about the neighbourhood of the spot; on the way lie other places to rest
+    const unless = !caught ? "" : `, unless ${th.degree === 2 ? "a line catches" : "clusters catch"} them first (T5)`;
+    return say("point", `Complete collapse attracts: the points should end on one spot (T4)${unless}.`, { R: 1, rank: 1, caught });
   }
 
   function freeNorm(s, say, even) {
@@ -94,10 +93,13 @@ const story = (() => {
     even: "evenly spread", between: "partly gathered",
   };
 
-  const RESTLESS = 0.05; // change of a cosine per step
+  // Movement as in clopsim/outcomes.py, from the largest change of a cosine in the last step and over the last two
+  const MOVED = 1e-3, REPEATED = 0.1, RESTLESS = 0.05;
+  const motion = (moved, back) =>
+    (moved > MOVED && back < REPEATED * moved ? "oscillating" : moved > RESTLESS ? "restless" : "");
 
-  // Does the run do what is predicted? seen: the observables; moved: the largest change of a cosine in the last step
-  function judge(prediction, seen, { state, settled, moved, loss, lambda, rescue }) {
+  // Does the run do what is predicted? seen: the observables; moved, back: as above
+  function judge(prediction, seen, { state, settled, moved, back, loss, lambda, rescue }) {
     const near = (x, y, slack) => y === null || Math.abs(x - y) <= slack;
     const restless = moved > RESTLESS;
     let agrees = near(seen.rank, prediction.rank, 0.12) && near(seen.R, prediction.R, 0.1);
@@ -109,12 +111,15 @@ const story = (() => {
     if (lambda > 0) agrees &&= state !== "point";
     let words = WORDS[state];
     if (lambda > 0 && state !== "point") words = `each point on average at cosine ${two(seen.prototype)} to its prototype`;
-    else if (loss === "full" && state !== "point") words += `, views at cosine ${two(seen.view)}`;
-    else if (state === "even" && restless) words += " but restless";
+    else if (state !== "point" && state !== "diverged") {
+      if (loss === "full") words += `, views at cosine ${two(seen.view)}`;
+      words += { oscillating: loss === "full" ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion(moved, back)];
+    }
     if (state === "diverged") return { agrees: false, verdict: "not as predicted", words: WORDS[state] };
+    if (prediction.caught && settled && !agrees) return { agrees, verdict: "no prediction", words: words + ", caught on the way" };
     if (prediction.phase === "silent") return { agrees: true, verdict: "no prediction", words };
     return { agrees, verdict: agrees ? "as predicted" : settled ? "not as predicted" : "not there yet", words };
   }
 
-  return { predict, outcome, judge, CHANCE };
+  return { predict, outcome, motion, judge, CHANCE };
 })();

@@ -68,5 +68,5 @@ const track = (() => {
     if (node) node.style.left = Math.max(0, Math.min(100, percent(x))) + "%";
   }
 
-  return { draw, effective, named };
+  return { draw, effective, named, LOW, HIGH };
 })();

@@ -61,12 +61,21 @@ def check(exercise: str, answer: Any) -> Verdict:
         return Verdict(None, f"{exercise}: not answered yet")
     if task.is_right(answer):
         return Verdict(True, f"{exercise}: right")
-    return Verdict(False, f"{exercise}: wrong. Hint: {task.hint}")
+    why = next((slip.why for slip in task.slips if task.agrees(answer, slip.gives)), None)
+    return Verdict(False, f"{exercise}: wrong. {f'Hint: {task.hint}' if why is None else why}")
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A wrong answer that students give, computed as they come to it, and why it is wrong."""
+
+    gives: Callable[..., Any]
+    why: str
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: its right answer, computed, and the hint for a wrong one.
+    """One exercise: its right answer, computed, what is wrong with the usual wrong ones, and the hint for any other.
 
     With symbols the answer is a formula in them, and solution its value at one point (by keyword).
     """
@@ -74,14 +83,19 @@ class Exercise:
     solution: Callable[..., Any]
     hint: str
     symbols: tuple[str, ...] = ()
+    slips: tuple[Slip, ...] = ()
 
     def is_right(self, answer: Any) -> bool:
         """Whether the answer is the solution: to TOLERANCE, a formula to 1e-9 at every one of POINTS."""
+        return self.agrees(answer, self.solution)
+
+    def agrees(self, answer: Any, other: Callable[..., Any]) -> bool:
+        """Whether the answer is what `other` gives, as exactly as is_right asks it of the solution."""
         if not self.symbols:
-            return _close(answer, self.solution(), TOLERANCE)
+            return _close(answer, other(), TOLERANCE)
         for point in POINTS:
             values = {name: point[name] for name in self.symbols}
-            if not _close(_value_of(answer, values), self.solution(**values), 1e-9):
+            if not _close(_value_of(answer, values), other(**values), 1e-9):
                 return False
         return True
 
@@ -129,47 +143,98 @@ def _smallest_collapsing_batch() -> int:
     return next(samples for samples in count(3) if exact_rate(Setting(0.5, 8, samples)) < 0.56)
 
 
-_CLASSES = {"classes": 4, "per_class": 8, "temperature": 0.5, "dimension": 8}
+def _class_cosine(weight: float) -> float:
+    return class_equilibrium(weight, classes=4, per_class=8, temperature=0.5, dimension=8).cosine
+
 
 EXERCISES = {
     "collapse.1": Exercise(
-        lambda: exact_rate(Setting(0.1, 128, 256, reduction="mean")),
+        lambda: exact_rate(Setting(0.1, 128, 64, reduction="mean")),
         'PyTorch\'s mean divides the gradient by n; pass reduction="mean" to Setting.',
+        slips=(
+            Slip(
+                lambda: exact_rate(Setting(0.1, 128, 64)),
+                "That is the rate for the sum over the anchors; the mean's gradient is n times smaller.",
+            ),
+            Slip(
+                lambda: 64 * 0.1, "That is n tau, the edge of the paper; at n = 64 the factor (n-1)/(n-2) is missing."
+            ),
+        ),
     ),
     "collapse.2": Exercise(
         lambda: uniform_rate(Setting(0.2, 3, 48)).degree,
         "uniform_rate returns a rate and a degree; the degree is a whole number.",
+        slips=(
+            Slip(
+                lambda: uniform_rate(Setting(0.2, 3, 48)).rate,
+                "That is the rate at which it breaks; the degree is asked.",
+            ),
+        ),
     ),
     "collapse.3": Exercise(
         _smallest_collapsing_batch,
         "collapse attracts once mu_c < 0.56, and mu_c falls as n grows; try some n.",
+        slips=(Slip(lambda: _smallest_collapsing_batch() - 1, "Just too small: there mu_c is still above 0.56."),),
     ),
     "bound.1": Exercise(
         lambda n, mu, tau: spread_multiplier(mu, Setting(tau, 8, n, gradient="tangent")),
         "replace g by g - (z.g) z before the step; the mean keeps its length then, so the 1 - 2 mu/tau goes.",
         ("n", "mu", "tau"),
+        slips=(
+            Slip(
+                lambda n, mu, tau: spread_multiplier(mu, Setting(tau, 8, n)),
+                "That is the factor of the ambient gradient; project g first.",
+            ),
+            Slip(
+                lambda n, mu, tau: 1 + 2 * mu / tau, "That is the limit of many points; the exact factor keeps n/(n-1)."
+            ),
+        ),
     ),
     "bound.2": Exercise(
         lambda tau: float(paper_range(Setting(tau, 8, 32))[1]) / 2,
         "the collapsed point itself is multiplied by 1 - 2 mu/tau; where is that 0?",
         ("tau",),
+        slips=(
+            Slip(
+                lambda tau: tau,
+                "That is the edge of the range, where the point is thrown to its opposite; 0 lies in the middle.",
+            ),
+        ),
     ),
     "bound.3": Exercise(
         lambda n, tau: exact_rate(Setting(tau, 8, int(n), keys="detached")),
         "without the keys' share every gradient near collapse is half as long.",
         ("n", "tau"),
+        slips=(
+            Slip(
+                lambda n, tau: exact_rate(Setting(tau, 8, int(n))),
+                "That is the rate with symmetric keys, of the notebook.",
+            ),
+            Slip(lambda n, tau: 2 * tau, "That is the limit of many points; a finite batch has (n-1)/(n-2)."),
+        ),
     ),
     "rescue.1": Exercise(
         lambda: gradient_bound(1.0, Setting(0.5, 8, 32)) + 1 / 2.0,
         "T7 needs mu lambda > 1 + mu H with H = gradient_bound(1.0, setting); solve it for lambda.",
+        slips=(
+            Slip(
+                lambda: gradient_bound(1.0, Setting(0.5, 8, 32)),
+                "That is H alone; a step also has to turn z itself, which adds 1/mu.",
+            ),
+        ),
     ),
     "rescue.2": Exercise(
-        lambda: class_equilibrium(16.0, **_CLASSES).cosine,  # type: ignore[arg-type]
+        lambda: _class_cosine(16.0),
         "class_equilibrium(...).cosine; it lies between the simplex's -1/(K - 1) and 0.",
+        slips=(
+            Slip(lambda: -1 / 3, "That is the simplex, the limit of small lambda."),
+            Slip(lambda: _class_cosine(4.0), "That is the cosine at another weight, lambda = 4."),
+        ),
     ),
     "rescue.3": Exercise(
         lambda: tuple(class_effective_rank(cosine, classes=10) for cosine in (-1 / 9, 0.0)),
         "a simplex of K classes adds up to zero, so it lacks one direction; an orthonormal frame does not.",
+        slips=(Slip(lambda: (10.0, 9.0), "The other way round: the simplex is the one that lacks a direction."),),
     ),
 }
 """Every exercise of the notebooks, by lesson and number."""

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clopsim.losses.views import PairLoss
+from clopsim.losses.views import PairLoss, check_views
 
 
 def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss:
@@ -20,11 +20,12 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
     instead divides by W first.
 
     Negatives, batch statistics and the number of labelled samples are global, so nothing depends on how the samples are
-    spread over the processes: no loss and no weight is divided by W.
+    spread over the processes: no loss and no weight is divided by W, and a last batch of unequal shares, even an empty
+    one, is as good as any other.
 
     Without an initialised process group it is the loss itself, so one script serves one process and many. Every process
-    must bring the same number of rows and all of them labels or none (drop_last=True in the loader); each computes the
-    whole (2WN, 2WN) matrix of a contrastive loss.
+    must bring the same dimension, and all of them labels or none: ValueError in each otherwise. The shares are gathered
+    first and read, for which a GPU waits. Each process computes the whole (2WN, 2WN) matrix of a contrastive loss.
 
     loss: any loss of this package's call form, CLOP included (do not wrap the base too); group: None for the default.
     Not for torch.func.vmap; under torch.compile the gather is a graph break.
@@ -33,31 +34,53 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
     def over_all_processes(first: Tensor, second: Tensor, labels: Tensor | None = None, /) -> Tensor:
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
             return loss(first, second, labels)
-        first, second = gather_rows(first, group), gather_rows(second, group)
-        return loss(first, second, None if labels is None else gather_rows(labels, group))
+        check_views(first, second, labels, low=0)
+        shares = _shares(first, labels, group)
+        first, second = (_gathered_rows(view, shares, group) for view in (first, second))
+        return loss(first, second, None if labels is None else _gathered_rows(labels, shares, group))
 
     return over_all_processes
 
 
 def gather_rows(rows: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
-    """Rows of all processes in the order of their ranks, (N, ...) -> (W N, ...), differentiable.
+    """Rows of all processes in the order of their ranks, (N_r, ...) -> (sum of N_r, ...), differentiable.
 
     Backward: the sum over processes of the gradients that reach this process's rows (see gathered).
     """
-    return _Gather.apply(rows, group)  # type: ignore[no-untyped-call]
+    return _gathered_rows(rows, _shares(rows, None, group), group)
+
+
+def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None) -> list[int]:
+    """Number of rows of every process. A collective that does not fit hangs or mixes rows up, so look before."""
+    mine = torch.tensor([len(rows), rows.shape[1:].numel(), labels is not None], device=rows.device)
+    parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, mine, group=group)
+    shares, dimensions, labelled = torch.stack(parts).T.tolist()
+    if len(set(dimensions)) > 1:
+        raise ValueError(f"first must have one dimension in all processes, got {dimensions}; use one embedder in all")
+    if len(set(labelled)) > 1:
+        given = ["labels" if each else "none" for each in labelled]
+        raise ValueError(f"labels must be given in all processes or in none, got {given}; -1 stands for unlabelled")
+    return shares
+
+
+def _gathered_rows(rows: Tensor, shares: list[int], group: dist.ProcessGroup | None) -> Tensor:
+    return _Gather.apply(rows, shares, group)  # type: ignore[no-untyped-call]
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-        ctx.group = group
-        ctx.rows = rows.shape[0]
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size(group))]
-        dist.all_gather(parts, rows.contiguous(), group=group)
-        return torch.cat(parts)
+    def forward(ctx: Any, rows: Tensor, shares: list[int], group: dist.ProcessGroup | None) -> Tensor:
+        ctx.shares, ctx.group = shares, group
+        sent = rows.new_zeros(max(shares), *rows.shape[1:])  # a collective wants equal shapes
+        sent[: len(rows)] = rows
+        parts = [torch.empty_like(sent) for _ in shares]
+        dist.all_gather(parts, sent, group=group)
+        return torch.cat([part[:share] for part, share in zip(parts, shares, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         total = gradients[0].clone()  # all_reduce works in place, and autograd may hold this tensor elsewhere
         dist.all_reduce(total, group=ctx.group)
-        return total.narrow(0, dist.get_rank(ctx.group) * ctx.rows, ctx.rows), None
+        rank = dist.get_rank(ctx.group)
+        return total.narrow(0, sum(ctx.shares[:rank]), ctx.shares[rank]), None, None

@@ -20,8 +20,9 @@ def prototype_distance(
 
     Source: arXiv:2403.18699v2 (authors' code: halves, not squared).
     embeddings: (N, d) raw, normalised inside; labels: (N,) integers below K, < 0 = unlabelled; prototypes: (K, d).
-    Returns float32 or better. Raises ValueError for wrong shapes or an unknown distance, IndexError for a label >= K
-    (on an accelerator the device's own assertion: look at the labels once, before training).
+    Returns float32 or better. Raises ValueError for wrong shapes, tensors on several devices, an unknown distance and a
+    label >= K (on an accelerator and compiled it is the device's own assertion, because looking at the labels would
+    make every step wait: look once, before training).
     """
     one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
     check_labels(embeddings, labels)
@@ -30,8 +31,19 @@ def prototype_distance(
             f"prototypes must have shape (K, {embeddings.shape[1]}), got {tuple(prototypes.shape)}; "
             "their dimension is that of the embeddings"
         )
+    if prototypes.device != embeddings.device:
+        raise ValueError(
+            f"prototypes must be on {embeddings.device} as the embeddings, got {prototypes.device}; "
+            "move them, or the CLOP module, there"
+        )
     z = unit_rows(embeddings)  # (N, d)
-    c = prototypes.to(z.dtype)[labels.clamp(min=0)]  # (N, d)
+    try:
+        c = prototypes.to(z.dtype)[labels.clamp(min=0).long()]  # (N, d)
+    except IndexError:
+        raise ValueError(
+            f"labels must be < {len(prototypes)}, the number of prototypes, got a larger one; "
+            "number the classes from 0, or make more prototypes"
+        ) from None
     if distance == "cosine":
         far = 1 - (z * c).sum(dim=-1)
     else:

@@ -26,7 +26,8 @@ class OrthonormalPrototypes(nn.Module):
 
     Source: arXiv:2403.18699v2 (the authors' code takes singular vectors, the same distribution; its "ETF" is neither
     unit-norm nor a K-simplex and is not reproduced).
-    classes: K; dimension: d, of the embeddings. Raises ValueError where that many vectors do not fit.
+    classes: K; dimension: d, of the embeddings; seed >= 0; dtype: a floating one, None for torch's default. Raises
+    ValueError where that many vectors do not fit.
     """
 
     vectors: Tensor
@@ -52,13 +53,16 @@ class OrthonormalPrototypes(nn.Module):
                 f"classes must be <= {most} for {kind} prototypes in {dimension} dimensions, got {classes}; "
                 "raise the embedding dimension or merge classes"
             )
+        whole_number("seed", seed, low=0)
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a floating one, got {dtype}; whole numbers would round the vectors to 0")
         generator = torch.Generator("cpu").manual_seed(seed)
         if kind == "orthonormal":
             vectors = _orthonormal_rows(classes, dimension, generator)
         else:
             vectors = _simplex(classes) @ _orthonormal_rows(classes - 1, dimension, generator)
         _check_frame(vectors, kind)
-        dtype = torch.get_default_dtype() if dtype is None else dtype
         device = torch.get_default_device() if device is None else device
         self.register_buffer("vectors", vectors.to(device=device, dtype=dtype))
         self.kind = kind

@@ -20,8 +20,8 @@ class PairLoss(Protocol):
 
 
 def check_views(first: Tensor, second: Tensor, labels: Tensor | None = None, *, low: int = 1) -> None:
-    """Raise ValueError unless first and second are (N, d) floats alike, N >= low, and labels (N,) integers."""
-    if first.ndim != 2 or not first.is_floating_point():
+    """Raise ValueError unless first and second are (N, d) floats alike, N >= low, d >= 1, and labels (N,) integers."""
+    if first.ndim != 2 or first.shape[1] == 0 or not first.is_floating_point():
         raise ValueError(
             f"first must be a float tensor of shape (N, d), got {first.dtype} of shape {tuple(first.shape)}; "
             "flatten what is behind the batch axis, and use torch.func.vmap for several models"
@@ -38,7 +38,7 @@ def check_views(first: Tensor, second: Tensor, labels: Tensor | None = None, *, 
 
 
 def check_labels(first: Tensor, labels: Tensor) -> None:
-    """Raise ValueError unless labels hold one integer for each row of first."""
+    """Raise ValueError unless labels hold one integer for each row of first, on its device."""
     if (
         labels.shape != first.shape[:1]
         or labels.is_floating_point()
@@ -49,6 +49,8 @@ def check_labels(first: Tensor, labels: Tensor) -> None:
             f"labels must be integers of shape {tuple(first.shape[:1])}, got {labels.dtype} of shape "
             f"{tuple(labels.shape)}; give one class for each sample, -1 for an unlabelled one"
         )
+    if labels.device != first.device:
+        raise ValueError(f"labels must be on {first.device} as the embeddings, got {labels.device}; move them there")
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -70,13 +72,14 @@ def unit_rows(x: Tensor) -> Tensor:
     A row too short to have a direction becomes 0: its cosine to everything is 0, and it gets no gradient. Too short is
     below the smallest normal number of the input dtype (6e-5 in float16), where digits are lost, and where the square
     underflows in the dtype of the computation (1e-19 in float32). The usual constant 1e-12 is 0 in float16, hence NaN.
+    A row that holds nan or infinity stays nan: a run that broke must not look like one at its collapse value.
     """
     smallest = torch.finfo(x.dtype).tiny
     x = at_least_float32(x)
     smallest = max(smallest, torch.finfo(x.dtype).tiny ** 0.5)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    has_direction = norm > smallest
-    return torch.where(has_direction, x / torch.where(has_direction, norm, 1.0), 0.0)
+    short = norm <= smallest
+    return torch.where(short, 0.0, x / torch.where(short, 1.0, norm))
 
 
 def logits(first: Tensor, second: Tensor, temperature: float | Tensor) -> Tensor:

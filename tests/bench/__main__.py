@@ -131,12 +131,13 @@ def print_comparison(result: dict) -> None:
 
 
 def print_scaling(result: dict) -> None:
-    print("\nper run and step, every step computed; peak memory beside what the process held, bound by buffer_bytes\n")
+    print("\nper run and step, every step computed; memory beyond the arguments: peak in use, bound by")
+    print("engine.memory_bytes, and what glibc keeps of it resident if nobody asks it not to\n")
     print(f"{'n':>6}{'d':>6}{'runs':>7}{'wall us':>10}{'cpu us':>10}", end="")
-    print(f"{'cpu ns per pair':>17}{'peak MiB':>10}{'bound MiB':>11}")
+    print(f"{'cpu ns per pair':>17}{'peak MiB':>10}{'bound MiB':>11}{'kept MiB':>10}")
     for row in result["scaling"]:
         print("{n:6}{d:6}{runs:7}{us_per_run_step:10.2f}{cpu_us_per_run_step:10.2f}".format(**row), end="")
-        print("{cpu_ns_per_pair:17.3f}{peak_mib:10.1f}{bound_mib:11.1f}".format(**row))
+        print("{cpu_ns_per_pair:17.3f}{peak_mib:10.1f}{bound_mib:11.1f}{kept_mib:10.1f}".format(**row))
 
 
 if __name__ == "__main__":

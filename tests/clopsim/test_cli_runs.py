@@ -133,6 +133,17 @@ def test_shards_join_to_the_bytes_of_the_whole(clopsim, monkeypatch):
     result = clopsim("merge", "s3", "s1", "s2", "--out", "merged")
     assert result.exit_code == 0, result.output
     assert data("merged") == data("whole")
+    assert result.stderr == ""
+    with monkeypatch.context() as patch:
+        patch.setattr(chunks, "machine", lambda device: "abacus")
+        clopsim(*QUICK, "--shard", "2/3", "--out", "elsewhere")
+    result = clopsim("merge", "s1", "elsewhere", "s3", "--out", "mixed")
+    here = json.loads(Path("merged/provenance.json").read_text())["machines"]
+    assert (
+        result.stderr
+        == f"clopsim: mixed joins parts from {', '.join(sorted([*here, 'abacus']))}, whose last bits differ\n"
+    )
+    assert (result.exit_code, data("mixed")) == (0, data("whole"))
     clopsim(*QUICK, "--shard", "1/2", "--out", "half")
     clopsim(*QUICK, "--seed", "9", "--shard", "2/3", "--out", "other")
     with monkeypatch.context() as patch:
@@ -191,6 +202,14 @@ def test_a_local_dask_cluster_gives_the_same_bytes(clopsim):
     result = clopsim(*QUICK, "--out", "run", "--engine", "dask", "--workers", 1)
     assert (result.exit_code, result.stderr) == (0, "")
     assert data("run") == data("whole")
+
+
+def test_a_scheduler_that_does_not_answer_leaves_nothing(clopsim, monkeypatch):
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
+    result = clopsim(*QUICK, "--out", "run", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9")
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+    assert "--scheduler must answer, got 'tcp://127.0.0.1:9'" in result.stderr
+    assert not Path("run").exists()
 
 
 FULL = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))\n"

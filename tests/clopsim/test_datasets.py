@@ -92,12 +92,39 @@ def test_label_noise_names_another_class():
 
 
 @pytest.mark.parametrize(
+    "fields, y, rule",
+    [
+        ({"imbalance": 2.0}, None, "^imbalance must be 1 for data of fewer than 2 classes, got 2.0"),
+        ({"imbalance": 2.0}, [5] * 40, "^imbalance must be 1 for data of fewer than 2 classes, got 2.0"),
+        ({"imbalance": 9.0}, [0, 1] * 20, "^imbalance must be <= 8, or its smallest class would be empty, got 9.0"),
+        ({"label_noise": 0.5}, None, "^label_noise must be 0 for data of fewer than 2 classes, got 0.5"),
+        ({"label_noise": 0.5}, [5] * 40, "^label_noise must be 0 for data of fewer than 2 classes, got 0.5"),
+        ({"labelled": 0.01}, [0, 1] * 20, "^labelled must leave a label, got 0.01 of 16 labels; raise it"),
+    ],
+)  # fmt: skip
+def test_settings_of_labels_that_would_change_nothing_are_refused(tmp_path, fields, y, rule):
+    file = tmp_path / "mine.npz"
+    x = np.random.default_rng(0).standard_normal((40, 3))
+    np.savez(file, x=x, **({} if y is None else {"y": y}))
+    with pytest.raises(ValueError, match=rule):
+        load(Training(data=str(file), batch=0, held_out=0.6 if y == [0, 1] * 20 else 0.2, **fields))
+
+
+def test_unlabelled_samples_are_not_thinned(tmp_path):
+    file = tmp_path / "mine.npz"
+    np.savez(file, x=np.random.default_rng(0).standard_normal((60, 3)), y=[-1, 0, 1] * 20)
+    data = load(Training(data=str(file), batch=0, held_out=0.0, imbalance=4.0))
+    assert [int((data.y == k).sum()) for k in (-1, 0, 1)] == [20, 20, 5]
+
+
+@pytest.mark.parametrize(
     "shape, inputs, kind",
     [
         ((20, 5), (5,), "vectors"),
         ((20, 6, 7), (1, 6, 7), "images"),
         ((20, 3, 6, 7), (3, 6, 7), "images"),
         ((20, 6, 7, 3), (3, 6, 7), "images"),
+        ((20, 6, 7, 4), (4, 6, 7), "images"),
     ],
 )
 def test_npz_files(tmp_path, shape, inputs, kind):
@@ -108,7 +135,7 @@ def test_npz_files(tmp_path, shape, inputs, kind):
     assert (data.shape, data.views.kind, data.classes) == (inputs, kind, 2)
     assert torch.bincount(data.y).tolist() == [8, 8]
     source = read(Training(data=str(file)))
-    moved = np.moveaxis(x, 3, 1) if shape == (20, 6, 7, 3) else x
+    moved = np.moveaxis(x, 3, 1) if shape[1:3] == (6, 7) and len(shape) == 4 else x
     np.testing.assert_array_equal(source.x.ravel(), moved.ravel())
     assert source.y.tolist() == [0, 1] * 10
 
@@ -145,6 +172,14 @@ def test_wrong_npz_files(tmp_path):
     refused("^data must hold finite numbers only")
     np.savez(file, x=np.ones((4, 2)), y=np.ones(3))
     refused("^data must hold one y for each x")
+    for y in ([0.5, 1.0, 2.0, 3.0], [np.nan, 0, 1, 1], [np.inf, 0, 1, 1]):
+        np.savez(file, x=np.ones((4, 2)), y=y)
+        refused("^data must hold whole numbers or words as y, got float64 with others; number the classes")
+    np.savez(file, x=np.full((4, 2), 1e39))
+    refused("^data must hold numbers that float32 holds, got 1e\\+39 in '.*mine.npz'; scale it", batch=0)
+    with file.open("wb") as stream:
+        np.save(stream, np.ones((4, 2)))
+    refused(r"^data must be an \.npz file that can be read, got '.*mine.npz' \(a single array\)")
     np.savez(file, x=np.ones((40, 2)))
     refused("^prototypes must be none for data without labels, got 'orthonormal'", prototypes="orthonormal", batch=0)
     refused(

@@ -95,6 +95,17 @@ def test_a_collapsed_run_is_told_so_with_bound_and_remedy(loss):
         assert found.loss_at_collapse == pytest.approx(np.log(127))
 
 
+@pytest.mark.parametrize("loss, hidden", (("vicreg", True), ("barlow", True), ("infonce", False)))
+def test_a_large_common_mean_hides_a_collapse_from_losses_that_subtract_it(loss, hidden):
+    recipe = dataclasses.replace(SMALL, loss=loss, embedder="table")
+    one = normal()[:64]
+    data, model, state = at(recipe, 1000 * POINT + torch.cat([one, one]))
+    found = evaluation.verdict(recipe, data, model, state)
+    assert found.state == "collapsed"
+    assert state.records["loss"][-1] < 0.5 * found.loss_at_collapse or not hidden
+    assert (f"hides it from {loss}, which subtracts it" in found.text) == hidden
+
+
 def test_a_line_is_told_so():
     recipe = dataclasses.replace(SMALL, embedder="table")
     sign = torch.where(torch.arange(128) % 3 == 0, -1.0, 1.0).double()[:, None]

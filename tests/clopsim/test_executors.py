@@ -147,3 +147,7 @@ def test_no_scheduler_there(monkeypatch):
     monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
     with pytest.raises(ConnectionError, match="^no Dask scheduler answers at tcp://127.0.0.1:9"):
         list(executors.on_dask(work, {0: ("square", 1)}, workers=1, scheduler="tcp://127.0.0.1:9"))
+    with pytest.raises(
+        ValueError, match=r"^scheduler must answer, got 'tcp://127.0.0.1:9' \(no Dask .*; start it first"
+    ):
+        executors.executor("dask", scheduler="tcp://127.0.0.1:9")

@@ -137,6 +137,8 @@ WRONG = [
     ("folder.npy", "FILE must be readable, got 'folder.npy'"),
     ("table.csv", "FILE must be a .npy or .npz file, got 'table.csv'"),
     ("all.npz --key u", "FILE must hold an array 'u', got 'all.npz' with z, y, other, words; name one of them"),
+    ("plain.npy --key z", "--key must be left out for a .npy file, got 'z'; 'plain.npy' holds one array"),
+    ("plain.npy --labels infinite.npy", "--labels must be whole numbers or words, got float64"),
     ("all.npz --labels u", "--labels must hold an array 'u', got 'all.npz'"),
     ("all.npz --labels z", "--labels must have one entry per row, shape (200,), got (200, 16)"),
     ("all.npz --labels missing.npy", "--labels must exist, got 'missing.npy'"),
@@ -155,6 +157,7 @@ def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
     Path("empty.npz").write_text("")
     Path("folder.npy").mkdir()
     np.save("one.npy", np.zeros(300, dtype=int))
+    np.save("infinite.npy", np.where(np.arange(300) % 2, np.inf, 1))
     for name in ("nan", "zero", "flat", "complex", "objects", "single"):
         spoil(name)
     before = sorted(Path().rglob("*"))

@@ -230,6 +230,30 @@ def test_outcomes_have_python_s_limits(lab):
             assert (lab.state()["state"] == "even") == bool(outcomes.is_uniform(z, Setting(0.5, 3, 60)))
 
 
+@pytest.mark.parametrize(
+    "loss, form, x",
+    [
+        ("merged", "tangent", 0.9), ("merged", "tangent", 1.9), ("merged", "tangent", 2.9), ("merged", "tangent", 8.0),
+        ("merged", "ambient", 0.3), ("merged", "ambient", 0.8), ("merged", "ambient", 2.0),
+        ("full", "tangent", 0.4), ("full", "tangent", 0.7), ("full", "ambient", 0.3), ("full", "ambient", 4.0),
+    ],
+)  # fmt: skip
+def test_outcomes_are_python_s(lab, loss, form, x):
+    """One name for one state: above mu_T, for one, both call the run restless, however evenly it lies at a moment."""
+    named = {"point": "collapsed", "line": "line", "even": "uniform", "between": "clustered", "diverged": "diverged"}
+    setting = Setting(0.5, 3, 60, loss=loss, gradient=form)
+    start = starts.near_uniform(setting, temperature=0.5, seed=0)
+    settings = {"loss": loss, "gradient": form, "tau": 0.5, "x": x, "lambda": 0}
+    z, rate = steps_of_the_page(lab, start, 300, **settings)
+    one = torch.tensor([1.0], dtype=torch.float64)
+    expected = outcomes.classify(z[None], rate * one, 0.5 * one, setting).item()
+    lab("clopsim.step(2)")  # the page looks back over two steps, Python ahead
+    state = lab.state()
+    still = state["state"] in ("diverged", "point", "line")
+    assert (named[state["state"]] if still else state["motion"] or named[state["state"]]) == expected
+    assert ("restless" in lab("document.getElementById('words').textContent")) == (expected == "restless")
+
+
 def test_starts_are_what_they_say_and_the_same_in_every_visit(lab):
     def start(kind, seed=1):
         settings = {"n": 60, "tau": 0.5, "seed": seed, "safeRate": 0.2}

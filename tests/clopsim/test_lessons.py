@@ -85,7 +85,7 @@ def solutions() -> dict:
     x = sp.symbols("x")
     detached = (1 + x / (n - 1)) / (1 - x)  # x = mu/tau: half of the 2 mu/tau of symmetric keys
     return {
-        "collapse.1": collapse_rate(Setting(0.1, 128, 256, reduction="mean")),
+        "collapse.1": collapse_rate(Setting(0.1, 128, 64, reduction="mean")),
         "collapse.2": uniform_rate(Setting(0.2, 3, 48)).degree,
         "collapse.3": min(m for m in range(3, 99) if collapse_rate(Setting(0.5, 8, m)) < 0.56),
         "bound.1": tangent_factor(),
@@ -107,6 +107,29 @@ def test_solutions_pass_and_answers_5_percent_off_fail(name, solutions):
         verdict = check(name, wrong)
         assert verdict.right is False
         assert verdict.message.startswith(f"{name}: wrong. Hint: ")
+
+
+@pytest.mark.parametrize("name, wrong, why", [
+    ("collapse.1", collapse_rate(Setting(0.1, 128, 64)), "for the sum over the anchors"),
+    ("collapse.1", 6.4, "n tau"),
+    ("collapse.2", uniform_rate(Setting(0.2, 3, 48)).rate, "the degree is asked"),
+    ("collapse.3", 10, "Just too small"),
+    ("bound.1", (2 * mu + n * tau - tau) / ((tau - 2 * mu) * (n - 1)), "of the ambient gradient"),  # lesson 2
+    ("bound.1", 1 + 2 * mu / tau, "limit of many points"),
+    ("bound.2", tau, "the edge of the range"),
+    ("bound.3", tau * (n - 1) / (n - 2), "with symmetric keys"),
+    ("bound.3", 2 * tau, "limit of many points"),
+    ("rescue.1", 4.0, "H alone"),
+    ("rescue.2", -1 / 3, "the simplex"),
+    ("rescue.2", -0.1328, "at another weight"),
+    ("rescue.3", (10, 9), "other way round"),
+])  # fmt: skip
+def test_usual_wrong_answers_are_told_why(name, wrong, why):
+    verdict = check(name, wrong)
+    assert verdict.right is False
+    assert verdict.message.startswith(f"{name}: wrong. ")
+    assert why in verdict.message
+    assert "Hint" not in verdict.message
 
 
 def test_numbers_of_every_kind_count():

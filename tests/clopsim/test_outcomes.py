@@ -23,6 +23,7 @@ def test_still_configurations():
     assert outcomes(torch.cat([eye[[0] * 20], eye[[1] * 20]]), small, setting) == ["clustered"]
     assert outcomes(torch.cat([eye, -eye]).repeat(7, 1)[:40], small, setting) == ["clustered"]  # R = 0, full rank
     assert outcomes(starts.random_directions(setting, seed=0), small, setting) == ["uniform"]
+    assert outcomes(starts.random_directions(setting, seed=0), 0.2, setting) == ["restless"]  # not yet at rest
     assert outcomes(torch.full((40, 3), torch.nan, dtype=torch.float64), small, setting) == ["diverged"]
 
 
@@ -67,6 +68,20 @@ def test_swapping_views_oscillate():
         rate = torch.tensor([factor * float(alignment_uniform_rate(setting))]).double()
         final = run(z, rate, tau, setting=setting, steps=(1000,)).final
         assert classify(final, rate, tau, setting).tolist() == [expected]
+
+
+@pytest.mark.parametrize("temperature, factor", [(0.5, 1.5), (0.5, 4.0), (1.0, 1.5), (0.2, 2.0)])
+def test_beyond_mu_t_tangent_runs_are_restless_not_uniform(temperature, factor):
+    """At any one moment no harmonic may stand out, but the cosines change by about 1 in every step."""
+    setting = Setting(temperature, 3, 60, gradient="tangent")
+    z = torch.stack([starts.random_directions(setting, seed=seed) for seed in range(4)])
+    rate = torch.full((4,), factor * float(uniform_rate(setting).rate)).double()
+    tau = torch.full((4,), temperature).double()
+    final = run(z, rate, tau, setting=setting, steps=(500,)).final
+    assert set(classify(final, rate, tau, setting)) == {"restless"}
+    below = rate * 0.8 / factor
+    final = run(z, below, tau, setting=setting, steps=(500,)).final
+    assert set(classify(final, below, tau, setting)) == {"uniform"}
 
 
 def test_number_of_harmonics():

@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import xarray as xr
 from clopsim import results
 from clopsim import sweep as job
 from clopsim.config import Sweep
+from clopsim.outcomes import Outcome
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=2, steps=10)
 
@@ -25,7 +27,7 @@ def test_data_opens_in_one_line_with_its_provenance(tmp_path):
     folder = write(tmp_path / "run")
     with xr.open_dataset(folder / "data.nc") as dataset:
         assert dataset["mean_resultant_length"].dims == ("temperature", "rate", "seed", "step")
-        assert set(np.unique(dataset["outcome"].astype(str))) <= {"uniform", "clustered", "collapsed"}
+        assert set(np.unique(dataset["outcome"].astype(str))) <= set(Outcome)
         attributes = dataset.attrs
     np.testing.assert_allclose(attributes["predicted_collapse_rate"], np.array([0.5, 1.0]) * 7 / 6)
     np.testing.assert_allclose(attributes["observed_collapse_rate"], attributes["predicted_collapse_rate"], rtol=0.01)
@@ -50,6 +52,23 @@ def test_a_block_that_fails_leaves_nothing(tmp_path, error):
     with pytest.raises(error), results.run_folder(tmp_path / "run") as staging:  # noqa: PT012
         (staging / "data.nc").write_text("half")
         raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_is_named(tmp_path):
+    def fill():
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with results.run_folder(tmp_path / "run") as staging:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+            try:
+                np.savez(staging / "embeddings.npz", z=np.ones((100, 100)))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(
+        ValueError, match=r"^out must be writable, got '.*/run' \(File too large\); choose another folder"
+    ):
+        fill()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """One of the four processes of test_gather.py: python processes.py RANK FOLDER.
 
-Writes values and gradients of all four as RANK.4.pt, and of a group of the first two as RANK.2.pt.
+Writes values and gradients of all four as RANK.4.pt, of a group of the first two as RANK.2.pt, of all four with unequal
+shares of the batch as RANK.uneven.pt, and what is refused as RANK.refused.pt.
 """
 
 import os
@@ -15,7 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name, gathered
 
 SAMPLES, INPUTS, DIMENSION = 8, 6, 5
-LABELS = (0, 1, 1, 2, 0, -1, -1, -1)  # labelled per process: 5; 4, 1; 2, 2, 1, 0
+LABELS = (0, 1, 1, 2, 0, -1, -1, -1)  # labelled per process: 5; 4, 1; 2, 2, 1, 0; uneven: 3, 0, 2, 0
+UNEVEN = (3, 0, 4, 1)  # samples per process
 
 
 def losses():
@@ -31,23 +33,35 @@ def losses():
     }
 
 
-def step(rank, world, group=None):
+def step(rank, shares, group=None):
     """For every loss: its value, the gradient in the rows of this process, and the embedder's gradient."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, SAMPLES, INPUTS, generator=generator, dtype=torch.float64)
     weight = torch.randn(DIMENSION, INPUTS, generator=generator, dtype=torch.float64)
-    mine = slice(rank * SAMPLES // world, (rank + 1) * SAMPLES // world)
+    mine = slice(sum(shares[:rank]), sum(shares[: rank + 1]))
     result = {}
     for name, loss in losses().items():
         layer = torch.nn.Linear(INPUTS, DIMENSION, bias=False).double()
         layer.weight.data.copy_(weight)
-        embedder = DistributedDataParallel(layer, process_group=group) if world > 1 else layer
-        rows = embedder(x[:, mine].flatten(0, 1)).view(2, -1, DIMENSION)
+        embedder = DistributedDataParallel(layer, process_group=group) if len(shares) > 1 else layer
+        rows = embedder(x[:, mine].flatten(0, 1)).view(2, shares[rank], DIMENSION)
         rows.retain_grad()
         value = gathered(loss, group)(rows[0], rows[1], torch.tensor(LABELS)[mine])
         value.backward()
         result[name] = (value.detach(), rows.grad, layer.weight.grad)
     return result
+
+
+def refused(rank):
+    """What every process says when one of them brings another dimension, or no labels."""
+    loss, messages = gathered(by_name("infonce", temperature=0.3)), []
+    for dimension, labels in ((4 if rank == 2 else 5, None), (5, None if rank == 1 else torch.zeros(3).long())):
+        x = torch.ones(3, dimension)
+        try:
+            loss(x, x, labels)
+        except ValueError as error:
+            messages.append(str(error))
+    return messages
 
 
 def main():
@@ -57,10 +71,12 @@ def main():
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=4, timeout=timedelta(seconds=60)
     )
-    torch.save(step(rank, 4), folder / f"{rank}.4.pt")
+    torch.save(step(rank, (2, 2, 2, 2)), folder / f"{rank}.4.pt")
+    torch.save(step(rank, UNEVEN), folder / f"{rank}.uneven.pt")
+    torch.save(refused(rank), folder / f"{rank}.refused.pt")
     pair = dist.new_group([0, 1])
     if rank < 2:
-        torch.save(step(rank, 2, pair), folder / f"{rank}.2.pt")
+        torch.save(step(rank, (4, 4), pair), folder / f"{rank}.2.pt")
     dist.destroy_process_group()
 
 

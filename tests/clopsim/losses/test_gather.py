@@ -18,7 +18,7 @@ LIMIT = 120  # seconds until the processes are killed; they take about 5 on an i
 
 @pytest.fixture(scope="module")
 def alone():
-    return runpy.run_path(str(SCRIPT))["step"](0, 1)
+    return runpy.run_path(str(SCRIPT))["step"](0, (8,))
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=(2, 4))
+@pytest.fixture(scope="module", params=("2", "4", "uneven"))
 def together(request, folder):
-    """Results of every process of a group of 2 or 4."""
-    return [torch.load(folder / f"{rank}.{request.param}.pt") for rank in range(request.param)]
+    """Results of every process of a group of 2 or 4, or of 4 with unequal shares, one of them empty."""
+    return [torch.load(folder / f"{rank}.{request.param}.pt") for rank in range(2 if request.param == "2" else 4)]
 
 
 def test_values_and_gradients_do_not_depend_on_the_number_of_processes(alone, together):
@@ -66,6 +66,13 @@ def test_labels_matter_on_the_process_without_any(alone, together):
     assert float((clop - base).abs().max()) > 1e-2
     for result in together:
         torch.testing.assert_close(result["clop cosine over infonce"][2] - result["infonce"][2], clop - base)
+
+
+def test_what_does_not_fit_together_is_refused_in_every_process(folder):
+    for rank in range(4):
+        dimension, labels = torch.load(folder / f"{rank}.refused.pt")
+        assert dimension.startswith("first must have one dimension in all processes, got [5, 5, 4, 5];")
+        assert labels.startswith("labels must be given in all processes or in none, got ['labels', 'none', 'labels',")
 
 
 def test_without_a_process_group_it_is_the_loss(batch):

@@ -34,6 +34,7 @@ ALL = (info_nce, supcon, dcl, vicreg, barlow_twins)
         (torch.ones(4, 3), torch.ones(4, 3).double(), None, "second must match first, got torch.float64"),
         (torch.ones(4, 3), torch.ones(4, 3, device="meta"), None, "second must match first, got .* on meta"),
         (torch.ones(0, 3), torch.ones(0, 3), None, "first must have >= [12] rows, got 0"),
+        (torch.ones(4, 0), torch.ones(4, 0), None, r"first must be .* \(N, d\), got .*\(4, 0\)"),
         (
             torch.ones(4, 3),
             torch.ones(4, 3),
@@ -41,6 +42,12 @@ ALL = (info_nce, supcon, dcl, vicreg, barlow_twins)
             r"labels must be .*\(4,\), got .*\(3,\)",
         ),
         (torch.ones(4, 3), torch.ones(4, 3), torch.zeros(4), "labels must be integers .* got torch.float32"),
+        (
+            torch.ones(4, 3),
+            torch.ones(4, 3),
+            torch.zeros(4, dtype=torch.long, device="meta"),
+            "labels must be on cpu as the embeddings, got meta; move them there",
+        ),
     ),
 )
 def test_wrong_tensors(loss, first, second, labels, message):
@@ -71,8 +78,22 @@ def test_wrong_choices():
         prototype_distance(x, y, torch.eye(3), distance="l2")
     with pytest.raises(ValueError, match=r"prototypes must have shape \(K, 3\), got \(4, 4\)"):
         prototype_term(x, x, y, prototypes=torch.eye(4))
-    with pytest.raises(IndexError, match="out of (range|bounds)"):
-        prototype_term(x, x, y + 3, prototypes=torch.eye(3))
+    with pytest.raises(ValueError, match="prototypes must be on cpu as the embeddings, got meta; move them"):
+        prototype_term(x, x, y, prototypes=torch.eye(3, device="meta"))
+    for labels in (y + 3, torch.tensor([0, -1, 3, 2])):
+        with pytest.raises(ValueError, match="labels must be < 3, the number of prototypes, got a larger one"):
+            prototype_term(x, x, labels, prototypes=torch.eye(3))
+
+
+@pytest.mark.parametrize("dtype", (torch.uint8, torch.int8, torch.int16, torch.int32), ids=str)
+def test_labels_of_any_width(dtype, batch):
+    """torch indexes with long and int alone, and takes uint8 for a mask."""
+    first, second, _ = batch()
+    labels = torch.tensor([0, 1, 2, 2, 1, 0])
+    if dtype.is_signed:
+        labels[1] = -1
+    loss = CLOP(supcon, OrthonormalPrototypes(3, 5, dtype=torch.float64))
+    assert float(loss(first, second, labels.to(dtype))) == float(loss(first, second, labels))
 
 
 def test_wrong_clop():

@@ -1,5 +1,7 @@
 """Every loss under gradcheck, vmap, compile, autocast, in half precision and on the meta device."""
 
+import os
+import shutil
 from functools import partial
 from typing import get_args
 
@@ -63,10 +65,24 @@ def test_temperatures_and_weights_map_over_models(batch):
 
 @pytest.mark.parametrize("name", ALL)
 def test_compiled_without_a_break_is_the_same(name, batch):
-    first, second, labels = batch()
     loss = loss_of(name)
     torch.compiler.reset()
     compiled = torch.compile(lambda a, b, y: loss(a, b, y), fullgraph=True, backend="aot_eager")
+    assert_the_same(loss, compiled, batch)
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # the compiler imports what torch itself deprecates
+def test_compiled_to_machine_code_is_the_same(batch):
+    """One graph with labels, masks and prototypes stands for all: each takes half a minute of a busy core."""
+    prototypes = OrthonormalPrototypes(3, 5, dtype=torch.float64)
+    loss = CLOP(partial(supcon, temperature=0.3), prototypes, 0.7, distance="manhattan")
+    torch.compiler.reset()
+    assert_the_same(loss, torch.compile(lambda a, b, y: loss(a, b, y), fullgraph=True), batch)
+
+
+def assert_the_same(loss, compiled, batch):
+    first, second, labels = batch()
     results = []
     for function in (loss, compiled):
         a, b = first.clone().requires_grad_(), second.clone().requires_grad_()
@@ -132,6 +148,16 @@ def test_a_dead_row_counts_as_cosine_0_and_gets_no_gradient(batch):
         -float(s[i, (i + 3) % 6]) + float(torch.logsumexp(torch.cat([s[i, :i], s[i, i + 1 :]]), 0)) for i in range(6)
     )
     assert float(value.detach()) == pytest.approx(wanted / 6, rel=1e-13)
+
+
+@pytest.mark.parametrize("bad", (float("nan"), float("inf")))
+@pytest.mark.parametrize("name", ALL)
+def test_embeddings_that_are_not_finite_give_nan(name, bad, batch):
+    """Not the value at collapse: training that broke must not look like training that is stuck."""
+    first, second, labels = batch()
+    loss = loss_of(name)
+    for broken in (torch.where(torch.arange(6)[:, None] == 1, bad, first), torch.full_like(first, bad)):
+        assert loss(broken, second, labels).isnan()
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)

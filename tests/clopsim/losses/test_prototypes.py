@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -37,6 +38,10 @@ def test_other_wrong_inputs():
         OrthonormalPrototypes(1, 3, kind="simplex")
     with pytest.raises(ValueError, match="dimension must be a whole number >= 1"):
         OrthonormalPrototypes(1, 2.5)
+    with pytest.raises(ValueError, match="seed must be a whole number >= 0, got -1"):
+        OrthonormalPrototypes(2, 3, seed=-1)
+    with pytest.raises(ValueError, match="dtype must be a floating one, got torch.int64"):
+        OrthonormalPrototypes(2, 3, dtype=torch.int64)
 
 
 @pytest.mark.parametrize("kind", ("orthonormal", "simplex"))
@@ -65,6 +70,12 @@ def test_state_dict_round_trip_and_never_trained():
     other = CLOP(info_nce, OrthonormalPrototypes(3, 5, seed=2))
     other.load_state_dict(loss.state_dict())
     assert torch.equal(other.prototypes.vectors, loss.prototypes.vectors)
+    twin = copy.deepcopy(loss)
+    assert torch.equal(twin.prototypes.vectors, loss.prototypes.vectors)
+    assert twin.prototypes.vectors.data_ptr() != loss.prototypes.vectors.data_ptr()
+    assert twin.to("meta").prototypes.vectors.device.type == "meta"
+    with pytest.raises(RuntimeError, match="size mismatch for prototypes.vectors"):
+        loss.load_state_dict(CLOP(info_nce, OrthonormalPrototypes(2, 5)).state_dict())
     assert loss.double().prototypes.vectors.dtype == torch.float64
     assert "3, 5, kind='orthonormal'" in repr(loss)
 

@@ -1,0 +1,103 @@
+"""Measured runs of figures, kept in a folder, so that a figure is drawn again without simulating.
+
+A kept run is used only for the same figure and size and the same code: everything in the figure's file but its function
+`draw`, the other files of figures that it imports, theory, simulator and library versions. So a change in a drawing
+leaves the runs as they are, and no number is shown that today's code would not measure on that machine.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from clopsim import plan, store
+from clopsim.chunks import machine
+
+Arrays = Mapping[str, NDArray[Any]]
+
+DRAWS = "draw"
+"""The function of a figure's file that draws; it measures nothing, so that its text decides no number."""
+
+LOOKS = ("figures.drawing", "figures.runs", "figures.style")
+"""Files of figures that decide no number either."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a figure shows, as measured."""
+
+    arrays: Arrays
+    quick: bool = False
+    date: str | None = None  # of the measurement, if it was kept; None: fresh
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.arrays[name]
+
+
+class Unusable(ValueError):
+    """A kept run that must not be drawn."""
+
+
+def path(folder: Path, name: str, *, quick: bool) -> Path:
+    """Where the run of a figure is kept."""
+    return folder / f"{name}{'-quick' if quick else ''}.run"
+
+
+def keep(folder: Path, name: str, run: Run) -> None:
+    """Keep a run; the one that stood there is replaced when the new one is complete. Errors: OSError."""
+    header = {
+        **_identity(name, quick=run.quick),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(torch.device("cpu")),
+    }
+    store.write_atomically(path(folder, name, quick=run.quick), store.seal(header, run.arrays))
+
+
+def recall(folder: Path, name: str, *, quick: bool) -> Run | None:
+    """The kept run of a figure; None where there is none. Errors: Unusable, saying why; OSError."""
+    where = path(folder, name, quick=quick)
+    try:
+        header, payload = store.unseal(where)
+    except FileNotFoundError:
+        return None
+    except store.Damaged:
+        raise Unusable(f"{where} is damaged or no stored run") from None
+    expected = _identity(name, quick=quick)
+    if [header.get(key) for key in ("figure", "quick")] != [name, quick]:
+        raise Unusable(f"{where} is a stored run of another figure or size")
+    for key, value in expected["code"].items():
+        if (found := header["code"].get(key)) != value:
+            raise Unusable(f"{where} was measured by other code ({key} {found}, now {value})")
+    return Run(store.arrays(payload), quick, header["date"])
+
+
+def _identity(name: str, *, quick: bool) -> dict[str, Any]:
+    code = {**plan.code(), "scikit-learn": version("scikit-learn"), "figure": _measurement(name)}
+    return {"figure": name, "quick": quick, "code": code}
+
+
+def _measurement(name: str) -> str:
+    """Digest of what measures a figure: its syntax without draw, comments and the caption; its imports from figures."""
+    digest = hashlib.sha256()
+    for text in _syntax(f"figures.{name}"):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _syntax(module: str) -> Iterator[str]:
+    tree = ast.parse(Path(__file__).with_name(module.removeprefix("figures.") + ".py").read_text(encoding="utf-8"))
+    body = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == DRAWS)]
+    yield ast.dump(ast.Module(body[1:], []))  # the first is the docstring
+    for node in ast.walk(ast.Module(body, [])):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"figures.{each.name}" for each in node.names] if node.module == "figures" else [node.module or ""]
+            for each in names:
+                if each.startswith("figures.") and each not in LOOKS:
+                    yield from _syntax(each)
