@@ -12,7 +12,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from bounds import Setting
 from bounds.free_norm import steady_squared_norm
 from clopsim import metrics
-from clopsim.data import GaussianClusters, gaussian_clusters, two_views
+from clopsim.data import GaussianClusters, gaussian_clusters, views_of_points
 from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.recipe import Embedder
@@ -168,6 +168,6 @@ def _data(record: Embedder, cells: Sequence[Cell]) -> tuple[Tensor, Tensor, Tens
     if record.kind == "table":
         inputs = torch.arange(2 * SAMPLES).expand(len(cells), -1)
     else:
-        pairs = [two_views(data.x, noise=NOISE, seed=c.seed) for data, c in zip(drawn, cells, strict=True)]
+        pairs = [views_of_points(data.x, noise=NOISE, seed=c.seed) for data, c in zip(drawn, cells, strict=True)]
         inputs = torch.stack([torch.from_numpy(np.concatenate(pair)) for pair in pairs]).to(DTYPE)
     return inputs, labels, torch.stack(pull)
