@@ -123,8 +123,7 @@ def finish(done: Store) -> dict[str, Any]:
     known = job.verdict(config, thresholds, failures=failures)
     attributes = results.attributes(known, command=origin["command"], origin=origin)
     with committed(done.folder) as staging:
-        with (staging / results.DATA).open("wb") as file:
-            job.write(file, config, read(range(len(tasks))), attributes=attributes)
+        job.write(staging / results.DATA, config, read(range(len(tasks))), attributes=attributes)
         with opened(staging) as dataset:
             summary = job.summarise(config, dataset, thresholds, failures=failures)
             plots.draw_sweep(dataset).savefig(staging / FIGURE, dpi=150)
