@@ -99,9 +99,7 @@ class DataFile:
     def _disk(self) -> Iterator[None]:
         try:
             yield
-        except (
-            RuntimeError
-        ) as error:  # what the library makes of the system's errors, and after those it kept to itself
+        except RuntimeError as error:  # the system's errors, and after those that it keeps to itself its own
             raise OSError(EIO, f"data.nc cannot be written: {error}", str(self.path)) from None
 
 
