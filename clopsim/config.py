@@ -1,9 +1,9 @@
 """The record of a learning-rate sweep: every option of `clopsim sweep`, checked on construction. Imports no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -22,6 +22,9 @@ DEFAULT_RATES = tuple(float(rate) for rate in np.geomspace(1 / 4, 4, 41))
 @dataclass(frozen=True)
 class Sweep:
     """What a sweep runs; the fields are the options of `clopsim sweep`."""
+
+    kind: ClassVar[str] = "sweep"  # the command that runs it
+    lists: ClassVar[tuple[str, ...]] = ("temperature", "rates")  # fields that hold several values of one sweep
 
     temperature: float | tuple[float, ...] = 0.5  # tau, one or several
     dimension: int = 8  # d
@@ -85,6 +88,10 @@ class Sweep:
         """The clusters of start="data": one point for each embedding, or for each pair of views."""
         points = self.samples // (2 if self.loss == "full" else 1)
         return GaussianClusters(points, self.clusters, self.dimension, self.noise, self.separation, self.imbalance)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The options that make the record, by name."""
+        return asdict(self)
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "Sweep":

@@ -1,4 +1,4 @@
-"""The plan of a sweep: its cells in order, cut into tasks by the configuration alone.
+"""The plan of a sweep of either kind: its cells in order, cut into tasks by the configuration alone.
 
 Neither engine, shard, number of workers nor a resume changes what is computed together, hence no bit of the result.
 Imports no torch.
@@ -6,10 +6,11 @@ Imports no torch.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import groupby, pairwise
 from math import ceil
 from pathlib import Path
 from platform import python_version
@@ -19,7 +20,9 @@ import numpy as np
 
 import bounds
 from bounds import exact_rate
+from clopsim import recipes
 from clopsim.config import Sweep
+from clopsim.recipes import TrainingSweep
 
 BATCH = {"cpu": 2**16}
 """Cosines advanced at once, by type of device: 512 KiB in float64, so that a batch stays in the cache of a core."""
@@ -34,6 +37,24 @@ fewer steps more batches go into a chunk; longer runs get fewer cells, down to a
 MOST_CHUNKS = 2**13
 """A larger sweep gets larger chunks. Dask and the disk take the coordinator 4 to 6 ms for each (tests.bench_cluster),
 under a minute in all, and 1,000 workers still get eight each."""
+
+ROW_STEPS = {"cpu": 2**22}
+"""Rows that pass through networks in a chunk of a training sweep, over all steps and runs, by type of device."""
+
+SECONDS = 20.0
+"""Roughly what so many rows of the default network take a core."""
+
+GPU_ROW_STEPS = 2**27
+"""The same for any other device; a choice, not measured."""
+
+FEWEST = 16
+"""Networks in a chunk, however long they train, where so many can share one: of 8 each takes 1.3 times as long."""
+
+UNKNOWN = 2**10
+"""Samples that a batch of all of them is taken to be, where the configuration leaves their number open."""
+
+Config = Sweep | TrainingSweep
+RECORDS: dict[str, type[Sweep] | type[TrainingSweep]] = {record.kind: record for record in (Sweep, TrainingSweep)}
 
 SearchKind = Literal["collapse", "alignment_collapse"]
 
@@ -88,8 +109,10 @@ def batch_size(config: Sweep) -> int:
     return max(1, BATCH.get(config.device.split(":")[0], GPU_BATCH) // config.samples**2)
 
 
-def tasks(config: Sweep) -> list[Task]:
+def tasks(config: Config) -> Sequence[Task]:
     """Every task in order: the chunks of cells, then the threshold searches."""
+    if isinstance(config, TrainingSweep):
+        return _stacks(config)
     total, batch = int(np.prod(shape(config))), batch_size(config)
     cells = max(batch * STEPS // config.steps, ceil(batch / 8), ceil(total / MOST_CHUNKS))
     chunks = [Chunk(first, min(cells, total - first)) for first in range(0, total, cells)]
@@ -97,9 +120,39 @@ def tasks(config: Sweep) -> list[Task]:
     return [*chunks, *searches]
 
 
-def weight(config: Sweep, task: Task) -> int:
+def ordered(config: TrainingSweep) -> list[recipes.Cell]:
+    """The runs as its chunks take them: those side by side that one loss, one batch size and one seed share."""
+    return sorted(config.cells(), key=_together)
+
+
+def _together(cell: recipes.Cell) -> tuple[str, int, int]:
+    return cell.loss, cell.batch, cell.seed
+
+
+def _stacks(config: TrainingSweep) -> list[Chunk]:
+    budget = ROW_STEPS.get(config.base.device.split(":")[0], GPU_ROW_STEPS)
+    chunks: list[Chunk] = []
+    first = 0
+    for (_, batch, _), group in groupby(ordered(config), key=_together):
+        total, rows = len(list(group)), 2 * (batch or config.base.samples or UNKNOWN)
+        count = ceil(total / max(FEWEST, budget // (rows * config.base.steps)))
+        edges = [first + total * k // count for k in range(count + 1)]
+        chunks += [Chunk(low, high - low) for low, high in pairwise(edges)]
+        first += total
+    return chunks
+
+
+def weight(config: Config, task: Task) -> int:
     """Runs in a task, for the progress: a search advances one for every seed."""
-    return task.size if isinstance(task, Chunk) else config.seeds
+    return config.seeds if isinstance(task, Search) else task.size
+
+
+def seconds(config: Config) -> float:
+    """Roughly how long it all takes on a core."""
+    if isinstance(config, Sweep):
+        return len(tasks(config))
+    rows = sum(2 * (cell.batch or config.base.samples or UNKNOWN) for cell in config.cells())
+    return SECONDS * rows * config.base.steps / ROW_STEPS["cpu"]
 
 
 @cache
@@ -115,8 +168,13 @@ def code() -> Mapping[str, str]:
     return {"source": digest.hexdigest()[:16], "python": python_version(), **libraries}
 
 
-def document(config: Sweep) -> dict[str, Any]:
+def document(config: Config) -> dict[str, Any]:
     """The plan as plain JSON: what a run folder, a shard and a worker must agree on."""
-    plain = {"kind": "sweep", "config": asdict(config), "code": code(), "tasks": len(tasks(config))}
+    plain = {"kind": config.kind, "config": config.to_plain(), "code": code(), "tasks": len(tasks(config))}
     result: dict[str, Any] = json.loads(json.dumps(plain))  # tuples become lists here, not on the first reading
     return result
+
+
+def recorded(plan: Mapping[str, Any]) -> Config:
+    """The configuration in a plan."""
+    return RECORDS[plan["kind"]].from_plain(plan["config"])

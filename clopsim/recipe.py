@@ -1,13 +1,17 @@
 """The record of a training run: every option of `clopsim train`, checked on construction. Imports no torch."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from bounds.setting import SMALLEST_TEMPERATURE, one_of, positive_number, whole_number
 
 Kind = Literal["table", "linear", "mlp", "conv"]
 LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
+NamedLoss = Literal[LossName, "clop"]
+"""What a user may ask for: clop is InfoNCE with prototypes."""
+
 Prototypes = Literal["none", "orthonormal", "simplex"]
 Distance = Literal["cosine", "euclidean", "manhattan"]
 Schedule = Literal["constant", "cosine"]
@@ -123,6 +127,19 @@ class Training:
     def network(self) -> Embedder:
         """The embedder's own record."""
         return Embedder(self.embedder, self.dimension, self.depth, self.width, self.batch_norm)
+
+
+def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of Training where the loss may be clop: that is infonce with prototypes, orthonormal if none are named."""
+    one_of("loss", options["loss"], get_args(NamedLoss))
+    if options["loss"] != "clop":
+        return dict(options)
+    return {**options, "loss": "infonce", "prototypes": with_prototypes(options["prototypes"])}
+
+
+def with_prototypes(kind: Prototypes) -> Prototypes:
+    """The kind of prototypes of a run that has some."""
+    return "orthonormal" if kind == "none" else kind
 
 
 def _share(name: str, value: object, *, closed: bool) -> None:

@@ -1,12 +1,12 @@
 """The record of a training sweep: a grid of training recipes, checked on construction. Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
-from typing import Any, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from bounds.setting import one_of, whole_number
-from clopsim.recipe import LossName, Training
+from clopsim.recipe import LossName, NamedLoss, Training, with_prototypes
 
 
 class Cell(NamedTuple):
@@ -21,16 +21,24 @@ class Cell(NamedTuple):
     seed: int
 
 
+AXES = Cell._fields[:-1]
+"""Fields that are lists, in the order of the dataset's axes."""
+
+
 @dataclass(frozen=True)
 class TrainingSweep:
     """What a training sweep runs: every combination of its lists, and `base` for all that they share.
 
     The fields that `base` has too replace its own. A weight above 0 is CLOP, with the base's prototypes (orthonormal if
-    it has none); weight 0 is the loss alone.
+    it has none); weight 0 is the loss alone. The loss "clop" is infonce with every weight above 0; the losses beside it
+    then run alone.
     """
 
+    kind: ClassVar[str] = "train-sweep"  # the command that runs it
+    lists: ClassVar[tuple[str, ...]] = AXES  # fields that hold several values of one sweep
+
     base: Training = field(default_factory=lambda: Training(prototypes="orthonormal"))
-    loss: tuple[LossName, ...] = ("infonce",)
+    loss: tuple[NamedLoss, ...] = ("infonce",)
     rate: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0)  # mu
     weight_decay: tuple[float, ...] = (1e-4,)
     weight: tuple[float, ...] = (0.0, 1.0)  # lambda
@@ -47,27 +55,54 @@ class TrainingSweep:
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must hold each value once, got {_shown(values)}; drop the repeated ones")
         for loss in self.loss:
-            if loss not in get_args(LossName) and "clop" in str(loss):
-                raise ValueError(f"loss must be a base loss, got {loss!r}; CLOP is any of them with a weight above 0")
-            one_of("loss", loss, get_args(LossName))
+            one_of("loss", loss, get_args(NamedLoss))
+        if "clop" in self.loss and not any(self.weight):
+            raise ValueError("weight must hold one above 0 for the loss clop, got 0; infonce is it without prototypes")
         if self.base.precision == "bfloat16" or self.base.compile:
             raise ValueError("precision must be float32 or float64 without compile in a sweep, got another; change it")
         for cell in self.cells():
             self.recipe(cell)  # each checks its own fields
 
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The values along every axis of the dataset, clop as infonce and its weights."""
+        values = {name: getattr(self, name) for name in AXES}
+        if "clop" in self.loss:
+            values["loss"] = tuple(dict.fromkeys("infonce" if loss == "clop" else loss for loss in self.loss))
+            plain = (0.0,) if len(self.loss) > 1 else ()
+            values["weight"] = (*plain, *(weight for weight in self.weight if weight))
+        return {**values, "seed": tuple(range(self.base.seed, self.base.seed + self.seeds))}
+
     def cells(self) -> list[Cell]:
-        """Every run, the seed running fastest."""
-        seeds = range(self.base.seed, self.base.seed + self.seeds)
-        return [Cell(*each) for each in product(*(getattr(self, name) for name in AXES), seeds)]
+        """Every run, the seed running fastest; with clop not every combination of the axes is one."""
+        return [cell for cell in map(Cell._make, product(*self.axes().values())) if self._asked(cell)]
+
+    def _asked(self, cell: Cell) -> bool:
+        if "clop" not in self.loss:
+            return True
+        return cell.loss == "infonce" if cell.weight else cell.loss in self.loss
 
     def recipe(self, cell: Cell) -> Training:
         """What `clopsim train` would be told to do the run of a cell."""
-        kind = "orthonormal" if self.base.prototypes == "none" else self.base.prototypes
-        return replace(self.base, **cell._asdict(), prototypes=kind if cell.weight else "none")
+        kind = with_prototypes(self.base.prototypes) if cell.weight else "none"
+        return replace(self.base, **cell._asdict(), prototypes=kind)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The options that make the record, by name."""
+        shared = {name: getattr(self.base, name) for name in BASE}
+        return {**{name: getattr(self, name) for name in AXES}, "seeds": self.seeds, **shared}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "TrainingSweep":
+        """The record from options by name; lists stand for tuples, and a single value for a list of one."""
+        lists = {name: values[name] for name in AXES}
+        axes: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list | tuple) else (value,) for name, value in lists.items()
+        }
+        return cls(Training(**{name: values[name] for name in BASE}), **axes, seeds=values["seeds"])
 
 
-AXES = tuple(each.name for each in fields(TrainingSweep) if each.name not in ("base", "seeds"))
-"""Fields that are lists, in the order of the dataset's axes."""
+BASE = tuple(each.name for each in fields(Training) if each.name not in (*AXES, "compile", "save_every", "sharpness"))
+"""Fields of the recipe that all runs share."""
 
 
 def _shown(values: Sequence[Any]) -> str:

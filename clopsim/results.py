@@ -63,9 +63,19 @@ def save(
     *,
     command: str,
 ) -> None:
-    """Write data.nc and what record() writes. Open the data with xarray.open_dataset(folder / "data.nc")."""
-    dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
+    """Write data.nc and what record() writes."""
+    save_data(folder, dataset)
     record(folder, summary, command=command)
+
+
+def save_data(folder: Path, dataset: xr.Dataset) -> None:
+    """Write data.nc."""
+    dataset.to_netcdf(folder / DATA, engine="scipy", format="NETCDF3_64BIT")
+
+
+def opened(folder: Path) -> xr.Dataset:
+    """data.nc of a run folder, read where it is used; close it."""
+    return xr.open_dataset(folder / DATA, engine="scipy")
 
 
 def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapping[str, Any] | None = None) -> None:

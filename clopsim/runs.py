@@ -3,37 +3,32 @@
 Memory, whatever the number of cells: at most four times the numbers of one chunk (about 3 kB for each of its cells),
 3 MiB, mostly the figure, and 1 kB for each task, rate, temperature and failure. Counted is what Python and NumPy hold,
 beside a worker's own (engine.memory_bytes); data.nc is read in place. plan.tasks decides how large a chunk is: it
-grows with the sweep only beyond MOST_CHUNKS of them.
+grows with the sweep only beyond MOST_CHUNKS of them. A training sweep, of far fewer and dearer cells, is put together
+as a whole: about 1 kB for each network of 1000 steps.
 """
 
 import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
-from clopsim import plan, plots, results, store
-from clopsim import sweep as job
-from clopsim.chunks import Arrays, perform
-from clopsim.config import Sweep
+from clopsim import kinds, plan, plots, results, store
+from clopsim.chunks import Arrays
 from clopsim.executors import Executor
 from clopsim.jobs import Job, Pace, check_code, work_off
-from clopsim.plan import Search, Task
+from clopsim.kinds import FIGURE
+from clopsim.plan import Chunk, Config, Task
 from clopsim.states import recorded_config
 from clopsim.store import Share, Store
 
-FIGURE = "sweep.png"
 COMMIT = ".commit"
 
 
 def begin(
     folder: Path,
-    config: Sweep,
+    config: Config,
     *,
     share: Share | None = None,
     origin: Mapping[str, Any],
@@ -47,7 +42,6 @@ def begin(
 
     Errors: ValueError for a folder that is in the way, another configuration, share or code; store.Damaged.
     """
-    job.check_size(config)
     shown = str(folder)
     complete = (folder / results.PROVENANCE).is_file()
     try:
@@ -88,14 +82,15 @@ def run_all(
     fail_fast: bool = False,
     on_progress: Callable[[Pace], None] = lambda pace: None,
 ) -> None:
-    """Work off what is missing in all folders, as one stream of tasks. Errors: as in jobs.work_off."""
+    """Work off what is missing in all folders, of one kind, as one stream of tasks. Errors: as in jobs.work_off."""
     jobs = []
     for one in stores:
-        config = Sweep.from_plain(one.plan["config"])
+        config = plan.recorded(one.plan)
         tasks = plan.tasks(config)
         mine = one.numbers()
         jobs.append(Job(one, {k: (config, tasks[k]) for k in mine}, {k: plan.weight(config, tasks[k]) for k in mine}))
-    work_off(jobs, perform, executor, fail_fast=fail_fast, on_progress=on_progress)
+    if jobs:
+        work_off(jobs, kinds.of(config).perform, executor, fail_fast=fail_fast, on_progress=on_progress)
 
 
 def finish(done: Store) -> dict[str, Any]:
@@ -104,8 +99,8 @@ def finish(done: Store) -> dict[str, Any]:
     The plan goes last, so a run killed anywhere here can do this again; the tasks stay while some of them failed.
     Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
     """
-    config = Sweep.from_plain(done.plan["config"])
-    tasks, errors = plan.tasks(config), done.finished()
+    config = plan.recorded(done.plan)
+    kind, tasks, errors = kinds.of(config), plan.tasks(config), done.finished()
     machines: set[str] = set()
 
     def read(numbers: Iterable[int]) -> Iterator[tuple[Task, Arrays, Mapping[int, str]]]:
@@ -114,30 +109,17 @@ def finish(done: Store) -> dict[str, Any]:
             machines.add(record.machine)
             yield tasks[number], record.arrays, record.errors
 
-    failures = job.failures_of(config, read(number for number, count in errors.items() if count))
-    cells = [failure for failure in failures if "search" not in failure]
-    if len(cells) == prod(plan.shape(config)):
-        raise RuntimeError(f"not a single cell ended well; the first: {cells[0]['error']}")
-    thresholds = job.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
+    failures = kind.failures_of(config, read(number for number, count in errors.items() if count))
+    if all(errors[k] == task.size for k, task in enumerate(tasks) if isinstance(task, Chunk)):
+        raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
     origin = done.origin
-    known = job.verdict(config, thresholds, failures=failures)
-    attributes = results.attributes(known, command=origin["command"], origin=origin)
     with committed(done.folder) as staging:
-        with (staging / results.DATA).open("wb") as file:
-            job.write(file, config, read(range(len(tasks))), attributes=attributes)
-        with opened(staging) as dataset:
-            summary = job.summarise(config, dataset, thresholds, failures=failures)
-            plots.draw_sweep(dataset).savefig(staging / FIGURE, dpi=150)
+        summary = kind.write(staging, config, read, failures, origin)
         more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
         results.record(staging, summary, command=origin["command"], more=more)
     if not failures:
         done.close_plan()
     return summary
-
-
-def opened(folder: Path) -> xr.Dataset:
-    """data.nc of a run folder, read where it is used; close it."""
-    return xr.open_dataset(folder / results.DATA, engine="scipy")
 
 
 @contextmanager
@@ -150,6 +132,8 @@ def committed(folder: Path) -> Iterator[Path]:
         yield staging
         names = sorted(path.name for path in staging.iterdir() if path.name != results.PROVENANCE)
         (folder / results.PROVENANCE).unlink(missing_ok=True)
+        if FIGURE not in names:
+            (folder / FIGURE).unlink(missing_ok=True)  # of another kind of run, which this one replaces
         for name in [*names, results.PROVENANCE]:
             store.move(staging / name, folder / name)
     except OSError as error:
@@ -160,7 +144,7 @@ def committed(folder: Path) -> Iterator[Path]:
 
 def redraw(folder: Path, target: Path) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
-    with opened(folder) as dataset:
+    with results.opened(folder) as dataset:
         figure, buffer = plots.draw_sweep(dataset), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".")
@@ -179,10 +163,10 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
     for a task that two folders hold, and for one that none holds; store.Damaged.
     """
     first = shares[0]
-    config = Sweep.from_plain(first.plan["config"])
+    config = plan.recorded(first.plan)
     owner: dict[int, Store] = {}
     for one in shares:
-        check_same(Sweep.from_plain(one.plan["config"]), config, where=str(first.folder))
+        check_same(plan.recorded(one.plan), config, where=str(first.folder))
         check_code(first.plan["code"], one.plan["code"], where=str(one.folder))
         for number in one.finished():
             other = owner.setdefault(number, one)
@@ -207,10 +191,10 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
     return whole
 
 
-def check_same(config: Sweep, recorded: Sweep, *, where: str) -> None:
+def check_same(config: Config, recorded: Config, *, where: str) -> None:
     """ValueError that names the first field in which two configurations differ."""
-    theirs = asdict(recorded)
-    for name, value in asdict(config).items():
+    theirs = {"kind": recorded.kind, **recorded.to_plain()}
+    for name, value in {"kind": config.kind, **config.to_plain()}.items():
         if value != theirs[name]:
             raise ValueError(
                 f"{name} must stay {theirs[name]!r} in {where!r}, got {value!r}; choose another --out or add --force"

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clopsim import store
-from clopsim.config import Sweep
+from clopsim import plan, store
+from clopsim.plan import Config
+
+PARTS = {"thresholds": "sweep", "runs": "train-sweep", "accuracy": "train"}
+"""Commands by what only their summaries have."""
 
 DATA, SUMMARY, PROVENANCE = "data.nc", "summary.json", "provenance.json"
 
@@ -18,7 +21,7 @@ class Run:
     """One run folder, as `clopsim runs` lists it."""
 
     folder: str
-    kind: str  # "sweep", or what another command writes
+    kind: str  # the command that made it: sweep, train-sweep, train; run if that cannot be told
     setting: str
     state: str  # complete, running, resumable, failed, share, damaged
     detail: str  # the state in words, with the share done or what is damaged
@@ -38,15 +41,16 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 def describe(folder: Path) -> Run:
     """What stands in a run folder."""
-    state, detail, config, date = "complete", "complete", None, ""
+    state, detail, date = "complete", "complete", ""
+    kind, config = "run", dict[str, Any]()
     summary: dict[str, Any] = {}
     try:
         unfinished = store.load(folder)
         if unfinished is None or (folder / PROVENANCE).exists():
             summary, date = recorded_summary(folder), _provenance(folder)["date"]
-            config = summary["setting"]
+            kind, config = kind_of(summary), summary.get("setting", {})
         if unfinished is not None:
-            config, date = unfinished.plan["config"], unfinished.origin["date"]
+            kind, config, date = unfinished.plan["kind"], unfinished.plan["config"], unfinished.origin["date"]
             state, detail = _progress(unfinished)
             if state != "failed":
                 summary = {}
@@ -54,8 +58,12 @@ def describe(folder: Path) -> Run:
         state, detail = "damaged", f"damaged: {error}"
     holds = summary.get("holds")
     verdict = "" if holds is None else "holds" if holds else "fails"
-    kind = "sweep" if config is None or "loss" in config else "run"
-    return Run(str(folder), kind, _setting(config or {}), state, detail, verdict, date)
+    return Run(str(folder), kind, _setting(kind, config), state, detail, verdict, date)
+
+
+def kind_of(summary: Mapping[str, Any]) -> str:
+    """The command that wrote a summary."""
+    return next((kind for part, kind in PARTS.items() if part in summary), "run")
 
 
 def recorded_summary(folder: Path) -> dict[str, Any]:
@@ -87,13 +95,17 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def recorded_config(folder: Path) -> Sweep:
-    """The configuration of a sweep's folder, complete or not. Errors: store.Damaged."""
+def recorded_config(folder: Path) -> Config:
+    """The configuration of a sweep's folder, complete or not. Errors: store.Damaged; ValueError for another run."""
     unfinished = store.load(folder)
     if unfinished is not None:
-        return Sweep.from_plain(unfinished.plan["config"])
+        return plan.recorded(unfinished.plan)
     summary = recorded_summary(folder)
-    return Sweep.from_plain({**summary["setting"], "rates": summary["rates"]})
+    kind = kind_of(summary)
+    if kind not in plan.RECORDS:
+        raise ValueError(f"out must be the folder of a sweep, got {str(folder)!r}, of a {kind}; choose another folder")
+    rates = {"rates": summary["rates"]} if kind == "sweep" else {}
+    return plan.RECORDS[kind].from_plain({**summary["setting"], **rates})
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
@@ -127,9 +139,7 @@ def _progress(unfinished: store.Store) -> tuple[str, str]:
     return "resumable", "resumable at 100 %"
 
 
-def _setting(config: dict[str, Any]) -> str:
-    if "loss" not in config or "samples" not in config:
-        return ""
+def _sweep(config: Mapping[str, Any]) -> str:
     tau = config["temperature"]
     taus = ",".join(f"{one:g}" for one in tau) if isinstance(tau, list) else f"{tau:g}"
     words = [f"{config['loss']} loss", f"{config['gradient']} gradient"]
@@ -138,3 +148,19 @@ def _setting(config: dict[str, Any]) -> str:
     if config["reduction"] != "sum":
         words.append("mean")
     return ", ".join([*words, f"tau = {taus}", f"n = {config['samples']}", f"d = {config['dimension']}"])
+
+
+def _networks(config: Mapping[str, Any]) -> str:
+    losses, weights = (
+        config[name] if isinstance(config[name], list) else [config[name]] for name in ("loss", "weight")
+    )
+    words = [",".join(losses), f"{config['embedder']} on {config['data']}", f"{config['steps']} steps"]
+    if config["prototypes"] != "none" and any(weights):
+        words.append(f"lambda = {','.join(f'{weight:g}' for weight in weights)}")
+    return ", ".join([*words, f"d = {config['dimension']}"])
+
+
+def _setting(kind: str, config: Mapping[str, Any]) -> str:
+    if not config or kind == "run":
+        return ""
+    return _sweep(config) if kind == "sweep" else _networks(config)

@@ -37,6 +37,17 @@ Results = Iterable[tuple[Task, Arrays, Mapping[int, str]]]
 """Tasks with what they gave: arrays of the cells that ended well, errors of the others by their place."""
 
 
+def prepare(config: Sweep, *, here: bool = True) -> Sweep:
+    """The configuration itself, once a file can hold its results.
+
+    here: whether this machine runs it, so that the device must be one of its own. Errors: ValueError.
+    """
+    check_size(config)
+    if here:
+        check_device(config.device, config.precision)
+    return config
+
+
 def run_sweep(config: Sweep, *, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:
     """Run every (temperature, rate, seed) in this process and return the dataset of assemble().
 

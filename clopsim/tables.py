@@ -58,6 +58,11 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
     return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
 
+def report(summary: Mapping[str, Any], folder: Path) -> str:
+    """What a sweep of either kind found."""
+    return (sweep_report if "thresholds" in summary else training_sweep_report)(summary, folder)
+
+
 def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     """What a sweep found, for the terminal; summary as made by sweep.summarise."""
     setting = summary["setting"]
@@ -90,14 +95,16 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     for row in summary["runs"]:
         axes = (row[name] if name == "loss" else f"{row[name]:g}" for name in TRAINING_AXES)
         ends = ("-" if row[name] is None else f"{row[name]:.4g}" for name in TRAINING_ENDS)
-        cells.append((*axes, *ends, str(row["diverged"] or "")))
-    setting, seeds = summary["setting"], summary["seeds"]
+        outcomes = ", ".join(f"{count} {name}" for name, count in row["outcomes"].items())
+        cells.append((*axes, *ends, outcomes))
+    setting = summary["setting"]
+    seeds, failures = setting["seeds"], summary["failures"]
     first = (
         f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, momentum {setting['momentum']:g}, "
         f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
     )
-    table = _table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "diverged"), cells)
-    return "\n".join((first, "", table, "", f"Written to {folder}"))
+    table = _table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
+    return "\n".join((first, "", table, "", f"{failed(failures)}Written to {folder}"))
 
 
 STATEMENT_WIDTH = 56
@@ -120,15 +127,19 @@ def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
-    """The verdict of a sweep in one line, after what failed."""
+    """The verdict of a sweep in one line, after what failed; of a training sweep only its size."""
+    if "holds" not in summary:
+        return f"{failed(summary['failures'])}{len(summary['runs'])} combinations trained."
     holds = "The bound holds" if summary["holds"] else "The bound does NOT hold"
     line = f"{holds} (tolerance {100 * summary['tolerance']:g} %)."
-    failures = summary.get("failures")
-    return (
-        f"{len(failures)} cells failed, the first with {failures[0]['error']}; resume to try again.  {line}"
-        if failures
-        else line
-    )
+    return failed(summary.get("failures")) + line
+
+
+def failed(failures: Sequence[Mapping[str, Any]] | None) -> str:
+    """How many cells failed, the first one's error and what to do; nothing if none did."""
+    if not failures:
+        return ""
+    return f"{len(failures)} cells failed, the first with {failures[0]['error']}; resume to try again.  "
 
 
 def training_report(summary: Mapping[str, Any], folder: Path) -> str:
@@ -166,7 +177,7 @@ def sharpness_line(setting: Mapping[str, Any], final: Mapping[str, float | None]
     if setting["schedule"] != "constant":
         own += f", {final['learning_rate_now']:.2g} at the end"
     bound = "stable at any rate" if stable is None else f"stable up to rate {stable:.3g}"
-    return f"Sharpness {final['sharpness']:.4g}: {kind} is {bound} (this run: {own})."
+    return f"Sharpness {final['sharpness']:.3g}: {kind} is {bound} (this run: {own})."
 
 
 def _sweep_lines(part: dict[str, Any]) -> list[str]:

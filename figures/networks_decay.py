@@ -26,7 +26,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from clopsim import metrics
-from clopsim.data import GaussianClusters, gaussian_clusters, two_views
+from clopsim.data import GaussianClusters, gaussian_clusters, views_of_points
 from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.recipe import Embedder
@@ -185,7 +185,7 @@ def _train(record: Embedder, cells: list[Cell], steps: int, after: int, on_progr
             norms = torch.tensor([float(steady_squared_norm(c.rate, SETTING)) for c in cells], dtype=torch.float64)
             params["rows"].mul_(norms.sqrt()[:, None, None])
     else:
-        pairs = [two_views(data.x, noise=0.1, seed=c.seed) for data, c in zip(drawn, cells, strict=True)]
+        pairs = [views_of_points(data.x, noise=0.1, seed=c.seed) for data, c in zip(drawn, cells, strict=True)]
         inputs = torch.stack([torch.from_numpy(np.concatenate(pair)) for pair in pairs])
 
     def embed() -> Tensor:

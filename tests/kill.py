@@ -1,6 +1,6 @@
 """Kill a sweep with SIGKILL again and again, resume it, and hold what it ends with against an uninterrupted run.
 
-    python -m tests.kill 100 [SEED]
+    python -m tests.kill 100 [SEED [sweep|train-sweep]]
 
 Half of the kills come from outside after a random time, half from inside at a random file operation: before a file is
 opened, renamed or removed or a folder made, or in the middle of a write. Prints what happened as JSON; exits with 1 if
@@ -18,20 +18,34 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from clopsim import executors, plan, results, runs, store
+from clopsim import executors, kinds, plan, results, runs, store
 from clopsim.config import Sweep
+from clopsim.plan import Config
+from clopsim.recipe import Training
+from clopsim.recipes import TrainingSweep
 from clopsim.states import describe
 
-CONFIG = Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.5, 1.0, 2.0), seeds=4, steps=100)
-CHUNKS = 8
+CONFIGS = {
+    "sweep": Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.5, 1.0, 2.0), seeds=4, steps=100),
+    "train-sweep": TrainingSweep(
+        Training(data="clusters", samples=40, width=8, steps=20, device="cpu"),
+        loss=("clop", "infonce"),
+        rate=(0.1, 10.0),
+        batch=(8,),
+        seeds=6,
+    ),
+}
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
-FILES = (results.DATA, results.SUMMARY, runs.FIGURE)
+FILES = {
+    "sweep": (results.DATA, results.SUMMARY, kinds.FIGURE),
+    "train-sweep": (results.DATA, results.SUMMARY),
+}
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, config: Config) -> None:
     """What `clopsim sweep --out FOLDER --resume` does, after parsing."""
     with store.locked(folder):
-        begun = runs.begin(folder, CONFIG, origin=results.origin_now("clopsim sweep"), resume=True)
+        begun = runs.begin(folder, config, origin=results.origin_now("clopsim sweep"), resume=True)
         if begun is not None:
             runs.run_all([begun], executors.here)
             runs.finish(begun)
@@ -79,7 +93,9 @@ def die_at(last: int, counter: Path | None = None) -> None:
     sys.addaudithook(hook)
 
 
-def attempt(folder: Path, *, after: float | None = None, at: int = 0, counter: Path | None = None) -> bool:
+def attempt(
+    folder: Path, config: Config, *, after: float | None = None, at: int = 0, counter: Path | None = None
+) -> bool:
     """Go on with the sweep in a process of its own; whether it was killed (after seconds, or at an operation)."""
     child = os.fork()
     if child == 0:
@@ -87,7 +103,7 @@ def attempt(folder: Path, *, after: float | None = None, at: int = 0, counter: P
         try:
             if at or counter:
                 die_at(at, counter)
-            sweep(folder)
+            sweep(folder, config)
             code = 0
         finally:
             sys.stderr.flush()
@@ -101,29 +117,30 @@ def attempt(folder: Path, *, after: float | None = None, at: int = 0, counter: P
     return os.WIFSIGNALED(status)
 
 
-def main(kills: int, seed: int = 0) -> dict[str, object]:
+def main(kills: int, seed: int = 0, kind: str = "sweep") -> dict[str, object]:
     """Kill that many times; counts of kills, finished runs, and the states that the kills left."""
     plan.BATCH["cpu"] = 3 * 16**2
-    plan.STEPS = CONFIG.steps
+    plan.STEPS = 100
+    config, files = CONFIGS[kind], FILES[kind]
     dice = random.Random(seed)
     states: Counter[str] = Counter()
     ways: Counter[str] = Counter()
     finished = 0
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        sweep(root / "whole")  # here, so that the processes forked from now on need to import nothing
+        sweep(root / "whole", config)  # here, so that the processes forked from now on need to import nothing
         began = time.monotonic()
-        attempt(root / "counted", counter=root / "operations")
+        attempt(root / "counted", config, counter=root / "operations")
         seconds = time.monotonic() - began
         operations = (root / "operations").stat().st_size
-        wanted = {name: (root / "whole" / name).read_bytes() for name in FILES}
+        wanted = {name: (root / "whole" / name).read_bytes() for name in files}
         folder, kept = root / "run0", 0
         while sum(ways.values()) < kills or folder.exists():
             way = dice.choice(("time", "operation")) if sum(ways.values()) < kills else ""
             if way == "time":
-                killed = attempt(folder, after=dice.uniform(0, seconds))
+                killed = attempt(folder, config, after=dice.uniform(0, seconds))
             else:
-                killed = attempt(folder, at=dice.randint(1, operations) if way else 0)
+                killed = attempt(folder, config, at=dice.randint(1, operations) if way else 0)
             if killed:
                 ways[way] += 1
                 state = describe(folder).state if (folder / store.PLAN).exists() else "complete"
@@ -138,7 +155,7 @@ def main(kills: int, seed: int = 0) -> dict[str, object]:
             for name, data in wanted.items():
                 if (folder / name).read_bytes() != data:
                     raise SystemExit(f"{folder / name} differs from an uninterrupted run's")
-            if {path.name for path in folder.iterdir()} != {*FILES, results.PROVENANCE}:
+            if {path.name for path in folder.iterdir()} != {*files, results.PROVENANCE}:
                 raise SystemExit(f"{folder}: leftovers {sorted(path.name for path in folder.iterdir())}")
             finished += 1
             folder, kept = root / f"run{finished}", 0
@@ -146,4 +163,4 @@ def main(kills: int, seed: int = 0) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*(int(word) for word in sys.argv[1:3])), indent=2))
+    print(json.dumps(main(*(int(word) for word in sys.argv[1:3]), *sys.argv[3:]), indent=2))

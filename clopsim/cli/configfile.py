@@ -3,19 +3,17 @@
 import json
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clopsim.cli.shell import OPTION_NAMES, option_name
-from clopsim.config import Sweep
+from clopsim.plan import RECORDS, Config
 from clopsim.states import PROVENANCE, recorded_config
 from clopsim.store import PLAN
 
-FIELDS = {field.name: field.default for field in fields(Sweep)}
 EXECUTION = ("workers", "engine", "scheduler", "fail_fast")
 """Options that a file may hold though they change no result."""
 
@@ -29,11 +27,16 @@ MOST_POINTS = 500
 class Grid(NamedTuple):
     """Sweeps by the name of their folder inside the run folder ("" for a single one), and the file that says so."""
 
-    points: dict[str, Sweep]
+    points: Mapping[str, Config]
     text: str
 
 
-def read(path: Path) -> dict[str, Any]:
+def defaults(record: type[Config]) -> dict[str, Any]:
+    """Every option that makes a record, with its default."""
+    return record().to_plain()
+
+
+def read(record: type[Config], path: Path) -> dict[str, Any]:
     """The values of a configuration file by field. Errors: ValueError for an unknown name or a file that is no TOML."""
     try:
         found = tomllib.loads(path.read_text())
@@ -43,82 +46,88 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"config must be TOML, got {str(path)!r} ({error}); write lines as in samples = 32") from None
-    spelt = {option_name(name).removeprefix("--"): name for name in (*FIELDS, *EXECUTION)}
-    known = spelt | {name: name for name in (*FIELDS, *EXECUTION)}
+    names = (*defaults(record), *EXECUTION)
+    spelt = {option_name(name).removeprefix("--"): name for name in names}
+    known = spelt | {name: name for name in names}
     values = {}
     for key, value in found.items():
         if key not in known:
             near = get_close_matches(key, known, n=1, cutoff=0)[0]
-            raise ValueError(
-                f"config must hold options of sweep, got {key!r} in {str(path)!r}; the nearest is {near!r}"
-            )
+            theirs = [other.kind for other in RECORDS.values() if key.replace("-", "_") in defaults(other)]
+            remedy = f"clopsim {theirs[0]} takes it" if theirs else f"the nearest is {near!r}"
+            raise ValueError(f"config must hold options of {record.kind}, got {key!r} in {str(path)!r}; {remedy}")
         values[known[key]] = value
     return values
 
 
-def grid(values: Mapping[str, Any], *, recorded: Path | None = None) -> Grid:
+def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | None = None) -> Grid:
     """The sweeps that values stand for; what is not given is the default, or what the folder `recorded` ran.
 
-    temperature and rates are axes inside a sweep; a list of any other option makes one sweep for each of its values.
+    record.lists are axes inside a sweep; a list of any other option makes one sweep for each of its values.
     Errors: ValueError from the records, for too many points, or where the recorded grid differs; store.Damaged.
     """
-    base: dict[str, Any] = dict(FIELDS)
+    base = usual = defaults(record)
     if recorded is not None and (recorded / GRID).is_file():
-        base = read(recorded / GRID)
+        base = read(record, recorded / GRID)
     elif recorded is not None and ((recorded / PLAN).exists() or (recorded / PROVENANCE).exists()):
-        base = asdict(recorded_config(recorded))
-    full = {name: _plain(name, {**base, **values}[name]) for name in FIELDS}
-    text = _toml(full)
+        found = recorded_config(recorded)
+        if not isinstance(found, record):
+            again = shlex.join(["clopsim", found.kind, "--out", str(recorded), "--resume"])
+            raise ValueError(
+                f"out must hold a {record.kind}, got {str(recorded)!r}, a {found.kind}; resume it: {again}"
+            )
+        base = found.to_plain()
+    full = {name: _plain(usual[name], {**base, **values}[name]) for name in usual}
+    text = _toml(record.kind, full)
     if recorded is not None and (recorded / GRID).is_file() and text != (recorded / GRID).read_text():
         raise ValueError(f"config must stay what {str(recorded / GRID)!r} says, got another; choose another --out")
-    axes = {
-        name: value for name, value in full.items() if isinstance(value, list) and name not in ("temperature", "rates")
-    }
+    axes = {name: value for name, value in full.items() if isinstance(value, list) and name not in record.lists}
     count = 1
     for name, choices in axes.items():
         if not choices:
-            raise ValueError(f"{name} must have at least one value, got none; give one such as {FIELDS[name]!r}")
+            raise ValueError(f"{name} must have at least one value, got none; give one such as {usual[name]!r}")
         count *= len(choices)
     if count > MOST_POINTS:
         raise ValueError(
             f"config must hold at most {MOST_POINTS} sweeps, got {count}; split the grid over several files"
         )
-    points = {}
+    points: dict[str, Config] = {}
     for choice in product(*axes.values()):
         chosen = dict(zip(axes, choice, strict=True))
         name = ",".join(f"{key}={value}" for key, value in chosen.items())
-        points[name] = Sweep.from_plain({**full, **chosen})
+        points[name] = record.from_plain({**full, **chosen})
     return Grid(points, text)
 
 
-def reproducing_command(config: Sweep) -> str:
-    """The shortest `clopsim sweep ...` line that gives this configuration."""
-    words = ["clopsim", "sweep"]
-    for name, default in FIELDS.items():
-        value = getattr(config, name)
-        if value == default:
+def reproducing_command(config: Config) -> str:
+    """The shortest `clopsim ...` line that gives this configuration."""
+    words = ["clopsim", config.kind]
+    usual = defaults(type(config))
+    for name, value in config.to_plain().items():
+        option = option_name(name)
+        if value == usual[name]:
             continue
-        values: Sequence[object] = (value,)
-        if name == "temperature" and isinstance(value, tuple):
-            values = value
-        elif name == "rates":
-            values = (",".join(repr(rate) for rate in value),)
-        for item in values:
-            words += [option_name(name), str(item)]
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, tuple) and name == "temperature":
+            words += [word for one in value for word in (option, str(one))]
+        else:
+            words += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     return shlex.join(words)
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A TOML value; whole numbers become floats where the field holds floats."""
+def _plain(default: Any, value: Any) -> Any:
+    """A TOML value; whole numbers become floats where the default is one."""
     if isinstance(value, list | tuple):
-        return [_plain(name, item) for item in value]
-    decimal = name == "rates" or isinstance(FIELDS[name], float)
-    return float(value) if decimal and isinstance(value, int) and not isinstance(value, bool) else value
+        return [_plain(default, item) for item in value]
+    usual = default[0] if isinstance(default, tuple) else default
+    decimal = isinstance(usual, float) and isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if decimal else value
 
 
-def _toml(values: Mapping[str, Any]) -> str:
+def _toml(command: str, values: Mapping[str, Any]) -> str:
     """Numbers, words and lists of them look alike in JSON and TOML."""
     lines = (
         f"{OPTION_NAMES.get(name, name).removeprefix('--')} = {json.dumps(value)}" for name, value in values.items()
     )
-    return "\n".join(["# clopsim sweep --config THIS-FILE", *lines, ""])
+    return "\n".join([f"# clopsim {command} --config THIS-FILE", *lines, ""])

@@ -9,7 +9,8 @@ import typer
 
 from clopsim import tables
 from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, WRONG_INPUT, Stopped, app, user_input, warn_of_machines
+from clopsim.cli.running import status
+from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input, warn_of_machines
 
 
 @app.command()
@@ -19,7 +20,7 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Join the shares of a sweep (sweep --shard I/N) into the run folder of the whole sweep, byte for byte."""
+    """Join the shares of a sweep of either kind (--shard I/N) into the run folder of the whole sweep, byte for byte."""
     with user_input(), ExitStack() as stack:
         from clopsim import runs, store
 
@@ -36,5 +37,5 @@ def merge(
         except OSError as error:
             raise Stopped(f"{error.strerror} ({error.filename}); the shares are untouched", WRONG_INPUT) from None
     warn_of_machines(out)
-    typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.sweep_report(summary, out))
-    raise typer.Exit(HOLDS if summary["holds"] and not summary["failures"] else FAILS)
+    typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.report(summary, out))
+    raise typer.Exit(status(summary))

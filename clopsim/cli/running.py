@@ -1,22 +1,42 @@
-"""How a sweep is executed: the options for it, and one run of a grid of sweeps with its errors in plain words."""
+"""How a sweep of either kind is executed: its options, one run of a grid of sweeps, its errors in plain words."""
 
+import json
 import re
 import shlex
+from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from clopsim.cli.configfile import GRID, Grid, reproducing_command
+from clopsim import tables
+from clopsim.cli.configfile import EXECUTION, GRID, Grid, defaults, grid, read, reproducing_command
 from clopsim.cli.options import choice_option, whole_option
-from clopsim.cli.shell import FAILS, INTERRUPTED, WRONG_INPUT, Stopped, progress, user_input, warn_of_machines
+from clopsim.cli.shell import (
+    FAILS,
+    HOLDS,
+    INTERRUPTED,
+    WRONG_INPUT,
+    Stopped,
+    progress,
+    user_input,
+    warn_of_machines,
+)
 from clopsim.executors import Engine
+from clopsim.plan import Config
 from clopsim.states import PROVENANCE, recorded_summary
 
 if TYPE_CHECKING:
     from clopsim.store import Store
 
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with these options; a list on any axis makes a grid. Options here go first."),
+]
+SaveConfig = Annotated[Path | None, typer.Option(help="Write what runs as such a file.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out FOLDER; start it if there is none.")
 ]
@@ -33,8 +53,73 @@ ShardOption = Annotated[
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")]
 
-CHUNKS_PER_WORKER = 8
-"""Fewest chunks, of about a second each, for which another process pays: starting one takes two to three seconds."""
+SECONDS_PER_WORKER = 8
+"""Least work for which another process pays: starting one takes two to three seconds."""
+
+
+def run_command(
+    context: typer.Context,
+    record: type[Config],
+    options: Mapping[str, Any],
+    *,
+    config: Path | None,
+    save_config: Path | None,
+    out: Path | None,
+    resume: bool,
+    force: bool,
+    shard: str | None,
+    json_output: bool,
+    **execution: Any,
+) -> NoReturn:
+    """Run what the options of a sweep's command say, print its report and exit with its status.
+
+    options: the values of record's options by field; execution: those of EXECUTION.
+    """
+    with user_input():
+        given = {name: options[name] for name in defaults(record) if _explicit(context, name)}
+        values = {**(read(record, config) if config else {}), **given}
+        for name in EXECUTION:
+            if name in values and not _explicit(context, name):
+                execution[name] = values[name]
+        folder = out or Path("runs") / f"{record.kind}-{datetime.now():%Y%m%d-%H%M%S}"
+        if resume and out is None:
+            raise ValueError("resume must come with a folder, got none; add --out FOLDER")
+        if resume and force:
+            raise ValueError("resume must come without --force, got both; choose one of them")
+        sweeps = grid(record, values, recorded=folder if resume else None)
+        share = parse_shard(shard)
+    done = run_points(sweeps, folder, save_config=save_config, resume=resume, force=force, share=share, **execution)
+    _print(done, folder, json_output=json_output)
+
+
+def _explicit(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _print(done: "Mapping[str, dict[str, Any] | Store]", folder: Path, *, json_output: bool) -> NoReturn:
+    """Print the report of one sweep, or a line for every share or sweep of a grid; exit with the status."""
+    well, documents, lines = True, {}, []
+    for name, one in done.items():
+        if isinstance(one, dict):
+            documents[name] = one
+            well = well and status(one) == HOLDS
+            line = tables.report(one, folder) if name == "" else f"{name}: {tables.verdict(one)}"
+        else:
+            failed = sum(one.finished().values())
+            well = well and not failed
+            share = "{}/{}".format(*one.share or (1, 1))
+            documents[name] = {"folder": str(one.folder), "shard": share, "failed": failed}
+            line = f"share {share} complete, {failed} cells failed: {one.folder}"
+        lines.append(line)
+    document = documents.get("", {"holds": well, "sweeps": documents})
+    typer.echo(json.dumps(document, indent=2, allow_nan=False) if json_output else "\n".join(lines))
+    raise typer.Exit(HOLDS if well else FAILS)
+
+
+def status(summary: Mapping[str, Any]) -> int:
+    """Exit status of a sweep: whether its bound holds, if it tests one, and no cell failed."""
+    return HOLDS if summary.get("holds", True) and not summary["failures"] else FAILS
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:
@@ -61,34 +146,34 @@ def run_points(
     fail_fast: bool,
 ) -> "dict[str, dict[str, Any] | Store]":
     """Run every sweep of the grid in its folder; summaries by name, the store for a share, which has no summary."""
-    from clopsim import executors, plan, results, runs, store
-    from clopsim.devices import check_device
+    from clopsim import executors, kinds, plan, results, runs, store
     from clopsim.jobs import TaskFailed
 
+    command = next(iter(grid.points.values())).kind
     again = shlex.join(
-        ["clopsim", "sweep", "--out", str(folder), *(["--shard", f"{share[0]}/{share[1]}"] if share else [])]
+        ["clopsim", command, "--out", str(folder), *(["--shard", f"{share[0]}/{share[1]}"] if share else [])]
     )
     again += " --resume"
     finished: dict[str, dict[str, Any] | Store] = {}
     begun: dict[str, Store] = {}
     state = {"share": 0.0}
     with user_input():
-        tasks = 0
-        for config in grid.points.values():
-            if engine == "local":
-                check_device(config.device, config.precision)
-            tasks += len(plan.tasks(config))
+        points = {}
+        for name, config in grid.points.items():
+            points[name] = kinds.of(config).prepare(config, here=engine == "local")
         if workers is None:
-            workers = max(1, min(executors.cores(), tasks // (share[1] if share else 1) // CHUNKS_PER_WORKER))
+            seconds = sum(map(plan.seconds, points.values())) / (share[1] if share else 1)
+            tasks = sum(len(plan.tasks(config)) for config in points.values())
+            workers = max(1, min(executors.cores(), tasks, int(seconds / SECONDS_PER_WORKER)))
         execute = executors.executor(engine, workers=workers, scheduler=scheduler)
     with ExitStack() as stack:
         try:
             with user_input():
                 if save_config:
                     _save(save_config, grid.text)
-                if list(grid.points) != [""]:
+                if list(points) != [""]:
                     _begin_grid(stack, folder, grid, resume=resume)
-                for name, config in grid.points.items():
+                for name, config in points.items():
                     stack.enter_context(store.locked(folder / name))
                     origin = results.origin_now(reproducing_command(config))
                     one = runs.begin(folder / name, config, share=share, origin=origin, resume=resume, force=force)
@@ -122,7 +207,7 @@ def run_points(
             where = f" ({error.filename})" if error.filename else ""
             reason = f"{error.strerror or error}{where}"
             raise Stopped(f"{reason}; what is done is kept, go on with: {again}", WRONG_INPUT) from None
-    return {name: finished[name] for name in grid.points}
+    return {name: finished[name] for name in points}
 
 
 def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> None:

@@ -71,6 +71,12 @@ class PlainErrors(TyperGroup):
             typer.echo("clopsim: interrupted; nothing was written", err=True)
         sys.exit(status or 0)
 
+    def resolve_command(self, context: Any, args: list[str]) -> Any:
+        """The command of a line; `sweep` with an embedder is a training sweep."""
+        if args[0] == "sweep" and any(word.split("=")[0] == "--embedder" for word in args):
+            args = ["train-sweep", *args[1:]]
+        return super().resolve_command(context, args)
+
 
 app = typer.Typer(
     cls=PlainErrors,

@@ -33,7 +33,7 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
-from clopsim.recipe import LossName, Precision, Prototypes, Training
+from clopsim.recipe import NamedLoss, Precision, Prototypes, Training, spelt_out
 
 if TYPE_CHECKING:
     from clopsim.checkpoint import State
@@ -59,7 +59,12 @@ def train(
     depth: Depth = Training.depth,
     width: Width = Training.width,
     batch_norm: BatchNorm = Training.batch_norm,
-    loss: Annotated[LossName, choice_option(LossName, "Mean-reduced, on both views.")] = Training.loss,
+    loss: Annotated[
+        NamedLoss,
+        choice_option(
+            NamedLoss, "Mean over the embeddings; vicreg, barlow: the batch; clop: infonce, orthonormal prototypes."
+        ),
+    ] = Training.loss,
     temperature: Tau = Training.temperature,
     prototypes: Annotated[
         Prototypes, choice_option(Prototypes, "CLOP: pull labelled samples to one fixed vector for each class.")
@@ -98,7 +103,7 @@ def train(
     """
     options = {name: value for name, value in locals().items() if name in FIELDS}  # a test holds options == fields
     with user_input():
-        recipe = Training(**options)
+        recipe = Training(**spelt_out(options))
         if resume and out is None:
             raise ValueError("resume needs --out, the folder of the run to go on with")
         folder = out or Path("runs") / f"train-{datetime.now():%Y%m%d-%H%M%S}"

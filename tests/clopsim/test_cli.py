@@ -17,7 +17,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from bounds import Setting, critical_rates
-from clopsim import cli, devices
+from clopsim import cli
 from clopsim import sweep as job
 from clopsim.cli.configfile import EXECUTION
 from clopsim.config import Sweep
@@ -242,6 +242,7 @@ def test_help_and_bounds_do_not_import_torch_or_sympy():
     for words in (
         "['--help']",
         "['sweep', '--help']",
+        "['sweep', '--embedder', 'mlp', '--help']",
         "['inspect', '--help']",
         "['lessons', '--help']",
         "['bounds']",
@@ -290,7 +291,7 @@ def test_ctrl_c_before_a_run_begins_writes_nothing(clopsim, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(devices, "check_device", stop)
+    monkeypatch.setattr(job, "check_device", stop)
     result = clopsim(*QUICK, "--out", "run")
     assert (result.exit_code, result.stderr) == (130, "clopsim: interrupted; nothing was written\n")
     assert not Path("run").exists()

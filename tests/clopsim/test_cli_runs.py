@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from clopsim import chunks, cli, executors, plan, store
 from clopsim.cli import running
-from clopsim.cli.configfile import FIELDS, grid
+from clopsim.cli.configfile import defaults, grid
 from clopsim.config import Sweep
 from clopsim.states import describe
 
@@ -262,7 +262,7 @@ def test_a_list_on_any_axis_makes_a_grid(clopsim, monkeypatch):
     assert [row["state"] for row in json.loads(clopsim("runs", "grid", "--json").stdout)] == ["complete"] * 4
     saved = tomllib.loads(Path("ran.toml").read_text())
     assert saved["seeds"] == 2  # the option went first
-    assert len(saved) == len(FIELDS)
+    assert len(saved) == len(defaults(Sweep))
     document = json.loads(clopsim("sweep", "--config", "ran.toml", "--out", "twin", "--json").stdout)
     assert list(document["sweeps"]) == names
     assert data(Path("twin", names[0])) == data(Path("grid", names[0]))
@@ -309,9 +309,9 @@ def test_a_file_that_is_not_there(clopsim):
 
 
 def test_defaults_of_a_file_are_those_of_the_options():
-    found = grid({})
+    found = grid(Sweep, {})
     assert found.points == {"": Sweep()}
-    assert Sweep.from_plain(grid(tomllib.loads(found.text)).points[""].__dict__) == Sweep()
+    assert Sweep.from_plain(grid(Sweep, tomllib.loads(found.text)).points[""].__dict__) == Sweep()
 
 
 def test_more_workers_only_where_they_pay(clopsim, monkeypatch):
@@ -325,7 +325,7 @@ def test_more_workers_only_where_they_pay(clopsim, monkeypatch):
     monkeypatch.setattr(executors, "executor", spy)
     monkeypatch.setattr(executors, "cores", lambda: 2)
     clopsim(*QUICK, "--out", "short")
-    monkeypatch.setattr(running, "CHUNKS_PER_WORKER", 2)
+    monkeypatch.setattr(running, "SECONDS_PER_WORKER", 2)
     clopsim(*QUICK, "--out", "long")
     clopsim(*QUICK, "--out", "more", "--workers", "3")
     assert asked == [1, 2, 3]

@@ -1,5 +1,7 @@
 """The record of a training sweep: every run once, wrong input refused before anything runs."""
 
+import json
+
 import pytest
 
 from clopsim.recipe import Training
@@ -22,6 +24,28 @@ def test_every_combination_is_a_run_with_the_recipe_of_its_cell():
     assert simplex.recipe(simplex.cells()[-1]).prototypes == "simplex"
 
 
+@pytest.mark.parametrize(
+    "loss, weight, expected",
+    [
+        (("clop",), (0.0, 1.0), {("infonce", 1.0)}),
+        (("clop", "infonce"), (0.0, 1.0), {("infonce", 0.0), ("infonce", 1.0)}),
+        (("infonce", "clop"), (1.0,), {("infonce", 0.0), ("infonce", 1.0)}),
+        (("clop", "vicreg"), (1.0, 10.0), {("infonce", 1.0), ("infonce", 10.0), ("vicreg", 0.0)}),
+        (("vicreg", "infonce"), (0.0, 1.0), {(loss, w) for loss in ("vicreg", "infonce") for w in (0.0, 1.0)}),
+    ],
+)
+def test_clop_is_infonce_with_prototypes_and_leaves_the_losses_beside_it_without(loss, weight, expected):
+    record = TrainingSweep(loss=loss, weight=weight, rate=(0.1, 1.0))
+    cells = record.cells()
+    assert len(set(cells)) == len(cells) == 2 * 3 * len(expected)
+    assert {(cell.loss, cell.weight) for cell in cells} == expected
+    axes = record.axes()
+    assert all(cell.loss in axes["loss"] and cell.weight in axes["weight"] for cell in cells)
+    for cell in cells:
+        assert record.recipe(cell).prototypes == ("orthonormal" if cell.weight else "none")
+    assert TrainingSweep.from_plain(json.loads(json.dumps(record.to_plain()))) == record
+
+
 @pytest.mark.parametrize("name", AXES)
 def test_axes_must_hold_something_and_each_value_once(name):
     with pytest.raises(ValueError, match=f"^{name} must hold at least one value, got none"):
@@ -34,8 +58,9 @@ def test_axes_must_hold_something_and_each_value_once(name):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"loss": ("clop",)}, "loss must be a base loss, got 'clop'; CLOP is any of them with a weight above 0"),
-        ({"loss": ("simclr",)}, "loss must be one of infonce, "),
+        ({"loss": ("clop",), "weight": (0.0,)}, "weight must hold one above 0 for the loss clop, got 0"),
+        ({"loss": ("clop", "clop")}, "loss must hold each value once, got clop,clop"),
+        ({"loss": ("clpo",)}, "loss must be one of infonce, .*, clop, got 'clpo'"),
         ({"rate": (0.1, -1.0)}, "rate must be .*> 0"),
         ({"weight": (-1.0,)}, "weight must be"),
         ({"labelled": (1.5,)}, "labelled must be in"),

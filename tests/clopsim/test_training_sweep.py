@@ -12,10 +12,10 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from clopsim import cli
-from clopsim.cli.train_sweep import BASE, reproducing_command
+from clopsim.cli.configfile import EXECUTION, reproducing_command
 from clopsim.ensemble import train_together
 from clopsim.recipe import Training
-from clopsim.recipes import AXES, TrainingSweep
+from clopsim.recipes import AXES, BASE, TrainingSweep
 from clopsim.training_sweep import DIMENSIONS, run_training_sweep, summarise
 
 SMALL = TrainingSweep(
@@ -48,7 +48,8 @@ def test_the_axes_are_those_of_the_record_and_a_cell_is_its_recipe(swept):
     assert swept["loss_value"].dims == (*DIMENSIONS, "step")
     assert swept["knn"].dims == DIMENSIONS
     assert swept.sizes["seed"] == 2
-    assert all(np.isfinite(values).all() for values in swept.data_vars.values())
+    assert set(swept["outcome"].values.ravel()) <= {"collapsed", "line", "spread"}
+    assert all(np.isfinite(values).all() for name, values in swept.data_vars.items() if name != "outcome")
     for cell in SMALL.cells()[5::13]:  # one of every kind of neighbourhood
         alone = train_together([SMALL.recipe(cell)])
         here = swept.sel(dict(zip(DIMENSIONS, cell, strict=True)))
@@ -59,18 +60,30 @@ def test_the_axes_are_those_of_the_record_and_a_cell_is_its_recipe(swept):
         assert float(here["knn"]) == alone.accuracies["knn"][0]
 
 
-def test_a_row_is_the_median_over_the_seeds_and_counts_what_diverged(swept):
+def test_a_row_is_the_median_over_the_seeds_and_counts_the_outcomes(swept):
     broken = swept.copy(deep=True)
     for name in broken.data_vars:
-        broken[name].values[0, 0, 0, 0, 0, 0, 1] = np.nan
-        broken[name].values[0, 0, 0, 0, 0, 1, :] = np.nan
+        gone = "diverged" if name == "outcome" else np.nan
+        broken[name].values[0, 0, 0, 0, 0, 0, 1] = gone
+        broken[name].values[0, 0, 0, 0, 0, 1, :] = gone
     rows = summarise(SMALL, broken)["runs"]
     assert len(rows) == 2**5
     first = broken.isel(step=-1)["effective_rank"].values[0, 0, 0, 0, 0, 0, 0]
-    assert (rows[0]["diverged"], rows[0]["effective_rank"]) == (1, first)
-    assert (rows[1]["diverged"], rows[1]["effective_rank"], rows[1]["knn"]) == (2, None, None)
+    assert (rows[0]["outcomes"], rows[0]["effective_rank"]) == ({"spread": 1, "diverged": 1}, first)
+    assert (rows[1]["outcomes"], rows[1]["effective_rank"], rows[1]["knn"]) == ({"diverged": 2}, None, None)
     last = swept["effective_rank"].values[-1, -1, -1, -1, -1, -1, :, -1]
     assert rows[-1]["effective_rank"] == pytest.approx(last.mean())  # of two
+
+
+def test_what_clop_leaves_out_is_no_run():
+    record = replace(SMALL, loss=("clop", "barlow"), weight=(0.5,), weight_decay=(0.0,), labelled=(1.0,), batch=(8,))
+    dataset = run_training_sweep(record).isel(
+        learning_rate=0, weight_decay=0, labelled_fraction=0, batch_size=0, seed=0
+    )
+    assert dataset["weight"].values.tolist() == [0.0, 0.5]
+    assert dataset["loss"].values.tolist() == ["infonce", "barlow"]
+    assert dataset["outcome"].values.tolist() == [["not asked", "spread"], ["spread", "not asked"]]
+    assert np.isfinite(dataset["effective_rank"].values[..., -1]).tolist() == [[False, True], [True, False]]
 
 
 @pytest.fixture
@@ -78,7 +91,7 @@ def clopsim(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TTY_COMPATIBLE", "0")
     monkeypatch.setenv("NO_COLOR", "1")
-    return lambda *words: CliRunner().invoke(cli.app, ["train-sweep", *words])
+    return lambda *words: CliRunner().invoke(cli.app, ["sweep", "--embedder", "mlp", *words])
 
 
 QUICK = ("--data", "clusters", "--samples", "40", "--batch", "8", "--steps", "4", "--seeds", "1", "--device", "cpu")
@@ -102,11 +115,14 @@ def test_the_command_writes_the_data_and_its_provenance(clopsim):
 
 def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypatch):
     command = next(each for each in cli.app.registered_commands if each.name == "train-sweep")
-    names = set(command.callback.__annotations__) - {"out", "force", "json_output", "return"}
+    running = {"context", "config", "save_config", "out", "resume", "force", "shard", "json_output", *EXECUTION}
+    names = set(command.callback.__annotations__) - {*running, "return"}
     assert names == {*BASE, *AXES, "seeds"}
     records = []
     here = sys.modules["clopsim.cli.train_sweep"]  # the package's attribute of this name is the command
-    monkeypatch.setattr(here, "_run", lambda record, folder, force: records.append(record) or 1 / 0)
+    monkeypatch.setattr(
+        here, "run_command", lambda _, record, options, **rest: records.append(record.from_plain(options))
+    )
     record = replace(SMALL, base=replace(SMALL.base, prototypes="simplex", batch_norm=False))
     for each in (SMALL, record, TrainingSweep()):
         CliRunner().invoke(cli.app, reproducing_command(each).split()[1:])
@@ -120,7 +136,8 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
         (["--rate", "1,x"], "--rate must be numbers separated by commas, got '1,x'"),
         (["--batch", "2.5"], "--batch must be whole numbers separated by commas, got '2.5'"),
         (["--batch", "5000"], "--batch must be <= the 32 training samples, got 5000"),
-        (["--loss", "clop"], "--loss must be a base loss, got 'clop'"),
+        (["--loss", "clpo"], "--loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, clop, got 'clpo'"),
+        (["--loss", "clop", "--weight", "0"], "--weight must hold one above 0 for the loss clop, got 0"),
         (["--weight-decay", ""], "--weight-decay must hold at least one value"),
         (["--dim", "3"], "--classes must be <= 3 for orthonormal prototypes in 3 dimensions, got 4"),
         (["--device", "nowhere"], "--device must be one that torch has here"),
@@ -131,6 +148,7 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
 )
 def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
     Path("there").mkdir()
+    Path("there/notes.txt").touch()
     result = clopsim(*QUICK, "--out", "run", *words)
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert len(result.stderr.splitlines()) == 1

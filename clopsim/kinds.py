@@ -1,0 +1,67 @@
+"""The kinds of sweeps that a run folder can hold: of embeddings, of networks. What a folder must know of each."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clopsim import chunks, plan, plots, results, sweep, training_sweep
+from clopsim.config import Sweep
+from clopsim.executors import Work
+from clopsim.plan import Config, Search
+from clopsim.recipes import TrainingSweep
+from clopsim.sweep import Results
+
+FIGURE = "sweep.png"
+
+Read = Callable[[Iterable[int]], Results]
+"""The results of tasks, by their numbers in the plan."""
+
+Failures = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of sweep is checked, computed and put together. Its configurations are what the functions take."""
+
+    prepare: Callable[..., Any]  # (config, here=): the configuration to run, once data and device are known to suit it
+    perform: Work  # ((config, task), worker): what a worker does
+    failures_of: Callable[[Any, Results], Failures]
+    write: Callable[[Path, Any, Read, Failures, Mapping[str, Any]], dict[str, Any]]
+    # (folder, config, results, failures, origin of the start): writes data.nc and the picture, returns the summary
+
+
+def of(config: Config) -> Kind:
+    """The kind of a configuration."""
+    return KINDS[type(config)]
+
+
+def _write_sweep(
+    folder: Path, config: Sweep, read: Read, failures: Failures, origin: Mapping[str, Any]
+) -> dict[str, Any]:
+    tasks = plan.tasks(config)
+    thresholds = sweep.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
+    known = sweep.verdict(config, thresholds, failures=failures)
+    attributes = results.attributes(known, command=origin["command"], origin=origin)
+    with (folder / results.DATA).open("wb") as file:
+        sweep.write(file, config, read(range(len(tasks))), attributes=attributes)
+    with results.opened(folder) as dataset:
+        plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
+        return sweep.summarise(config, dataset, thresholds, failures=failures)
+
+
+def _write_training_sweep(
+    folder: Path, record: TrainingSweep, read: Read, failures: Failures, origin: Mapping[str, Any]
+) -> dict[str, Any]:
+    dataset = training_sweep.assemble(record, read(range(len(plan.tasks(record)))))
+    attributes = training_sweep.attributes(record, command=origin["command"], origin=origin)
+    results.save_data(folder, dataset.assign_attrs(attributes))
+    return training_sweep.summarise(record, dataset, failures=failures)
+
+
+KINDS: Mapping[type[Config], Kind] = {
+    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep),
+    TrainingSweep: Kind(
+        training_sweep.prepare, training_sweep.perform, training_sweep.failures_of, _write_training_sweep
+    ),
+}
