@@ -95,7 +95,7 @@ def antipodal_lines(
     return Labelled(x, y)
 
 
-def two_views(x: Array, *, noise: float, antipodal: bool = False, seed: int) -> tuple[Array, Array]:
+def views_of_points(x: Array, *, noise: float, antipodal: bool = False, seed: int) -> tuple[Array, Array]:
     """Two views of every point, both of shape (N, d).
 
     Independent Gaussian noise on either copy; with antipodal the second view is -x + noise, the paper's augmentation

@@ -15,37 +15,37 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor
+from torch.func import stack_module_state
 
-from clopsim import metrics
+from clopsim import evaluation, metrics
 from clopsim.batches import views_of
 from clopsim.datasets import DataSet, load
 from clopsim.dynamics import recorded_steps
-from clopsim.embedders import build, with_statistics
-from clopsim.evaluation import NEIGHBOURS
+from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
-from clopsim.observation import OBSERVED
+from clopsim.observation import observed_views
 from clopsim.recipe import Training
 from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
-from clopsim.views import two_views
+from clopsim.stacked_network import stacked_network
 
 SHARED_NOT = frozenset({
     "rate", "weight_decay", "weight", "prototypes", "temperature", "labelled", "label_noise", "seed",
 })  # fmt: skip
 """Fields in which members of a stack may differ; of prototypes either the one kind or none."""
 
-ROWS = 2**13
-"""Rows that a thread passes through its networks at once: with fewer Python is the cost, more leave the cache."""
+ROWS = range(2**12, 2**13 + 1)
+"""Rows that a stack passes through its networks at once: with fewer Python is the cost, more leave the cache."""
 
-GPU_ROWS = 2**18
+GPU_ROWS = range(2**18, 2**18 + 1)
 """The same on any other device, which needs much work at once to be busy; a choice, not measured."""
+
+PARTS = 8
+"""Stacks that the members are shared out to while each has rows enough, so that as many workers have one; fixed, since
+a member's last digits depend on its stack."""
 
 RECORDS = 4
 """Per decade of steps: a record costs as much as several steps."""
-
-RIDGE = 1e-3
-"""Penalty of the linear probe, which sees unit rows."""
 
 OBSERVABLES = (
     "loss", "effective_rank", "mean_resultant_length", "leading_share", "view_cosine", "squared_norm",
@@ -82,9 +82,7 @@ def train_together(
     _check(recipes)
     loaded = _load(recipes, device)
     rows = 2 * (recipes[0].batch or len(loaded[0].y))
-    parts = _parts(
-        [recipe.seed for recipe in recipes], size=max(1, (ROWS if device.type == "cpu" else GPU_ROWS) // rows)
-    )
+    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS if device.type == "cpu" else GPU_ROWS)
     steps, lock, done = recorded_steps(recipes[0].steps, per_decade=RECORDS), Lock(), 0
 
     def report(members: int) -> None:
@@ -152,16 +150,12 @@ class Stack:
         plain = torch.tensor([recipe.prototypes == "none" for recipe in recipes], device=self.device)
         self.weight = torch.where(plain, 0.0, column("weight"))
         self.prototypes = _prototypes(recipes, data.classes, dtype, self.device)
-        self.views = [_observed_views(source, recipe) for source, recipe in self.sources]
+        self.views = [observed_views(recipe, source) for source, recipe in self.sources]
 
     def embed(self, x: Tensor) -> Tensor:
         """Raw embeddings (M, rows, d) of inputs (rows, ...) for all members or (M, rows, ...) for each its own."""
 
-        def one(params: dict[str, Tensor], rows: Tensor) -> Tensor:
-            return functional_call(self.network, params, (rows,))
-
-        shared = len(self.sources) == 1
-        return vmap(one, in_dims=(0, None if shared else 0))(self.params, x)
+        return stacked_network(self.network, self.params, x, shared=len(self.sources) == 1)
 
     def losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of each member, (M,), prototypes included."""
@@ -225,37 +219,13 @@ class Stack:
         for m, data in enumerate(self.loaded):
             network = copy.deepcopy(self.network)
             network.load_state_dict({name: value[m] for name, value in self.params.items()})
-            scores.append(accuracies(network, data))
-        return torch.tensor(scores, dtype=torch.float64).T
+            found = evaluation.accuracies(data, evaluation.embeddings_of(network, data))
+            scores.append([found[name] for name in ACCURACIES])
+        return torch.from_numpy(np.array(scores, dtype=np.float64).T)  # None: nan
 
     def _for_members(self, of_seeds: list[Tensor]) -> Tensor:
         """What each seed has, for its members; one seed's for all of them."""
         return of_seeds[0] if len(of_seeds) == 1 else torch.stack(of_seeds)[self.of_seed]
-
-
-@torch.no_grad()
-def accuracies(network: nn.Module, data: DataSet) -> tuple[float, float]:
-    """ACCURACIES: held-out accuracy of k-nearest neighbours (cosine) and of a linear probe (ridge on unit rows).
-
-    Both see all true labels of the training set, whatever the loss saw. nan without labels, without held-out data, or
-    where embeddings are not finite. Batch normalisation takes the statistics of the training set.
-    """
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.neighbors import KNeighborsClassifier
-
-    nan = (float("nan"), float("nan"))
-    known, held = data.y >= 0, data.held_y >= 0
-    if not held.any() or len(torch.unique(data.y[known])) < 2:
-        return nan
-    frozen = with_statistics(network, data.x)
-    z, held_z = (frozen(x).double() for x in (data.x[known], data.held_x[held]))
-    if not (z.isfinite().all() and held_z.isfinite().all()):
-        return nan
-    rows, held_rows = (nn.functional.normalize(part, dim=-1).cpu().numpy() for part in (z, held_z))
-    y, held_y = data.y[known].cpu().numpy(), data.held_y[held].cpu().numpy()
-    near = KNeighborsClassifier(min(NEIGHBOURS, max(1, len(y) // 2)), algorithm="brute").fit(rows, y)
-    probe = RidgeClassifier(alpha=RIDGE).fit(rows, y)
-    return float(near.score(held_rows, held_y)), float(probe.score(held_rows, held_y))
 
 
 def _check(recipes: Sequence[Training]) -> None:
@@ -283,13 +253,21 @@ def _load(recipes: Sequence[Training], device: torch.device) -> list[DataSet]:
     return [same[key] for key in keys]
 
 
-def _parts(seeds: Sequence[int], *, size: int) -> list[list[int]]:
-    """Members in stacks of at most size, of one seed where the seed has so many: they then share their inputs."""
-    order = sorted(range(len(seeds)), key=lambda m: seeds[m])
+def parts_of(seeds: Sequence[int], *, rows: int, at_once: range) -> list[list[int]]:
+    """The members of each stack, a function of the seeds and the rows of a member's batch alone.
+
+    A seed that fills a stack has its own, whose members share their inputs; the members of all others are mixed.
+    """
+    least, most = max(1, at_once[0] // rows), max(1, at_once[-1] // rows)
+    of_seed: dict[int, list[int]] = {}
+    for m, seed in enumerate(seeds):
+        of_seed.setdefault(seed, []).append(m)
+    groups = [members for members in of_seed.values() if len(members) >= least]
+    groups.append([m for members in of_seed.values() if len(members) < least for m in members])
     parts: list[list[int]] = []
-    for seed in sorted(set(seeds)):
-        members = [m for m in order if seeds[m] == seed]
-        count = -(-len(members) // size)
+    for members in groups:
+        share = -(-PARTS * len(members) // len(seeds))
+        count = max(-(-len(members) // most), min(share, max(1, len(members) // least)))
         parts += [members[len(members) * k // count : len(members) * (k + 1) // count] for k in range(count)]
     return parts
 
@@ -306,14 +284,3 @@ def _prototypes(recipes: Sequence[Training], classes: int, dtype: torch.dtype, d
         ).vectors
         for recipe in recipes
     ])  # fmt: skip
-
-
-def _observed_views(data: DataSet, recipe: Training) -> tuple[Tensor, Tensor, Tensor]:
-    """The same two views of the same training samples at every record, so that records compare, and their indices."""
-    batch = recipe.batch or len(data.y)
-    count = min(len(data.y), max(OBSERVED, batch))
-    count -= count % batch  # whole batches: the loss depends on their size
-    index = torch.randperm(len(data.y), generator=torch.Generator().manual_seed(recipe.seed))[:count]
-    index = index.to(data.y.device)
-    generator = None if index.is_meta else torch.Generator(index.device).manual_seed(recipe.seed)
-    return *two_views(data.x[index], data.views, generator), index

@@ -25,6 +25,9 @@ FIGURE = "train.png"
 NEIGHBOURS = 20
 """k of the k-nearest-neighbour classifier, or half the samples of the training set where that is less."""
 
+RIDGE = 1e-3
+"""Penalty of the linear probe."""
+
 NEAR = 0.01
 """How close, relative to max(1, |value|), a loss counts as being at its value at collapse."""
 
@@ -40,38 +43,46 @@ class Embeddings(NamedTuple):
 
 
 def embed(recipe: Training, data: DataSet, model: Trainee, state: State) -> Embeddings:
-    """Embed the samples themselves, not their views; a table gives its first views and no held-out ones."""
+    """What the network of a training run makes of the samples."""
     prefix = "network."
-    params = {name.removeprefix(prefix): value for name, value in state.params.items()}
-    network = _with(model.network, params)
-    parts = []
-    with torch.no_grad(), autocast(recipe, data.y.device):
-        frozen = with_statistics(network, data.x)
-        for x in (data.x, data.held_x):
-            pieces = [frozen(part) for part in torch.split(x, 4096)] if len(x) else [frozen(data.x[:1])[:0]]
-            parts.append(torch.cat(pieces).to(next(iter(params.values())).dtype).cpu().numpy())
+    model.network.load_state_dict({name.removeprefix(prefix): value for name, value in state.params.items()})
+    with autocast(recipe, data.y.device):
+        return embeddings_of(model.network, data)
+
+
+@torch.no_grad()
+def embeddings_of(network: nn.Module, data: DataSet) -> Embeddings:
+    """Embed the samples themselves, not their views; a table gives its first views and no held-out ones.
+
+    Batch normalisation takes the statistics of the training set.
+    """
+    dtype, frozen, parts = next(network.parameters()).dtype, with_statistics(network, data.x), []
+    for x in (data.x, data.held_x):
+        pieces = [frozen(part) for part in torch.split(x, 4096)] if len(x) else [frozen(data.x[:1])[:0]]
+        parts.append(torch.cat(pieces).to(dtype).cpu().numpy())
     return Embeddings(*parts)
 
 
 def accuracies(data: DataSet, embeddings: Embeddings) -> dict[str, float | None]:
     """Accuracy on held-out data of k-nearest neighbours (cosine) and of a linear probe, and the largest class's share.
 
-    Both see all true labels of the training set, as is usual, whatever the loss saw. None without labels, without
-    held-out data, or where embeddings are not finite.
+    The probe is ridge regression on unit rows: about as accurate as logistic regression and several times as fast,
+    which counts in sweeps. Both see all true labels of the training set, as is usual, whatever the loss saw. None
+    without labels, without held-out data, or where embeddings are not finite.
     """
     none: dict[str, float | None] = {"knn": None, "linear_probe": None, "largest_class": None}
     y, held_y = data.y.cpu().numpy(), data.held_y.cpu().numpy()
     known, held_known = y >= 0, held_y >= 0
-    z, held_z = (_unit(part) for part in embeddings)
+    z, held_z = (_unit(part.astype(np.float64)) for part in embeddings)  # float32 does not solve a collapsed one
     finite = np.isfinite(z).all() and np.isfinite(held_z).all()
     if not finite or not held_known.any() or len(np.unique(y[known])) < 2:
         return none
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier
 
     z, y, held_z, held_y = z[known], y[known], held_z[held_known], held_y[held_known]
     knn = KNeighborsClassifier(min(NEIGHBOURS, max(1, len(y) // 2))).fit(z, y)  # Euclidean on unit rows: cosine
-    probe = LogisticRegression(max_iter=10_000).fit(z, y)
+    probe = RidgeClassifier(alpha=RIDGE).fit(z, y)
     return {
         "knn": float(knn.score(held_z, held_y)),
         "linear_probe": float(probe.score(held_z, held_y)),
@@ -194,9 +205,3 @@ def divergence(recipe: Training, data: DataSet, *, step: int, loss: float, state
 def _unit(z: NDArray[Any]) -> NDArray[Any]:
     norm = np.linalg.norm(z, axis=1, keepdims=True)
     return z / np.where(norm > 0, norm, 1)
-
-
-def _with(network: nn.Module, params: dict[str, torch.Tensor]) -> nn.Module:
-    """The network holding these parameters."""
-    network.load_state_dict(params)
-    return network

@@ -49,8 +49,8 @@ def sharpest(
 
     loss: maps a dictionary of weights to a scalar; called once, so it must be deterministic (full batch, fixed views).
     weights: float64 for exact results, any device; more than one number in all. seed: of the start vector.
-    tolerance: relative, of the eigenvector's residual: the eigenvalue is no further off, and with a gap below it about
-    the square. 0: to machine precision, which float32 cannot give. on_product: called with the number of Hessian-vector
+    tolerance: relative, of the eigenvector's residual: some eigenvalue is no further off, and one that stands alone
+    far less. 0: to machine precision, which float32 cannot give. on_product: called with the number of Hessian-vector
     products.
 
     Errors: FloatingPointError where the loss's second derivatives are not finite; scipy's ArpackError where Lanczos

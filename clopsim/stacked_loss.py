@@ -14,7 +14,7 @@ from torch.func import vmap
 from bounds.setting import one_of
 from clopsim.engine import lowest_temperature
 from clopsim.losses import LOSSES, LossName, by_name, prototype_term
-from clopsim.losses.views import unit_rows
+from clopsim.losses.views import at_least_float32, lengths
 from clopsim.recipe import Distance
 
 CACHE_BYTES = 2**20
@@ -39,8 +39,8 @@ def stacked_loss(
     """
     one_of("loss", loss, tuple(LOSSES))
     if closed_form:
-        z = unit_rows(embeddings)
-        return _Contrast.apply(z, temperature.to(z.dtype), loss == "dcl")  # type: ignore[no-untyped-call]
+        u = at_least_float32(embeddings)
+        return _Contrast.apply(u, temperature.to(u.dtype), loss == "dcl")  # type: ignore[no-untyped-call]
 
     def one(rows: Tensor, y: Tensor, tau: Tensor) -> Tensor:
         first, second = rows.chunk(2)
@@ -62,40 +62,44 @@ def stacked_prototype_term(
 
 
 class _Contrast(torch.autograd.Function):
-    """Mean over the anchors of log sum_a E_ia - (s_ij - 1)/tau, E_ia = exp((s_ia - 1)/tau), of unit rows z.
+    """Mean over the anchors of log sum_a E_ia - s_ij/tau, E_ia = exp(s_ia/tau), of the unit rows z = u/|u|.
 
     With r_i = 1 / sum_a E_ia and E symmetric, one product gives the pull of the anchors and of the keys:
 
-        2N tau dL/dz_i = r_i (E Z)_i + (E rZ)_i - 2 z_j(i)       from E [Z | rZ]
+        2N tau dL/dz_i = r_i (E Z)_i + (E rZ)_i - 2 z_j(i)       from E [Z | rZ],
+        dL/du_i = (dL/dz_i - z_i z_i . dL/dz_i) / |u_i|
+
+    exp(1/tau) is far from overflow at the temperatures of has_closed_form, so no maximum is subtracted.
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, tau: Tensor, decoupled: bool) -> Tensor:
-        members, n, d = z.shape
-        size = max(1, (CACHE_BYTES if z.device.type == "cpu" else GPU_BYTES) // (z.dtype.itemsize * n * n))
-        kernel, gradient = z.new_empty(min(size, members), n, n), torch.empty_like(z)
-        values = z.new_empty(members)
+    def forward(ctx: Any, u: Tensor, tau: Tensor, decoupled: bool) -> Tensor:
+        members, n, d = u.shape
+        size = max(1, (CACHE_BYTES if u.device.type == "cpu" else GPU_BYTES) // (u.dtype.itemsize * n * n))
+        columns = u.mT  # (M, d, n): how stacked_network leaves them in memory
+        length, scale = lengths(columns, dim=1), tau[:, None, None]
+        z = columns / length
+        scaled, partner = z * (math.log2(math.e) / scale), z.roll(n // 2, dims=-1)
+        kernel, total, sums = (
+            u.new_empty(min(size, members), n, n),
+            u.new_empty(members, 1, n),
+            u.new_empty(members, 2 * d, n),
+        )
         for first in range(0, members, size):
             part = slice(first, min(first + size, members))
-            rows, scale = z[part], math.log2(math.e) / tau[part, None, None]
-            e, one = kernel[: len(rows)], torch.ones_like(rows[..., :1])
-            torch.bmm(torch.cat([scale * rows, -scale * one], dim=-1), torch.cat([rows, one], dim=-1).mT, out=e)
-            pairs = [e.diagonal(offset=offset, dim1=1, dim2=2) for offset in (n // 2, -(n // 2))]
-            attraction = pairs[0].mean(dim=-1) * math.log(2)  # (s_ij - 1)/tau
-            e.exp2_()
-            e.diagonal(dim1=1, dim2=2).zero_()
-            if decoupled:
-                for pair in pairs:
-                    pair.zero_()
-            total = e.sum(dim=-1, keepdim=True)
-            values[part] = total.log().mean(dim=(1, 2)) - attraction
-            sums = torch.bmm(e, torch.cat([rows, rows / total], dim=-1))
-            pull = sums[..., :d] / total + sums[..., d:] - 2 * rows.roll(n // 2, dims=1)
-            gradient[part] = pull / (n * tau[part, None, None])
+            rows, e = z[part], kernel[: min(size, members - first)]
+            torch.bmm(scaled[part].mT, rows, out=e).exp2_()
+            for offset in (0, n // 2, -(n // 2)) if decoupled else (0,):
+                e.diagonal(offset=offset, dim1=1, dim2=2).zero_()
+            torch.sum(e, dim=1, keepdim=True, out=total[part])
+            torch.bmm(torch.cat([rows, rows / total[part]], dim=1), e, out=sums[part])
+        values = total.log().mean(dim=(1, 2)) - (z * partner).sum(dim=(1, 2)) / (n * tau)
+        pull = sums[:, :d].div_(total).add_(sums[:, d:]).sub_(partner, alpha=2)
+        gradient = pull.sub_(z * (z * pull).sum(dim=1, keepdim=True)).div_(length.mul_(n * scale))
         ctx.save_for_backward(gradient)
         return values
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * outer[0][:, None, None], None, None
+        return (gradient * outer[0][:, None, None]).mT, None, None

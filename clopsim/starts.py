@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bounds import Setting, uniform_rate
 from bounds.setting import positive_number
-from clopsim.data import two_views
+from clopsim.data import views_of_points
 from clopsim.dynamics import step
 
 RELAXATION_STEPS = 200
@@ -22,7 +22,7 @@ def from_data(
 ) -> Tensor:
     """(n, d): the data points x, normalised; for the full loss two noisy views of n/2 points, stacked."""
     if setting.loss == "full":
-        x = np.concatenate(two_views(x, noise=view_noise, antipodal=antipodal, seed=seed))
+        x = np.concatenate(views_of_points(x, noise=view_noise, antipodal=antipodal, seed=seed))
     return _unit(torch.from_numpy(x))
 
 

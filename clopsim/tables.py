@@ -177,7 +177,7 @@ def sharpness_line(setting: Mapping[str, Any], final: Mapping[str, float | None]
     if setting["schedule"] != "constant":
         own += f", {final['learning_rate_now']:.2g} at the end"
     bound = "stable at any rate" if stable is None else f"stable up to rate {stable:.3g}"
-    return f"Sharpness {final['sharpness']:.4g}: {kind} is {bound} (this run: {own})."
+    return f"Sharpness {final['sharpness']:.3g}: {kind} is {bound} (this run: {own})."
 
 
 def _sweep_lines(part: dict[str, Any]) -> list[str]:

@@ -86,10 +86,11 @@ def draw(run: Run) -> Drawing:
         left.set(xlabel=r"prototype weight $\lambda$ per labelled sample", ylabel="cosine between two classes $s$")
         plain_ticks(left, "x", tuple(tick for tick in (0.1, 1, 10, 100) if fine[0] < tick < fine[-1]))
         left.legend(loc="center right", bbox_to_anchor=(1, 0.42))
-        for axes, index in ((first, int(np.flatnonzero(above)[0])), (second, len(weights) - 1)):
+        ends = ((first, int(np.flatnonzero(above)[0]), "nearly a simplex ETF"), (second, -1, "orthonormal frame"))
+        for axes, index, words in ends:
             _sphere(axes, z[0, index])
             angle = math.degrees(math.acos(float(np.median(cosine[:, index]))))
-            axes.set_title(rf"$\lambda={weights[index]:.3g}$: {angle:.0f}°")
+            axes.set_title(f"{words}\n$\\lambda={weights[index]:.3g}$: {angle:.0f}°")
     numbers = {
         "seed": np.arange(len(z))[:, None],
         "weight": weights[None, :],

@@ -131,8 +131,9 @@ def draw(run: Run) -> Drawing:
         )
         right.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu/\mu_c$", ylabel=r"prototype weight $\lambda$")
         corners = right.get_xlim(), right.get_ylim()
-        line = (bound + 1 / (unit * fine)) / limit
-        right.plot(fine, line, color="white", linewidth=1.6)  # not in the legend: the words say what it is
+        right.plot(
+            fine, (bound + 1 / (unit * fine)) / limit, color="white", linewidth=1.6
+        )  # not in the legend: the words say what it is
         right.text(1.1, 18, "T7: rescued in one step", color="white", weight="bold")
         right.text(1.1, 0.4, "collapsed", color="white", weight="bold")
         right.axvline(1, color=VERMILION, path_effects=OUTLINE)
@@ -146,6 +147,7 @@ def draw(run: Run) -> Drawing:
         "rate_over_mu_c": rates[None, :, None],
         "seed": np.arange(rank.shape[2])[None, None, :],
         "effective_rank": rank,
+        "predicted_rescue_weight": ((bound + 1 / (unit * rates)) / limit)[None, :, None],
     }
     excess = [
         share - leading_share_bound(rescue_angle(float(weight), float(rate), float(column), SETTING), CLASSES)

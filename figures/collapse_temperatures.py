@@ -39,7 +39,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
 
 def draw(run: Run) -> Drawing:
     """A column for each temperature, with the predicted rates as lines."""
-    config, gaps = _config(quick=run.quick), []
+    config, gaps, lines = _config(quick=run.quick), [], []
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
         grid = figure.subplots(2, 3, sharex=True, sharey="row")
@@ -47,11 +47,15 @@ def draw(run: Run) -> Drawing:
             predicted = critical_rates(setting)
             gaps.append(apart(run["collapse_rate"][t], predicted.collapse_rate))
             assert predicted.uniform_rate and predicted.collapse_rate  # noqa: S101, PT018
+            tau = float(setting.tau)
+            lines.append((predicted.uniform_rate / tau, predicted.collapse_rate / tau))
             for axes, (name, label) in zip(grid[:, t], PANELS.items(), strict=True):
-                tau = float(setting.tau)
                 axes.axvspan(0.1, 1, color=GREY, alpha=0.12, linewidth=0, label=r"paper's safe range, $\mu<\tau$")
                 axes.axvline(
-                    predicted.uniform_rate / tau, color=GREEN, linestyle="--", label=r"$\mu_A$: uniform breaks (T5)"
+                    predicted.uniform_rate / tau,
+                    color=GREEN,
+                    linestyle="--",
+                    label=r"$\mu_A$: uniform breaks (T5, $n\to\infty$)",
                 )
                 axes.axvline(predicted.collapse_rate / tau, color=VERMILION, label=r"$\mu_c$: collapse attracts (T4)")
                 measured(axes, run["learning_rate"][t] / tau, run[name][t].T, label="simulation")
@@ -65,9 +69,11 @@ def draw(run: Run) -> Drawing:
         figure,
         numbers={
             "temperature": np.array(TEMPERATURES)[:, None, None],
-            "rate_over_mu_c": np.array(config.rates)[None, :, None],
+            "rate_over_tau": (run["learning_rate"] / np.array(TEMPERATURES)[:, None])[:, :, None],
             "seed": np.arange(config.seeds)[None, None, :],
             **{name: run[name] for name in PANELS},
+            "predicted_uniform_rate_over_tau": np.array(lines)[:, 0, None, None],
+            "predicted_collapse_rate_over_tau": np.array(lines)[:, 1, None, None],
         },
         gaps=(Gap("searched collapse rates from mu_c (T4), relative", max(gaps), job.TOLERANCE),),
     )

@@ -1,9 +1,9 @@
 """The norm is free: what weight decay does to training that normalises inside the loss (T10).
 
-Left: the cosine of the two views settles at 1 - mu w, whatever the temperature and the dimension. Right: the squared
-norm settles at 2 mu/tau, which holds the effective rate mu/|u|^2 at the edge tau/2. Full loss, free embeddings, weight
-decay w. The state rings, so each run is averaged over the second half of its steps. Points: median and range over
-seeds.
+Left: the cosine of the two views settles at 1 - mu w, whatever the temperature and the dimension; from mu w = 0.1 on,
+long runs end 2 to 5 % further from 1 than that. Right: the squared norm settles at 2 mu/tau, which holds the effective
+rate mu/|u|^2 at the edge tau/2. Full loss, free embeddings, weight decay w. The state rings, so each run is averaged
+over the second half of its 1000 steps. Points: median and range over seeds.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ SETTINGS = ((3, 1.0), (8, 0.5))
 """(d, tau)"""
 
 SMALL = 0.03
-"""Product mu w up to which the batches here are large enough for the limit n -> infinity of T10."""
+"""Product mu w up to which T10 holds to 1 % here. Above, 1 - cos creeps up over hundreds of steps: at mu w = 0.1 it is
+1.02 mu w after 200 steps and 1.045 mu w after 1500, for n = 64 and 256 alike; 1.036 mu w for n = 1024."""
 
 
 def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
@@ -85,8 +86,8 @@ def draw(run: Run) -> Drawing:
         left.plot(fine, 1 - fine, color=VERMILION, label=r"$1-\mu w$ (T10)")
         for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
             label = rf"$d={d}$, $\tau={tau:g}$"
-            measured(left, decays, cosine[s][:, first], color=colour, marker=marker, label=label)
-            measured(right, rates, norm[s][:, second], color=colour, marker=marker, label=label)
+            measured(left, decays, cosine[s][:, first], color=colour, marker=marker, label=label, hollow=s > 0)
+            measured(right, rates, norm[s][:, second], color=colour, marker=marker, label=label, hollow=s > 0)
             line = np.geomspace(rates[0] / 1.5, rates[-1] * 1.5, 20)
             right.plot(line, 2 * line / tau, color=colour, linewidth=1.2, label=rf"$2\mu/\tau$ (T10), $\tau={tau:g}$")
         left.set(
@@ -121,7 +122,7 @@ def draw(run: Run) -> Drawing:
             Gap(
                 f"1 - cosine of the views from mu w (T10), up to mu w = {SMALL}, relative", views[:, small].max(), 0.03
             ),
-            Gap("the same above, where a finite batch falls short", views[:, ~small].max(), 0.06),
+            Gap("the same above, where long runs drift past it", views[:, ~small].max(), 0.06),
             Gap(
                 "|u|^2 from 2 mu/tau (T10), relative", np.abs(np.median(norm, axis=1) / predicted_norm - 1).max(), 0.03
             ),

@@ -48,7 +48,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
 
 def draw(run: Run) -> Drawing:
     """A panel for each loss and gradient, with T4's and T5's lines."""
-    gaps = []
+    gaps, edges = [], []
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 2.9), layout="constrained")
         grid = figure.subplots(1, len(PANELS), sharey=True)
@@ -60,9 +60,9 @@ def draw(run: Run) -> Drawing:
                 apart(run["alignment_collapse"][number], predicted.alignment_collapse_rate),
             ]
             axes.axvline(1, color=VERMILION, label=r"$\mu_c$: where the merged loss collapses (T4)")
+            edges.append((predicted.alignment_uniform_rate or np.nan) / float(exact_rate(config.setting)))
             if predicted.alignment_uniform_rate is not None:
-                edge = predicted.alignment_uniform_rate / float(exact_rate(config.setting))
-                axes.axvline(edge, color=PURPLE, linestyle="--", label="views come apart (T5)")
+                axes.axvline(edges[-1], color=PURPLE, linestyle="--", label=r"views come apart (T5, $n\to\infty$)")
             measured(axes, rates, run["mean_resultant_length"][number].T, label="mean resultant length $R$")
             share = (run["effective_rank"][number] - 1) / (min(config.dimension, config.samples) - 1)
             measured(axes, rates, share.T, color=ORANGE, marker="s", label=r"rank, (effective rank $-$ 1)/($d-1$)")
@@ -77,6 +77,7 @@ def draw(run: Run) -> Drawing:
         "rate_over_mu_c": rates[None, :, None],
         "seed": np.arange(config.seeds)[None, None, :],
         **{name: run[name] for name in OBSERVABLES},
+        "predicted_views_apart_over_mu_c": np.array(edges)[:, None, None],
     }
     return Drawing(
         figure,

@@ -61,7 +61,7 @@ def draw(run: Run) -> Drawing:
         for k, name in enumerate(LOSSES.values()):
             for axes, points, middle in zip(grid[k], run["z"][k], np.median(rank[k], axis=-1).ravel(), strict=True):
                 _sphere(axes, points, run["y"])
-                axes.set_title("×" if np.isnan(middle) else f"{middle:.2f}", pad=1, fontsize=7)
+                axes.set_title("× diverged" if np.isnan(middle) else f"rank {middle:.2f}", pad=1, fontsize=7)
             grid[k, 0].text(-1.5, 0, name, rotation=90, ha="center", va="center")
         for axes, (words, rate) in zip(grid[0], product(WEIGHTS.values(), RATES), strict=True):
             axes.set_title(f"{words}\n$\\mu$ = {rate:g}\n\n{axes.get_title()}", fontsize=7, pad=1)

@@ -84,7 +84,7 @@ def _identity(name: str, *, quick: bool) -> dict[str, Any]:
 
 
 def _measurement(name: str) -> str:
-    """Digest of what measures a figure: its syntax without draw, comments and the caption; its imports from figures."""
+    """Digest of what measures a figure: its syntax without draw, docstrings and comments; its imports from figures."""
     digest = hashlib.sha256()
     for text in _syntax(f"figures.{name}"):
         digest.update(text.encode() + b"\0")
@@ -93,11 +93,24 @@ def _measurement(name: str) -> str:
 
 def _syntax(module: str) -> Iterator[str]:
     tree = ast.parse(Path(__file__).with_name(module.removeprefix("figures.") + ".py").read_text(encoding="utf-8"))
-    body = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == DRAWS)]
-    yield ast.dump(ast.Module(body[1:], []))  # the first is the docstring
-    for node in ast.walk(ast.Module(body, [])):
+    measuring = ast.Module([node for node in tree.body if not _only_draws(node)], [])
+    for node in ast.walk(measuring):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+            node.body = [each for each in node.body if not _is_text(each)]
+    yield ast.dump(measuring)
+    for node in ast.walk(measuring):
         if isinstance(node, ast.ImportFrom):
             names = [f"figures.{each.name}" for each in node.names] if node.module == "figures" else [node.module or ""]
             for each in names:
-                if each.startswith("figures.") and each not in LOOKS:
+                if each.startswith("figures."):
                     yield from _syntax(each)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _only_draws(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.module in LOOKS
+    return isinstance(node, ast.FunctionDef) and node.name == DRAWS

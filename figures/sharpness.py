@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from clopsim.data import GaussianClusters, gaussian_clusters, two_views
+from clopsim.data import GaussianClusters, gaussian_clusters, views_of_points
 from clopsim.embedders import build
 from clopsim.losses import info_nce
 from clopsim.recipe import Embedder
@@ -109,7 +109,7 @@ def draw(run: Run) -> Drawing:
 def _problem(record: Embedder, seed: int) -> tuple[Callable[[Weights], Tensor], Weights]:
     """The full-batch loss as a function of the weights, float64, and the initial weights."""
     x = gaussian_clusters(GaussianClusters(samples=64, dimension=16), seed=seed).x
-    views = torch.from_numpy(np.concatenate(two_views(x, noise=0.1, seed=seed)))
+    views = torch.from_numpy(np.concatenate(views_of_points(x, noise=0.1, seed=seed)))
     network = build(record, (16,), samples=64, seed=seed, device=torch.device("cpu"), dtype=torch.float64)
 
     def loss(weights: Weights) -> Tensor:

@@ -27,13 +27,21 @@ __all__ = [
 
 
 def measured(
-    axes: Axes, x: Any, values: Any, *, color: str = BLUE, label: str | None = None, marker: str = "o"
+    axes: Axes,
+    x: Any,
+    values: Any,
+    *,
+    color: str = BLUE,
+    label: str | None = None,
+    marker: str = "o",
+    hollow: bool = False,
 ) -> None:
-    """Points at the median of values (seeds, x), bars from the smallest to the largest."""
+    """Points at the median of values (seeds, x), bars from the smallest to the largest; hollow: others show through."""
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     middle = np.median(array, axis=0)
     spread = [middle - array.min(axis=0), array.max(axis=0) - middle]
-    axes.errorbar(x, middle, yerr=spread, fmt=marker, markersize=3, color=color, elinewidth=0.9, label=label, zorder=3)
+    look: Any = {"markersize": 5, "markerfacecolor": "none"} if hollow else {"markersize": 3}
+    axes.errorbar(x, middle, yerr=spread, fmt=marker, color=color, elinewidth=0.9, label=label, zorder=3, **look)
 
 
 def plain_ticks(axes: Axes, which: str, ticks: Sequence[float]) -> None:

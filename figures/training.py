@@ -10,6 +10,8 @@ bottom: some seed diverged. There is no theory to hold this against; it is a mea
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,14 +25,14 @@ from clopsim.recipes import TrainingSweep
 from clopsim.training_sweep import run_training_sweep
 from figures.drawing import Drawing
 from figures.runs import Arrays, Run
-from figures.style import BLACK, BLUE, GREEN, ORANGE, PAGE, PURPLE, STYLE
+from figures.style import BLUE, ORANGE, PAGE, STYLE
 
-LOSSES: dict[LossName, tuple[str, str, str]] = {
-    "infonce": ("InfoNCE", BLUE, "o"),
-    "dcl": ("DCL", GREEN, "s"),
-    "vicreg": ("VICReg", PURPLE, "^"),
-    "barlow": ("Barlow Twins", ORANGE, "D"),
-}
+LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
+COLOURS = ((ORANGE, "without prototypes"), (BLUE, "with"))
+MARKS: tuple[dict[str, Any], ...] = (
+    {"marker": "o", "linestyle": "-"},
+    {"marker": "s", "linestyle": ":", "markerfacecolor": "white"},
+)
 PANELS = {"linear_probe": "accuracy", "embedding_variance": "variance", "effective_rank": "effective rank"}
 STORED = (*PANELS, "knn", "mean_resultant_length", "leading_share", "view_cosine", "squared_norm")
 """Columns of the CSV file."""
@@ -65,53 +67,48 @@ def measured(sweep: TrainingSweep, *, quick: bool, on_progress: Callable[[float]
 
 
 def draw(run: Run) -> Drawing:
-    """A row of panels for every weight decay."""
+    """A column of panels for every loss; colour: prototypes, marker and line: weight decay."""
     end = xr.Dataset(
         {name: (DIMENSIONS, run[name]) for name in STORED}, coords={name: run[name] for name in DIMENSIONS}
     )
-    decays, steps, batch = run["weight_decay"], int(run["step"]), int(run["batch_size"])
+    series = list(product(zip(run["weight"], COLOURS, strict=True), zip(run["weight_decay"], MARKS, strict=True)))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.94 * PAGE, 1.5 * len(decays) + 0.2), layout="constrained")
-        grid = figure.subplots(len(decays), len(PANELS), sharex=True, squeeze=False)
-        for row, decay in zip(grid, decays, strict=True):
-            for axes, (variable, words) in zip(row, PANELS.items(), strict=True):
-                _panel(axes, end[variable].sel(weight_decay=decay))
-                axes.set(xscale="log", ylabel=words)
-                if variable == "effective_rank":
-                    axes.set_ylim(bottom=0)
-                else:
-                    axes.set_ylim(-0.05, 1.05)
-            row[0].set_title(f"{steps} steps of batch {batch}, weight decay {decay:g}", loc="left")
-        for axes in grid[-1]:
-            axes.set_xlabel(r"learning rate $\mu$")
-        keys = [Line2D([], [], color=colour, marker=mark, label=name) for name, colour, mark in LOSSES.values()]
-        keys += [
-            Line2D([], [], color=BLACK, marker="o", label="with prototypes"),
-            Line2D([], [], color=BLACK, marker="o", label="without", markerfacecolor="white", linewidth=0.5),
+        figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
+        grid = figure.subplots(len(PANELS), len(LOSSES), sharex=True, sharey="row")
+        for column, (loss, words) in zip(grid.T, LOSSES.items(), strict=True):
+            column[0].set_title(words)
+            for axes, variable in zip(column, PANELS, strict=True):
+                for k, ((weight, (colour, _)), (decay, mark)) in enumerate(series):
+                    cells = end[variable].sel(loss=loss, weight=weight, weight_decay=decay)
+                    _curve(axes, cells.transpose("seed", "learning_rate"), colour=colour, mark=mark, place=k)
+            column[-1].set_xlabel(r"learning rate $\mu$")
+        for axes, (variable, words) in zip(grid[:, 0], PANELS.items(), strict=True):
+            axes.set(xscale="log", xticks=(1e-2, 1, 1e2), ylabel=words)
+            axes.set_ylim(*((0, None) if variable == "effective_rank" else (-0.05, 1.05)))
+        keys = [
+            Line2D([], [], color=colour, markersize=3.5, label=f"{words}, $w={decay:g}$", **mark)
+            for (_, (colour, words)), (decay, mark) in series
         ]
-        for key in keys:
-            key.set_markersize(3)
         figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+        title = f"{int(run['step'])} steps of batch {int(run['batch_size'])}, weight decay $w$"
+        figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
     flat = end.stack(run=DIMENSIONS)
     names = (*flat.indexes["run"].names, *STORED)
     return Drawing(figure, {str(name): flat[name].values for name in names}, gaps=())
 
 
-def _panel(axes: Axes, end: xr.DataArray) -> None:
-    rates = end["learning_rate"].values
-    for weight in end["weight"].values:
-        for k, (loss, (_, colour, marker)) in enumerate(LOSSES.items()):
-            values = end.sel(loss=loss, weight=weight).transpose("seed", "learning_rate").values
-            finite = np.isfinite(values).all(axis=0)
-            x = rates * 1.06 ** (k - 1.5)  # side by side
-            middle, low, high = (np.full(len(rates), np.nan) for _ in range(3))
-            middle[finite] = np.median(values[:, finite], axis=0)
-            low[finite], high[finite] = values[:, finite].min(axis=0), values[:, finite].max(axis=0)
-            face, line = (colour, 1.1) if weight else ("white", 0.5)
-            _, _, (bars,) = axes.errorbar(
-                x, middle, yerr=[middle - low, high - middle], color=colour, marker=marker, markersize=2.7,
-                elinewidth=0.5, linewidth=line, markerfacecolor=face, markeredgewidth=0.7,
-            )  # fmt: skip
-            bars.set_antialiased(False)  # upright anyway, and the file is smaller
-            bottom = np.full(int((~finite).sum()), 0.02 + 0.03 * k)
-            axes.plot(x[~finite], bottom, "x", color=colour, markersize=3, transform=axes.get_xaxis_transform())
+def _curve(axes: Axes, cells: xr.DataArray, *, colour: str, mark: dict[str, Any], place: int) -> None:
+    """Median and range of (seeds, rates); a cross where some seed diverged. place: of four, side by side."""
+    rates, values = cells["learning_rate"].values, cells.values
+    finite = np.isfinite(values).all(axis=0)
+    x = rates * 1.08 ** (place - 1.5)
+    middle, low, high = (np.full(len(rates), np.nan) for _ in range(3))
+    middle[finite] = np.median(values[:, finite], axis=0)
+    low[finite], high[finite] = values[:, finite].min(axis=0), values[:, finite].max(axis=0)
+    _, _, (bars,) = axes.errorbar(
+        x, middle, yerr=[middle - low, high - middle], color=colour, markersize=2.7, elinewidth=0.6, linewidth=0.9,
+        markeredgewidth=0.7, **mark,
+    )  # fmt: skip
+    bars.set_antialiased(False)  # upright anyway, and the file is smaller
+    bottom = np.full(int((~finite).sum()), 0.03 + 0.03 * place)
+    axes.plot(x[~finite], bottom, "x", color=colour, markersize=2.5, transform=axes.get_xaxis_transform())

@@ -1,4 +1,7 @@
-"""python -m tests.bench_ensemble: the default MLP trained one after the other and together, in turn, on all cores."""
+"""python -m tests.bench_ensemble: the default MLP trained one after the other and together, in turn, on all cores.
+
+The roofline is of a step with InfoNCE or DCL: its products and exponentials at this machine's best rates on all cores.
+"""
 
 import argparse
 import json
@@ -14,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clopsim import ensemble
 from clopsim.batches import views_of
 from clopsim.datasets import DataSet, load
 from clopsim.embedders import build
-from clopsim.ensemble import Stack
+from clopsim.ensemble import ROWS, Stack, parts_of
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
 from clopsim.recipe import Training
+from tests.bench import roofline
 
 Ends = list[dict[str, torch.Tensor]]
 Advance = Callable[[int], Ends]
@@ -30,7 +33,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m tests.bench_ensemble", description=__doc__)
     options.add_argument("--loss", default="infonce")
     options.add_argument("--weight", type=float, default=0.0, help="of the prototypes, lambda")
-    options.add_argument("--batch", type=int, nargs="+", default=[32, 128, 256])
+    options.add_argument("--batch", type=int, nargs="+", default=[32, 64, 128, 256])
     options.add_argument("--members", type=int, default=256)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--workers", type=int, default=torch.get_num_threads(), help="threads")
@@ -65,6 +68,8 @@ def compare(given: argparse.Namespace, batch: int) -> dict:
     expected = alone(exact, there)(1)
     gaps = [largest_gap(prepare(exact, there)(1), expected) for prepare, _, _ in entered.values()]
     seconds, processor = np.zeros((2, given.rounds, len(entered)))
+    floors = np.zeros(given.rounds)  # of seconds
+    weights = [p.numel() for p in build(base.network, data.shape, samples=2, seed=0).parameters() if p.ndim == 2]
     for k in range(given.rounds + 1):  # the first is the warm-up
         for c, (prepare, members, steps) in enumerate(entered.values()):
             some = recipes[:: given.members // members]
@@ -73,6 +78,7 @@ def compare(given: argparse.Namespace, batch: int) -> dict:
             advance(steps)
             seconds[max(k - 1, 0), c] = (time.perf_counter() - start[0]) / (len(some) * steps)
             processor[max(k - 1, 0), c] = (time.process_time() - start[1]) / (len(some) * steps)
+        floors[max(k - 1, 0)] = roofline.bound(2 * batch, base.dimension, workers=given.workers, weights=weights)[0]
         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     rows = [
@@ -87,7 +93,12 @@ def compare(given: argparse.Namespace, batch: int) -> dict:
         }
         for c, name in enumerate(entered)
     ]
-    return {"batch": batch, "contenders": rows}
+    roof = {
+        "median_us": float(np.median(floors)) * 1e6,
+        "best_us": float(floors.min()) * 1e6,
+        "times_ours": spread(floors / seconds[:, -1]),
+    }
+    return {"batch": batch, "contenders": rows, "roofline": roof}
 
 
 def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None) -> Advance:
@@ -131,7 +142,7 @@ def in_turn(recipes: list[Training], data: DataSet) -> Advance:
 def together(recipes: list[Training], data: DataSet, *, workers: int) -> Advance:
     """As train_together, without its records and accuracies."""
     rows = 2 * (recipes[0].batch or len(data.y))
-    parts = ensemble._parts([recipe.seed for recipe in recipes], size=max(1, ensemble.ROWS // rows))
+    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS)
     stacks = [Stack([recipes[m] for m in part], [data] * len(part)) for part in parts]
 
     def advance(steps: int) -> Ends:
@@ -179,6 +190,10 @@ def show(result: dict) -> None:
                 f"{'{:.1f} ({:.1f} .. {:.1f})'.format(*row[key]):24}" for key in ("times_ours", "cpu_times_ours")
             )
             print(f"{row['name']:27}{times}   {ratios}{row['gap_of_one_step']:.0e}")
+        roof, first = part["roofline"], part["contenders"][0]["median_us"]
+        print(f"{'roofline':27}{roof['median_us']:9.0f}{roof['best_us']:9.0f}{'':12}", end="")
+        print("{:.2f} ({:.2f} .. {:.2f})".format(*roof["times_ours"]), end="")
+        print(f"; one after the other / roofline = {first / roof['median_us']:.1f}")
 
 
 if __name__ == "__main__":

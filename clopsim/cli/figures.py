@@ -4,6 +4,7 @@ import importlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,15 @@ from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, progress,
 
 FORMATS = ("png", "svg", "pdf")
 
+PACKAGE: Any = importlib.import_module("figures")
+"""By name: figures imports clopsim, never the other way round. Its names are there without anything heavy."""
+
 
 @app.command()
 def figures(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME ...]", help="Which ones. (default: all)")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help=f"Which of {', '.join(PACKAGE.NAMES)}. (default: all)")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("figures"),
     form: Annotated[str, typer.Option("--format", metavar="png,svg,pdf", help="Of the pictures.")] = "png",
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, seconds each.")] = False,
@@ -30,24 +36,26 @@ def figures(
 
     From scratch, or with --runs from what was measured before. The same versions give the same bytes.
     """
-    package: Any = importlib.import_module("figures")  # by name: figures imports clopsim, never the other way round
     with user_input():
         for name in names or ():
-            one_of("names", name, package.NAMES)
-        formats = form.split(",")
+            if name not in PACKAGE.NAMES:
+                (near,) = get_close_matches(name, PACKAGE.NAMES, n=1, cutoff=0)
+                raise ValueError(
+                    f"names must be one of {', '.join(PACKAGE.NAMES)}, got {name!r}; the nearest is {near!r}"
+                )
+        formats = [word.strip() for word in form.split(",")]
         for each in formats:
             one_of("form", each, FORMATS)
         _make_writable("out", out)
         if stored is not None:
             _make_writable("stored", stored)
-    chosen = list(dict.fromkeys(names or package.NAMES))
+    chosen = list(dict.fromkeys(names or PACKAGE.NAMES))
     holds = True
     for done, name in enumerate(chosen):
         try:
-            with user_input():
-                drawing, origin = _drawing(package, name, quick=quick, stored=stored)
-                with _writing("out", out):
-                    importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
+            drawing, origin = _drawing(name, quick=quick, stored=stored)
+            with user_input(), _writing("out", out):
+                importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
         except KeyboardInterrupt:
             written = f"{', '.join(chosen[:done]) or 'nothing'} in {out}"
             raise Stopped(f"interrupted at {name}; written: {written}", INTERRUPTED) from None
@@ -60,7 +68,7 @@ def figures(
     raise typer.Exit(HOLDS if holds else FAILS)
 
 
-def _drawing(package: Any, name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:
+def _drawing(name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:
     """The drawing of a figure, and where its run comes from if it was stored."""
     kept: Any = importlib.import_module("figures.runs")
     run = None
@@ -71,11 +79,11 @@ def _drawing(package: Any, name: str, *, quick: bool, stored: Path | None) -> tu
             typer.echo(f"clopsim: {reason}; measuring {name} anew", err=True)
     if run is None:
         with progress(name) as advance:
-            run = package.measure(name, quick=quick, on_progress=advance)
+            run = PACKAGE.measure(name, quick=quick, on_progress=advance)
         if stored is not None:
-            with _writing("stored", stored):
+            with user_input(), _writing("stored", stored):
                 kept.keep(stored, name, run)
-    return package.draw(name, run), f" (from stored run of {run.date})" if run.date else ""
+    return PACKAGE.draw(name, run), f" (from stored run of {run.date})" if run.date else ""
 
 
 def _make_writable(option: str, folder: Path) -> None:

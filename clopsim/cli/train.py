@@ -60,7 +60,10 @@ def train(
     width: Width = Training.width,
     batch_norm: BatchNorm = Training.batch_norm,
     loss: Annotated[
-        NamedLoss, choice_option(NamedLoss, "Mean-reduced, on both views; clop: infonce with orthonormal prototypes.")
+        NamedLoss,
+        choice_option(
+            NamedLoss, "Mean over the embeddings; vicreg, barlow: the batch; clop: infonce, orthonormal prototypes."
+        ),
     ] = Training.loss,
     temperature: Tau = Training.temperature,
     prototypes: Annotated[

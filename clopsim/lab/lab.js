@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { values: chosen, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
-  const $ = (id) => document.getElementById(id);
+  const { $, show, rich, fixed } = text;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // ---- the run ----------------------------------------------------------------------------------------------------
@@ -105,15 +105,6 @@
 
   // ---- painting ---------------------------------------------------------------------------------------------------
 
-  const show = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
-  // Text whose _c and the like become subscripts
-  function rich(id, text) {
-    if ($(id).dataset.text === text) return;
-    $(id).dataset.text = text;
-    $(id).replaceChildren(...text.split(/_([A-Za-zℓ]+)/).map((part, k) =>
-      (k % 2 ? Object.assign(document.createElement("sub"), { textContent: part }) : part)));
-  }
-  const fixed = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits).replace("-", "−") : "–");
   const THIRD = {
     view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
     prototype: ["Prototype cosine", "1: on its own axis", [-1, 1]],
@@ -285,7 +276,7 @@
     if (!playing) {
       strip.work(BUDGET);
       if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSphere(); }
-      else if (performance.now() - since < 600) announce();
+      else if (announced !== candidate) announce();
       return;
     }
     owed += seconds * chosen.speed;

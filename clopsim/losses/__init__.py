@@ -4,6 +4,11 @@ first, second: (N, d) raw embeddings of the two views of N samples, second[i] be
 integers, -1 = unlabelled. Every loss takes its device and dtype from its inputs (half precision is computed in
 float32, also under autocast) and works under torch.func.grad and vmap and under torch.compile; several processes:
 `gathered`. A loss that does not use labels accepts them.
+
+Reductions differ between implementations, and critical learning rates with them. Here the contrastive losses are means
+over the 2N anchors (or sums: reduction="sum"), VICReg and Barlow Twins as their formulas say, and the prototype term is
+a mean over the labelled rows. LOSSES[name] has formula, reduction and source: which loss follows its authors' code, and
+which is a reconstruction from the paper.
 """
 
 from clopsim.losses.barlow_twins import barlow_twins

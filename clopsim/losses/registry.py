@@ -26,6 +26,7 @@ class LossInfo:
     loss: Callable[..., Tensor]  # the function, without a temperature
     formula: str  # one line, for --help and result files
     reduction: str  # what the value is a mean of
+    source: str  # arXiv id, and whether it follows the authors' code or is a reconstruction from the paper
     cosine_only: bool  # a function of the cosines alone: normalises inside, takes a temperature, stationary on a line
     at_collapse: Callable[[int, int], float]  # (samples N, dimension d) -> value where all 2N embeddings are equal
 
@@ -35,6 +36,7 @@ LOSSES: dict[LossName, LossInfo] = {
         info_nce,
         "-s_ij/tau + log sum_(a != i) exp(s_ia/tau), j the other view of i",
         "mean over the 2N anchors",
+        "arXiv:2002.05709, authors' code, which returns twice the value",
         cosine_only=True,
         at_collapse=lambda samples, _: math.log(2 * samples - 1),
     ),
@@ -42,6 +44,7 @@ LOSSES: dict[LossName, LossInfo] = {
         supcon,
         "-mean_(p in P(i)) s_ip/tau + log sum_(a != i) exp(s_ia/tau), P the other view and the same label",
         "mean over the 2N anchors",
+        "arXiv:2004.11362, authors' code without its factor tau/0.07",
         cosine_only=True,
         at_collapse=lambda samples, _: math.log(2 * samples - 1),
     ),
@@ -49,6 +52,7 @@ LOSSES: dict[LossName, LossInfo] = {
         partial(supcon, form="in"),
         "-log mean_(p in P(i)) exp(s_ip/tau) + log sum_(a != i) exp(s_ia/tau), P the other view and the same label",
         "mean over the 2N anchors",
+        "arXiv:2004.11362, reconstruction from the paper",
         cosine_only=True,
         at_collapse=lambda samples, _: math.log(2 * samples - 1),
     ),
@@ -56,6 +60,7 @@ LOSSES: dict[LossName, LossInfo] = {
         dcl,
         "-s_ij/tau + log sum_(a != i, j) exp(s_ia/tau), j the other view of i",
         "mean over the 2N anchors",
+        "arXiv:2110.06848, reconstruction from the paper and public implementations",
         cosine_only=True,
         at_collapse=lambda samples, _: math.log(2 * samples - 2),
     ),
@@ -64,6 +69,7 @@ LOSSES: dict[LossName, LossInfo] = {
         "25 mean (x - x')^2 + 12.5 [v(x) + v(x')] + c(x) + c(x'), v = mean_j max(0, 1 - std_j), "
         "c = sum_(j != k) Cov_jk^2 / d",
         "mean over batch and coordinates",
+        "arXiv:2105.04906, authors' code",
         cosine_only=False,
         at_collapse=lambda samples, dimension: 25 * (1 - math.sqrt(VARIANCE_EPSILON)),
     ),
@@ -71,6 +77,7 @@ LOSSES: dict[LossName, LossInfo] = {
         barlow_twins,
         "sum_j (C_jj - 1)^2 + 0.0051 sum_(j != k) C_jk^2, C the cross-correlation of the views' coordinates",
         "mean over the batch inside C, sum over coordinates",
+        "arXiv:2103.03230, authors' code",
         cosine_only=False,
         at_collapse=lambda samples, dimension: float(dimension),
     ),

@@ -66,20 +66,27 @@ def full_precision(x: Tensor) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows divided by their norm, in float32 or better; (..., d) -> (..., d).
+def lengths(x: Tensor, *, dim: int = -1) -> Tensor:
+    """Norms along an axis, which stays with size 1, in float32 or better; infinite where too short for a direction.
 
-    A row too short to have a direction becomes 0: its cosine to everything is 0, and it gets no gradient. Too short is
-    below the smallest normal number of the input dtype (6e-5 in float16), where digits are lost, and where the square
-    underflows in the dtype of the computation (1e-19 in float32). The usual constant 1e-12 is 0 in float16, hence NaN.
-    A row that holds nan or infinity stays nan: a run that broke must not look like one at its collapse value.
+    Too short is below the smallest normal number of the input dtype (6e-5 in float16), where digits are lost, and where
+    the square underflows in the dtype of the computation (1e-19 in float32). The usual constant 1e-12 is 0 in float16,
+    hence NaN.
     """
     smallest = torch.finfo(x.dtype).tiny
     x = at_least_float32(x)
     smallest = max(smallest, torch.finfo(x.dtype).tiny ** 0.5)
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    short = norm <= smallest
-    return torch.where(short, 0.0, x / torch.where(short, 1.0, norm))
+    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return torch.where(norm <= smallest, torch.inf, norm)
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows divided by their norm, in float32 or better; (..., d) -> (..., d).
+
+    A row too short to have a direction becomes 0: its cosine to everything is 0, and it gets no gradient.
+    A row that holds nan or infinity stays nan: a run that broke must not look like one at its collapse value.
+    """
+    return at_least_float32(x) / lengths(x)
 
 
 def logits(first: Tensor, second: Tensor, temperature: float | Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clopsim.data import GaussianClusters, antipodal_lines, cluster_sizes, gaussian_clusters, two_views
+from clopsim.data import GaussianClusters, antipodal_lines, cluster_sizes, gaussian_clusters, views_of_points
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_same_seed_same_points_other_seed_other_points():
 
 def test_two_views_share_the_point_and_not_the_noise():
     x = gaussian_clusters(GaussianClusters(samples=2000), seed=0).x
-    first, second = (view - x for view in two_views(x, noise=0.2, seed=0))
+    first, second = (view - x for view in views_of_points(x, noise=0.2, seed=0))
     assert first.std() == pytest.approx(0.2, rel=0.03)
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.03
-    first, second = two_views(x, noise=0.0, antipodal=True, seed=0)
+    first, second = views_of_points(x, noise=0.0, antipodal=True, seed=0)
     np.testing.assert_array_equal(first, x)
     np.testing.assert_array_equal(second, -x)
 

@@ -32,6 +32,9 @@ def test_separated_classes_are_found_and_collapsed_ones_are_guessed():
     assert perfect == {"knn": 1, "linear_probe": 1, "largest_class": 0.25}
     point = Embeddings(np.ones((64, 4)), np.ones((16, 4)))
     assert evaluation.accuracies(data, point)["linear_probe"] == 0.25
+    shuffled = dataclasses.replace(data, y=data.y[torch.randperm(64, generator=torch.Generator().manual_seed(0))])
+    unlearned = evaluation.accuracies(shuffled, Embeddings(3 * apart[data.y], 2 * apart[data.held_y]))
+    assert max(unlearned["knn"], unlearned["linear_probe"]) < 0.7
     broken = Embeddings(np.full((64, 4), np.nan), np.ones((16, 4)))
     assert set(evaluation.accuracies(data, broken).values()) == {None}
 

@@ -70,7 +70,7 @@ def test_the_recorded_sharpness_is_that_of_the_dense_hessian(more):
         state, _ = training.step(value, state, training.batch_of(data, recipe, state.step), recipe)
     observer = Observer(recipe, data, model)
     assert len(observer.labels) == 16
-    assert observer.sharpness(state.params) == pytest.approx(dense(observer, model, state.params), rel=1e-3)
+    assert observer.sharpness(state.params) == pytest.approx(dense(observer, model, state.params), rel=0.01)
 
 
 @pytest.mark.parametrize("momentum, weight_decay", [(0.0, 0.0), (0.9, 0.5)])

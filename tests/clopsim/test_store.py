@@ -62,6 +62,20 @@ def test_every_flipped_byte_is_noticed(kept):
                 store.load(kept.folder)
 
 
+def test_ctrl_c_within_a_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    store.write_atomically(path, b"old")
+
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_another_format_another_plan_and_stray_files_are_named(kept, tmp_path, monkeypatch):
     other = tmp_path / "other"
     other.mkdir()

@@ -4,7 +4,6 @@ import pytest
 from clopsim import plan
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from clopsim.devices import check_device
 
 SMALL = Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.3, 1.5), seeds=2, steps=300)
 
@@ -95,10 +94,3 @@ def test_diverged_runs_are_marked_and_kept_out_of_the_summary():
     assert (dataset["outcome"].isel(rate=0) == "diverged").all()
     assert dataset["loss"].isel(rate=0, step=-1).isnull().all()
     assert (dataset["outcome"].isel(rate=1) == "collapsed").all()
-
-
-def test_devices():
-    assert check_device("cpu", "float64").type == "cpu"
-    for name in ("gpu", "cuda:99", "hpu", "meta", ""):  # hpu: a module of its own, not there
-        with pytest.raises(ValueError, match=rf"^device must .*{name!r}.*; use cpu, cuda or mps"):
-            check_device(name, "float64")

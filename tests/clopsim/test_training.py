@@ -62,9 +62,12 @@ def test_the_whole_step_runs_on_the_meta_device(embedder, precision):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_steps_on_the_meta_device(loss):
+@pytest.mark.parametrize("embedder", ("table", "linear", "mlp", "conv"))
+def test_every_loss_steps_on_the_meta_device(embedder, loss):
     meta = torch.device("meta")
-    recipe = dataclasses.replace(SMALL, loss=loss, prototypes="simplex")
+    recipe = dataclasses.replace(
+        SMALL, data="digits", dimension=9, embedder=embedder, loss=loss, prototypes="simplex", distance="manhattan"
+    )
     data, model = ready(recipe, meta)
     value = objective(model, recipe, meta)
     state, _ = training.step(value, training.start(model), training.batch_of(data, recipe, 0), recipe)

@@ -88,7 +88,8 @@ def committed_run(name: str) -> Run:
     with (FOLDER / f"{name}.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     text = {column: np.array([row[column] for row in rows]) for column in rows[0]}
-    return Run({column: values if column == "embedder" else values.astype(float) for column, values in text.items()})
+    words = ("embedder", "loss")
+    return Run({column: values if column in words else values.astype(float) for column, values in text.items()})
 
 
 def off(value: Any, factor: float, field: str = "") -> Any:
@@ -192,9 +193,12 @@ def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, mon
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["nothing"], "NAME must be one of collapse_sweep, "),
+        (["colapse_sweep"], "NAME must be one of collapse_sweep, "),
+        (["colapse_sweep"], ", got 'colapse_sweep'; the nearest is 'collapse_sweep'"),
         (["--format", "jpg"], "--format must be one of png, svg, pdf, got 'jpg'"),
+        (["--format", ""], "--format must be one of png, svg, pdf, got ''"),
         (["--out", "file/folder"], "--out must be writable, got 'file/folder'"),
+        (["--out", ".", "--runs", "file"], "--runs must be writable, got 'file'"),
     ],
 )
 def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
@@ -204,3 +208,18 @@ def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
     assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_an_interrupted_command_says_what_is_written_and_leaves_nothing_half_written(clopsim, monkeypatch):
+    first = measured("collapse_sweep")
+
+    def measure(name: str, **_: Any) -> Run:
+        if name == "phase_batch":
+            raise KeyboardInterrupt
+        return first
+
+    monkeypatch.setattr(figures, "measure", measure)
+    result = clopsim("collapse_sweep", "phase_batch", "--quick", "--out", "new")
+    assert result.exit_code == 130
+    assert result.stderr == "clopsim: interrupted at phase_batch; written: collapse_sweep in new\n"
+    assert {path.name for path in Path("new").iterdir()} == {"collapse_sweep.csv", "collapse_sweep.png"}

@@ -114,6 +114,9 @@ def test_registry():
     for info in LOSSES.values():
         assert info.formula
         assert info.reduction
+        function = getattr(info.loss, "func", info.loss)  # supcon_in is a partial
+        assert re.match(r"arXiv:[\d.]+", info.source)[0] in function.__doc__
+        assert re.search("authors' code|reconstruction", info.source)[0] in function.__doc__
         assert "\n" not in info.formula  # one line of --help
 
 

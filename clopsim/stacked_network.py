@@ -1,0 +1,71 @@
+"""Many small networks at once: stacked parameters (members, ...) -> raw embeddings (members, rows, d).
+
+Linear networks and MLPs in products over all members, each hidden layer with batch normalisation by its closed-form
+gradient; all others by torch.func. The rows of a batch come last in memory, (members, features, rows): each small
+operation is then one contiguous sweep.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+
+def stacked_network(network: nn.Module, params: dict[str, Tensor], x: Tensor, *, shared: bool) -> Tensor:
+    """The network's output for every member, (M, rows, d), differentiable once in the parameters.
+
+    params: those of the network by name, each (M, ...); x: (rows, ...) where shared by all, else (M, rows, ...).
+    """
+    layers = list(network) if isinstance(network, nn.Sequential) else []
+    if not layers or not all(isinstance(layer, nn.Flatten | nn.Linear | nn.BatchNorm1d | nn.ReLU) for layer in layers):
+        return by_torch(network, params, x, shared=shared)
+    h = x.flatten(1 if shared else 2).mT  # (features, rows) or (M, features, rows)
+    for k, layer in enumerate(layers):
+        if isinstance(layer, nn.Linear) and layer.bias is not None:
+            h = torch.matmul(params[f"{k}.weight"], h) + params[f"{k}.bias"][..., None]
+            h = h.relu() if k + 1 < len(layers) else h
+        elif isinstance(layer, nn.BatchNorm1d):  # with the linear layer before it and the ReLU behind it
+            weight, scale, shift = params[f"{k - 1}.weight"], params[f"{k}.weight"], params[f"{k}.bias"]
+            h = _Hidden.apply(h, weight, scale, shift, layer.eps)  # type: ignore[no-untyped-call]
+    return h.mT
+
+
+def by_torch(network: nn.Module, params: dict[str, Tensor], x: Tensor, *, shared: bool) -> Tensor:
+    """The same for any network."""
+
+    def one(values: dict[str, Tensor], rows: Tensor) -> Tensor:
+        return functional_call(network, values, (rows,))
+
+    return vmap(one, in_dims=(0, None if shared else 0))(params, x)
+
+
+class _Hidden(torch.autograd.Function):
+    """relu(a y + shift) of y = W (x - mean x), a = scale / sqrt(mean y^2 + eps), means over the rows.
+
+    With g the gradient where the output is positive, 0 elsewhere:
+
+        dL/dW = a g' (x - mean x)^T,  dL/dx = (a W)^T (g' - mean g),  g' = g - y (sum g y) / (n (mean y^2 + eps))
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+        centred = x - x.mean(dim=-1, keepdim=True)
+        y = torch.matmul(weight, centred)  # (M, width, n)
+        inverse = torch.linalg.vector_norm(y, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        a = scale[..., None] * inverse
+        out = (y * a).add_(shift[..., None]).relu_()
+        ctx.save_for_backward(centred, weight, y, inverse, a, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor, None]:
+        centred, weight, y, inverse, a, out = ctx.saved_tensors
+        g = torch.ops.aten.threshold_backward(outer[0], out, 0)
+        total, along = g.sum(dim=-1, keepdim=True), (g * y).sum(dim=-1, keepdim=True)
+        g.addcmul_(y, along * inverse.square() / -y.shape[-1])
+        to_weight = torch.matmul(g, centred.mT).mul_(a)
+        to_x = None
+        if ctx.needs_input_grad[0]:  # not for the data
+            to_x = torch.matmul((a * weight).mT, g.sub_(total / y.shape[-1]))
+        return to_x, to_weight, (along * inverse).squeeze(-1), total.squeeze(-1), None
