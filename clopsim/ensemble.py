@@ -74,7 +74,8 @@ def train_together(
     """Train every recipe to its last step.
 
     workers: threads on a CPU, by default as many as torch uses, each with a share of the members; another device takes
-    one share after the other. on_progress gets the share of the work that is done, from any thread.
+    one share after the other. The result is the same, bit for bit, for any number. on_progress gets the share of the
+    work that is done, from any thread.
 
     Errors: ValueError if the recipes differ in a field that a stack shares, or about the data.
     """
