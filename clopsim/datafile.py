@@ -1,15 +1,16 @@
 """data.nc of a sweep, written and read in parts, so that it is never in memory as a whole.
 
-The file is classic netCDF with 64-bit offsets, which every netCDF library reads: a header, then each variable as one
-block of big-endian numbers. Cells are the slowest index, so neighbouring cells of a variable are neighbouring bytes.
-SciPy writes such files too, but holds all of it until it closes them. Format: netCDF User's Guide, "File Format
-Specifications", CDF-2.
+The file is classic netCDF with 64-bit offsets, which every netCDF library reads, SciPy's too. SciPy writes such files,
+but holds all of it until it closes them. Cells are the slowest index, so neighbouring cells of a variable are
+neighbouring bytes.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from errno import EIO
 from math import prod
-from struct import pack
-from typing import Any, BinaryIO, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,27 +22,19 @@ LARGEST = 2**32 - 4
 SLAB = 2**14
 """Values of one variable that are read at once: 128 KiB, or 1 MiB as strings."""
 
-CODES = {"S": (2, "S1"), "U": (2, "S1"), "i": (4, ">i4"), "f": (6, ">f8")}
-"""The format's number and NumPy's name of what a kind of NumPy's is stored as."""
+RESERVE = 2**13
+"""Bytes kept free behind the header for the large variables, 200 each: beyond it each new one moves all before it."""
 
-MISSING: dict[str, dict[str, Any]] = {"S": {"_Encoding": "utf-8"}, "i": {}, "f": {"_FillValue": np.nan}}
-"""Attributes by which a kind of variable is decoded."""
-
-
-class Variable(NamedTuple):
-    """What the header says of a variable; kind is NumPy's: "S" (characters), "i" or "f"."""
-
-    dims: tuple[str, ...]
-    kind: str
-    attributes: Mapping[str, Any]
+TYPES = {"S": "S1", "U": "S1", "i": "i4", "f": "f8"}
+"""What a kind of NumPy's is stored as."""
 
 
 class DataFile:
-    """A new file with the small variables in their place and room for the large ones."""
+    """A new file with the small variables in their place and room for the large ones. Close it."""
 
     def __init__(
         self,
-        file: BinaryIO,
+        path: Path,
         small: xr.Dataset,
         *,
         large: Mapping[str, tuple[tuple[str, ...], str]],
@@ -49,35 +42,65 @@ class DataFile:
     ) -> None:
         """Write all but the values of the large variables, whose rows come by write(); a row is what one cell has.
 
-        file: empty, seekable. small: coordinates, attributes and the small variables. large: dimensions and kind of the
-        others, the first three those of cells. sizes: dimensions that small lacks.
+        small: coordinates, attributes and the small variables. large: dimensions and kind (NumPy's) of the others, the
+        first three those of cells. sizes: dimensions that small lacks.
         Errors: ValueError if a variable is larger than the format allows; OSError where the disk says no.
         """
-        self.file = file
+        from netCDF4 import Dataset
+
         lengths = {str(name): size for name, size in small.sizes.items()} | dict(sizes)
-        variables = {}
-        for name, variable in small.variables.items():
-            dims, kind = tuple(map(str, variable.dims)), variable.dtype.kind
-            at = {} if name in small.coords else _coordinates(small, dims)
-            variables[str(name)] = Variable(dims, kind, variable.attrs | at | MISSING[kind])
-        for name, (dims, kind) in large.items():
-            variables[name] = Variable(dims, kind, _coordinates(small, dims) | MISSING[kind])
-        header, self.places = _header(lengths, variables, small.attrs)
-        self.rows = {name: prod(lengths[dim] for dim in dims[3:]) for name, (dims, _) in large.items()}
-        self.types = {name: np.dtype(CODES[kind][1]) for name, (_, kind) in large.items()}
-        file.write(header)
-        file.seek(self.places[""] - 1)
-        file.write(b"\0")  # now the file has its length
-        for name, variable in small.variables.items():
-            file.seek(self.places[str(name)])
-            file.write(np.asarray(variable.values, CODES[variable.dtype.kind][1]).tobytes())
+        for name, (dims, kind) in large.items():  # the library does not say
+            length = prod(lengths[dim] for dim in dims) * np.dtype(TYPES[kind]).itemsize
+            if length > LARGEST:
+                raise ValueError(f"data.nc must have at most {LARGEST} bytes a variable, got {length} of {name}")
+        self.path = path
+        with self._disk():
+            self.file = Dataset(path, "w", format="NETCDF3_64BIT_OFFSET")
+            self.file.set_fill_off()  # every value is written
+            self.file.setncatts(small.attrs | {"reserve": " " * RESERVE})
+            for dim, size in lengths.items():
+                self.file.createDimension(dim, size)
+            for key, variable in small.variables.items():
+                own = {} if key in small.coords else _coordinates(small, variable.dims)
+                self._create(str(key), variable.dims, variable.dtype.kind, variable.attrs | own)
+            self.file.delncattr("reserve")
+            for name, (dims, kind) in large.items():
+                self._create(name, dims, kind, _coordinates(small, dims))
+            for key, variable in small.variables.items():
+                self.file[str(key)][:] = variable.values
+            self.file.sync()  # says what went wrong above; if nothing did, close() is safe even where it fails
 
     def write(self, name: str, first: int, values: NDArray[Any]) -> None:
         """Rows of a large variable, from the cell of that number on; strings are cut or filled to their row."""
-        width, dtype = self.rows[name], self.types[name]
-        self.file.seek(self.places[name] + first * width * dtype.itemsize)
-        stored = values.astype(f"S{width}" if dtype.kind == "S" else dtype, order="C", copy=False)
-        self.file.write(stored.tobytes())
+        variable = self.file[name]
+        _, rates, seeds = shape = variable.shape[:3]
+        if variable.dtype.kind == "S":
+            values = values.astype(f"S{variable.shape[-1]}").view("S1").reshape(len(values), -1)
+        while len(values):
+            t, rate, seed = np.unravel_index(first, shape)
+            whole = 0 if seed else min(len(values) // seeds, rates - rate)  # rates at once
+            count = whole * seeds or min(len(values), seeds - seed)
+            with self._disk():
+                variable[t, rate : rate + (whole or 1), seed : seed + (seeds if whole else count)] = values[:count]
+            values, first = values[count:], first + count
+
+    def close(self) -> None:
+        """Write what is still in the library's buffers. Errors: OSError where the disk says no."""
+        with self._disk():
+            self.file.close()
+
+    def _create(self, name: str, dims: tuple[Any, ...], kind: str, attributes: Mapping[str, Any]) -> None:
+        """Room for a variable, with the attributes by which its kind is decoded."""
+        variable = self.file.createVariable(name, TYPES[kind], dims, fill_value=np.nan if kind == "f" else None)
+        variable.setncatts({**attributes, **({"_Encoding": "utf-8"} if TYPES[kind] == "S1" else {})})
+        variable.set_auto_maskandscale(False)
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # the system's errors, and after those that it keeps to itself its own
+            raise OSError(EIO, f"data.nc cannot be written: {error}", str(self.path)) from None
 
 
 def slabs(dataset: xr.Dataset) -> Iterator[slice]:
@@ -91,56 +114,3 @@ def _coordinates(small: xr.Dataset, dims: tuple[Any, ...]) -> dict[str, str]:
     """The convention by which readers know which variables are coordinates of another."""
     own = [str(name) for name in small.coords if name not in small.dims and set(small[name].dims) <= set(dims)]
     return {"coordinates": " ".join(sorted(own))} if own else {}
-
-
-def _header(
-    sizes: Mapping[str, int], variables: Mapping[str, Variable], attributes: Mapping[str, Any]
-) -> tuple[bytes, dict[str, int]]:
-    """The header, and where in the file each variable begins; under "", where the last one ends."""
-    lengths = {
-        name: prod(sizes[dim] for dim in one.dims) * np.dtype(CODES[one.kind][1]).itemsize
-        for name, one in variables.items()
-    }
-    for name, length in lengths.items():
-        if length > LARGEST:
-            raise ValueError(f"data.nc must have at most {LARGEST} bytes a variable, got {length} of {name}")
-    order = list(sizes)
-
-    def built(places: Mapping[str, int]) -> bytes:
-        entries = [
-            _text(name)
-            + pack(f">{1 + len(one.dims)}i", len(one.dims), *(order.index(dim) for dim in one.dims))
-            + _attributes(one.attributes)
-            + pack(">iIq", CODES[one.kind][0], lengths[name] + -lengths[name] % 4, places[name])
-            for name, one in variables.items()
-        ]
-        dimensions = [_text(name) + pack(">i", size) for name, size in sizes.items()]
-        return b"CDF\x02" + pack(">i", 0) + _list(10, dimensions) + _attributes(attributes) + _list(11, entries)
-
-    place = len(built(dict.fromkeys(variables, 0)))
-    places = {}
-    for name, length in lengths.items():
-        places[name] = place
-        place += length + -length % 4
-    return built(places), {**places, "": place}
-
-
-def _attributes(values: Mapping[str, Any]) -> bytes:
-    entries = []
-    for name, value in values.items():
-        if isinstance(value, str):
-            entries.append(_text(name) + pack(">i", CODES["S"][0]) + _text(value))
-        else:
-            array = np.atleast_1d(np.asarray(value))
-            code, dtype = CODES[array.dtype.kind]
-            entries.append(_text(name) + pack(">ii", code, array.size) + array.astype(dtype).tobytes())
-    return _list(12, entries)
-
-
-def _list(tag: int, entries: list[bytes]) -> bytes:
-    return pack(">ii", tag if entries else 0, len(entries)) + b"".join(entries)
-
-
-def _text(text: str) -> bytes:
-    raw = text.encode()
-    return pack(">i", len(raw)) + raw + bytes(-len(raw) % 4)

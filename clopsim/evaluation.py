@@ -106,6 +106,9 @@ def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Ve
     loss, cosine, rank = last["loss"], last["mean_cosine"], last["effective_rank"]
     stuck = abs(loss - at_collapse) <= NEAR * max(1.0, abs(at_collapse))
     shown = f"mean cosine {cosine:.4f}, effective rank {rank:.2f}"
+    if not np.isfinite(cosine):
+        text = f"collapsed to zero: embeddings without length have no direction, loss {loss:.4f}."
+        return Verdict("collapsed", f"{text} {advice(recipe, data, last)}", at_collapse)
     if last["mean_resultant_length"] >= 1 - POINT:
         text = f"collapsed onto one point: {shown}, loss {loss:.4f} (at complete collapse {at_collapse:.4f})."
         if not (stuck or LOSSES[recipe.loss].cosine_only):

@@ -43,8 +43,7 @@ def _write_sweep(
     thresholds = sweep.thresholds_of(config, read(k for k, task in enumerate(tasks) if isinstance(task, Search)))
     known = sweep.verdict(config, thresholds, failures=failures)
     attributes = results.attributes(known, command=origin["command"], origin=origin)
-    with (folder / results.DATA).open("wb") as file:
-        sweep.write(file, config, read(range(len(tasks))), attributes=attributes)
+    sweep.write(folder / results.DATA, config, read(range(len(tasks))), attributes=attributes)
     with results.opened(folder) as dataset:
         plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
         return sweep.summarise(config, dataset, thresholds, failures=failures)

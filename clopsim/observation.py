@@ -19,6 +19,7 @@ from clopsim import metrics
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
 from clopsim.dynamics import recorded_steps
+from clopsim.losses.views import unit_rows
 from clopsim.recipe import Training
 from clopsim.sharpness import sharpness
 from clopsim.trainee import Trainee, autocast
@@ -121,9 +122,8 @@ class Observer:
         return State(state.step, state.params, state.velocity, records)
 
     def loss_at_collapse(self, params: Params) -> float:
-        """What the loss would be if every embedding were the mean direction of those that there are."""
-        raw = torch.cat(self.embeddings(params))
-        mean = (raw / raw.norm(dim=-1, keepdim=True)).mean(dim=0)
+        """What the loss would be if every embedding were the mean direction of those that have one."""
+        mean = unit_rows(torch.cat(self.embeddings(params))).mean(dim=0)
         point = mean.expand(len(self.labels), -1)
         return float(self.loss(point, point))
 

@@ -41,14 +41,14 @@ under a minute in all, and 1,000 workers still get eight each."""
 ROW_STEPS = {"cpu": 2**22}
 """Rows that pass through networks in a chunk of a training sweep, over all steps and runs, by type of device."""
 
-SECONDS = 20.0
-"""Roughly what so many rows of the default network take a core."""
-
 GPU_ROW_STEPS = 2**27
 """The same for any other device; a choice, not measured."""
 
+SECONDS = 20.0
+"""Roughly what 2^22 rows of the default network take a core."""
+
 FEWEST = 16
-"""Networks in a chunk, however long they train, where so many can share one: of 8 each takes 1.3 times as long."""
+"""Networks in a chunk, however long they train, where so many can share one: of 8 each takes 1.2 times as long."""
 
 UNKNOWN = 2**10
 """Samples that a batch of all of them is taken to be, where the configuration leaves their number open."""

@@ -1,11 +1,13 @@
 """The main job: sweep the learning rate, search the thresholds, hold both against the bound."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import takewhile
-from typing import Any, BinaryIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -66,45 +68,46 @@ def search_thresholds(config: Sweep, *, on_progress: Callable[[float], None] = l
 
 def assemble(config: Sweep, results: Results) -> xr.Dataset:
     """The file of write(), loaded: the observables along all runs as one labelled dataset in memory."""
-    with io.BytesIO() as file:
-        write(file, config, results)
-        file.seek(0)
-        return xr.load_dataset(file, engine="scipy")
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "data.nc")
+        write(path, config, results)
+        return xr.load_dataset(path, engine="scipy")
 
 
-def write(file: BinaryIO, config: Sweep, results: Results, *, attributes: Mapping[str, Any] | None = None) -> None:
+def write(path: Path, config: Sweep, results: Results, *, attributes: Mapping[str, Any] | None = None) -> None:
     """Write data.nc from the results of all chunks, in any order. Holds one of them at a time, whatever their number.
 
     Variables over (temperature, rate, seed, step[, degree]) as in dynamics.observe, `outcome` over (temperature, rate,
     seed); coordinates rate (units of mu_c), learning_rate and mu_c (absolute). A run that left the finite numbers is
     nan from there on and its outcome is "diverged"; a cell that failed is nan, its outcome "failed".
 
-    file: empty, seekable. Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
+    Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
     """
     target: DataFile | None = None
     empty: Arrays = {}  # no row of any variable
     lost = []
-    for task, arrays, errors in results:
-        if not isinstance(task, Chunk):
-            continue
-        if not arrays:
-            lost.append(task)
-            continue
+    with ExitStack() as files:
+        for task, arrays, errors in results:
+            if not isinstance(task, Chunk):
+                continue
+            if not arrays:
+                lost.append(task)
+                continue
+            if target is None:
+                empty = {name: values[:0].copy() for name, values in arrays.items()}
+                along = (*DIMENSIONS, "degree")
+                large = {name: (along[: 2 + values.ndim], "f") for name, values in arrays.items()}
+                large["outcome"] = ((*DIMENSIONS[:3], "letter"), "S")
+                small = _coordinates(config).assign_attrs(attributes or {})
+                target = files.enter_context(closing(DataFile(path, small, large=large, sizes={"letter": LETTERS})))
+            ended = [place for place in range(task.size) if place not in errors]
+            for name, values in arrays.items():
+                target.write(name, task.first, _rows(name, values, ended, task.size))
         if target is None:
-            empty = {name: values[:0].copy() for name, values in arrays.items()}
-            along = (*DIMENSIONS, "degree")
-            large = {name: (along[: 2 + values.ndim], "f") for name, values in arrays.items()}
-            large["outcome"] = ((*DIMENSIONS[:3], "letter"), "S")
-            small = _coordinates(config).assign_attrs(attributes or {})
-            target = DataFile(file, small, large=large, sizes={"letter": LETTERS})
-        ended = [place for place in range(task.size) if place not in errors]
-        for name, values in arrays.items():
-            target.write(name, task.first, _rows(name, values, ended, task.size))
-    if target is None:
-        raise RuntimeError("not a single cell ended well")
-    for task in lost:
-        for name, values in empty.items():
-            target.write(name, task.first, _rows(name, values, [], task.size))
+            raise RuntimeError("not a single cell ended well")
+        for task in lost:
+            for name, values in empty.items():
+                target.write(name, task.first, _rows(name, values, [], task.size))
 
 
 def _coordinates(config: Sweep) -> xr.Dataset:

@@ -32,7 +32,7 @@ NAMES = (
 )
 """Every figure, in the order of the gallery."""
 
-TRAINED_TOGETHER = ("training", "training_lines")
+TRAINED_TOGETHER = ("networks_decay", "training", "training_lines")
 """Spread over as many threads as torch uses."""
 
 __all__ = ["NAMES", "TRAINED_TOGETHER", "caption", "draw", "measure"]

@@ -88,7 +88,7 @@ def draw(run: Run) -> Drawing:
         left.legend(loc="center right", bbox_to_anchor=(1, 0.42))
         ends = ((first, int(np.flatnonzero(above)[0]), "nearly a simplex ETF"), (second, -1, "orthonormal frame"))
         for axes, index, words in ends:
-            _sphere(axes, z[0, index])
+            _draw_sphere(axes, z[0, index])
             angle = math.degrees(math.acos(float(np.median(cosine[:, index]))))
             axes.set_title(f"{words}\n$\\lambda={weights[index]:.3g}$: {angle:.0f}°")
     numbers = {
@@ -132,7 +132,7 @@ def _settle(weights: np.ndarray, *, seed: int, steps: int, report: Callable[[flo
     return z
 
 
-def _sphere(axes: Axes, z: Tensor) -> None:
+def _draw_sphere(axes: Axes, z: Tensor) -> None:
     """The unit sphere from a corner, the three prototypes as arrows, the embeddings as dots."""
     view = np.array([1.0, 0.75, 0.5])
     depth = view / np.linalg.norm(view)

@@ -1,226 +1,201 @@
-"""Networks with weight decay: above a product of rate and decay the rank is lost, with prototypes too.
+"""Networks with weight decay: the rank is lost for good above a rate times decay that is smaller in deeper networks.
 
-Full-batch gradient descent, 1500 steps, on four Gaussian clusters with fixed views; mean-reduced InfoNCE, tau = 0.5,
-rate mu, weight decay w, prototype weight lambda. Top left: how far the views are from agreeing; T10's mu w holds for
-free embeddings (table), an MLP with batch normalisation lies at one to four times that, and a linear embedder cannot
-undo the views' noise. Top right: learning rate over squared norm, in units of T5's threshold: T10 says 1 for free
-embeddings, and networks stay far below. Bottom: effective rank. An MLP that lost it did not regain it in 500 more steps
-without decay, with prototypes or without; the linear embedder has no dead features and never fell to one direction.
-Points: median and range over seeds and the rates 1 and 10, left out on top where a run lost all rank. For networks
-there is no theory here to hold this against; it is a measurement.
+Full-batch gradient descent, 1500 steps, four Gaussian clusters with fixed views, mean-reduced InfoNCE, tau = 0.5, rate
+mu, weight decay w, prototype weight lambda. Top left: weights before a batch norm turn by the cosine 1 - mu w per step
+(the balance of norms of T10), as a table's views do; how far apart a network's views stay depends on the data too. Top
+right: without decay a large rate costs an MLP with batch norm its rank only for a while. Bottom left: with decay its
+ReLUs die; mu w times the hidden layers, where the rank falls below 1.5, is 0.04 to 0.12 here, a rule of thumb and no
+law. With gain and shift of the norm layers left undecayed nearly three directions survive. No run below rank 1.05 came
+back above 1.03 in 300 steps without decay. Bottom right: where the rank falls below 1.5, two hidden layers. Prototypes
+delay that at rate 1 for weights 0.3 to 3, hardly at rate 10, not at all without the last bias, and at 30 they bring it
+forward. Points: median and range over seeds, on the left also over the rates 1 and 10. Only T10's line is derived.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from typing import NamedTuple
+from threading import Lock
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
 
-from bounds import Setting
-from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
-from clopsim import metrics
-from clopsim.data import GaussianClusters, gaussian_clusters, views_of_points
-from clopsim.embedders import build
-from clopsim.losses import OrthonormalPrototypes
+from bounds.free_norm import decayed_view_cosine, effective_rate
 from clopsim.recipe import Embedder
-from clopsim.stacked_loss import stacked_loss, stacked_prototype_term
 from figures.drawing import Drawing, Gap
+from figures.fixed_views import SETTING, Cell, Ends, Floats, train
 from figures.runs import Arrays, Run
-from figures.simulate import part_of
 from figures.style import BLACK, BLUE, GREEN, ORANGE, PAGE, PURPLE, SKY, STYLE, VERMILION, measured, plain_ticks
 
-SAMPLES, FEATURES, CLASSES = 64, 16, 4
-SETTING = Setting(0.5, 8, 2 * SAMPLES, loss="full", gradient="tangent", reduction="mean")
+
+def _mlp(depth: int, *, batch_norm: bool = True) -> Embedder:
+    return Embedder("mlp", SETTING.dimension, depth=depth, width=32, batch_norm=batch_norm)
+
+
+MAIN = "MLP, batch norm"
+BIASLESS = f"{MAIN}, no last bias"
 EMBEDDERS = {
-    "table": (Embedder("table", SETTING.dimension), BLACK, "D"),
-    "linear": (Embedder("linear", SETTING.dimension), ORANGE, "s"),
-    "MLP": (Embedder("mlp", SETTING.dimension, width=32, batch_norm=False), SKY, "v"),
-    "MLP, batch norm": (Embedder("mlp", SETTING.dimension, width=32), BLUE, "o"),
+    "table": Embedder("table", SETTING.dimension),
+    "linear": Embedder("linear", SETTING.dimension),
+    "MLP": _mlp(2, batch_norm=False),
+    MAIN: _mlp(2),
+    **{f"{MAIN}, {depth} hidden": _mlp(depth) for depth in (1, 3, 4)},
+    BIASLESS: _mlp(2),
 }
-RANKS = ("MLP, batch norm", "linear")
-"""Embedders that are trained with prototypes too."""
+SHOWN = {"table": (BLACK, "D"), "linear": (ORANGE, "s"), "MLP": (SKY, "v"), MAIN: (BLUE, "o")}
+"""In the panel of the views."""
 
-WEIGHTS = {0.0: (BLUE, "o"), 1.0: (ORANGE, "s"), 30.0: (PURPLE, "^")}
-EARLY = 20
-"""Steps after which a transient loss of rank is deepest; only among the numbers."""
+DEPTHS = {1: (SKY, "v"), 2: (BLUE, "o"), 3: (PURPLE, "^"), 4: (BLACK, "D")}
+RATES = {1.0: (BLUE, "o"), 10.0: (ORANGE, "s")}
+FREE_RATES = {0.1: (SKY, "v"), 1.0: (BLUE, "o"), 10.0: (ORANGE, "s"), 100.0: (VERMILION, "^")}
+"""Without decay."""
 
-OBSERVED_EVERY = 7
-"""Steps between observations over the last third of the run: odd, so that a swap of period two is seen at both ends."""
+LOST = 1.5
+"""Effective rank below which hardly more than one direction is left."""
 
 SMALL = 0.03
 """Product mu w up to which T10 is held to 5 % for the table; above, long runs drift past it (figures.free_norm)."""
 
-LOST = 1.01
-"""Effective rank below which everything is at one point or on one line."""
+TOGETHER = 54
+"""Runs in a stack: more leave the cache, with fewer Python is the cost."""
+
+WATCHED = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1500)
+"""Steps at which the rank is noted."""
 
 COLUMNS = (
-    "embedder", "rate", "rate_times_decay", "prototype_weight", "seed", "view_cosine", "squared_norm",
-    "effective_rank", "effective_rank_after_decay_ends", "effective_rank_early",
+    "embedder", "rate", "rate_times_decay", "norm_layers_decayed", "prototype_weight", "seed", "view_cosine",
+    "median_view_cosine", "weight_cosine", "squared_norm", "live_units_early", "live_units", "effective_rank",
+    "effective_rank_after_decay_ends",
 )  # fmt: skip
-
-Floats = NDArray[np.float64]
-
-
-class Cell(NamedTuple):
-    """One run."""
-
-    rate: float
-    decay: float  # times the rate
-    weight: float
-    seed: int
 
 
 def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
-    """Every run of every embedder, one after the other."""
-    decays = (0.01, 0.1) if quick else (0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3)
-    rates = (1.0,) if quick else (1.0, 10.0)
-    seeds, steps, after = (1, 150, 10) if quick else (3, 1500, 500)
-    names: list[str] = []
-    cells: list[Cell] = []
-    results: list[Floats] = []
-    for e, (name, (record, _, _)) in enumerate(EMBEDDERS.items()):
-        weights = tuple(WEIGHTS) if name in RANKS else (0.0,)
-        own = [Cell(*cell) for cell in product(rates, decays, weights, range(seeds))]
-        results.append(_train(record, own, steps, after, part_of(on_progress, e, len(EMBEDDERS))))
-        names += [name] * len(own)
-        cells += own
-    coordinates = (np.array(column) for column in zip(*cells, strict=True))
-    columns = (np.array(names), *coordinates, *np.concatenate(results, axis=1))
-    return dict(zip(COLUMNS, columns, strict=True))
+    """Every run of every embedder, stacks of them in as many threads as torch uses."""
+    decays = (0.01, 0.1) if quick else (0.001, 0.003, 0.01, 0.014, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15)
+    weights = (0.0, 30.0) if quick else (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)
+    rates = (1.0,) if quick else tuple(RATES)
+    seeds, steps, after = (1, 200, 10) if quick else (3, 1500, 300)
+    watched = [step for step in WATCHED if step <= steps]
+    runs: list[tuple[str, Cell]] = []
+    for name in EMBEDDERS:
+        tried = {MAIN: weights, BIASLESS: weights, "linear": (0.0, 30.0)}.get(name, (0.0,))
+        pairs = product(rates[:1], decays[1:7]) if name == BIASLESS and not quick else product(rates, decays)
+        runs += [(name, Cell(*pair, lam, seed)) for pair, lam, seed in product(pairs, tried, range(seeds))]
+    runs += [(MAIN, Cell(*cell, spared=True)) for cell in product(rates, decays, (0.0,), range(seeds))]
+    runs += [(MAIN, Cell(*cell)) for cell in product(FREE_RATES, (0.0,), (0.0,), range(seeds))]
+    stacks = []
+    for name in EMBEDDERS:
+        own = [k for k, (other, _) in enumerate(runs) if other == name]
+        stacks += [(name, own[first : first + TOGETHER]) for first in range(0, len(own), TOGETHER)]
+    shares, lock = [0.0] * len(stacks), Lock()
+
+    def take(k: int) -> Ends:
+        def progress(share: float) -> None:
+            with lock:
+                shares[k] = share * len(stacks[k][1]) / len(runs)
+                on_progress(min(1.0, sum(shares)))
+
+        name, part = stacks[k]
+        cells = [runs[m][1] for m in part]
+        return train(
+            EMBEDDERS[name], cells, steps=steps, after=after, watched=watched, last_bias=name != BIASLESS,
+            on_progress=progress,
+        )  # fmt: skip
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            results = list(pool.map(take, range(len(stacks))))
+    finally:
+        torch.set_num_threads(threads)  # the workers' setting reaches MKL in every thread
+    order = np.argsort([m for _, part in stacks for m in part])
+    ends = Ends(*(np.concatenate(column)[order] for column in zip(*results, strict=True)))
+    *coordinates, spared = (np.array(column) for column in zip(*(cell for _, cell in runs), strict=True))
+    rate, decay, weight, seed = coordinates
+    columns = (
+        np.array([name for name, _ in runs]), rate, decay, 1 - spared.astype(int), weight, seed, ends.view_cosine,
+        ends.median_view_cosine, ends.weight_cosine, ends.squared_norm, ends.live_units_early, ends.live_units,
+        ends.effective_rank, ends.effective_rank_later,
+    )  # fmt: skip
+    path = {f"effective_rank_{step}": ends.path[:, k] for k, step in enumerate(watched)}
+    return {**dict(zip(COLUMNS, columns, strict=True)), **path}
 
 
 def draw(run: Run) -> Drawing:
-    """Views, norm and ranks against the product of rate and decay."""
-    kind, rate, decay, weight, seed, cosine, norm, rank, later, early = (run[name] for name in COLUMNS)
-    decays = np.unique(decay)
-    units = np.array([effective_rate(*pair, SETTING) for pair in zip(rate.tolist(), norm.tolist(), strict=True)])
+    """Four panels: views and weights, no decay, depth, prototypes."""
+    kind, mu, decay, lam = (run[name] for name in ("embedder", "rate", "rate_times_decay", "prototype_weight"))
+    rank, norm = run["effective_rank"], run["squared_norm"].tolist()
+    units = np.array([effective_rate(*pair, SETTING) for pair in zip(mu.tolist(), norm, strict=True)])
+    decays, weights = np.unique(decay[decay > 0]), np.unique(lam)
+    watched = [step for step in WATCHED if f"effective_rank_{step}" in run.arrays]
 
-    def points(axes: Axes, values: Floats, name: str, lam: float, colour: str, marker: str, label: str) -> None:
-        """The median and range over rates and seeds at each decay."""
-        chosen = [values[(kind == name) & (weight == lam) & (decay == w)] for w in decays]
-        measured(axes, decays, np.stack(chosen, axis=1), color=colour, marker=marker, label=label)
+    def chosen(values: Floats, name: str, weight: float = 0.0, *, decayed: bool = True, rate: float = np.nan) -> Floats:
+        """The values of the runs at every decay, (rates x seeds, decays), or those of one rate."""
+        own = (kind == name) & (lam == weight) & (run["norm_layers_decayed"] == decayed) & (decay > 0)
+        own &= np.isnan(rate) | (mu == rate)
+        return np.stack([values[own & (decay == w)] for w in np.unique(decay[own])], axis=1)
 
-    alive = rank > LOST
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 4.8), layout="constrained")
-        (views, norms), ranks = figure.subplots(2, 2)
-        fine = np.array([decays[0] / 1.5, decays[-1] * 1.5])
-        views.plot(fine, fine, color=VERMILION, label=r"$\mu w$ (T10)")
-        norms.axhline(1, color=VERMILION, label="1 (T10)")
-        for name, (_, colour, marker) in EMBEDDERS.items():
-            points(views, np.where(alive, 1 - cosine, np.nan), name, 0.0, colour, marker, name)
-            points(norms, np.where(alive, units, np.nan), name, 0.0, colour, marker, name)
-        for axes, name in zip(ranks, RANKS, strict=True):
-            for lam, (colour, marker) in WEIGHTS.items():
-                points(axes, rank, name, lam, colour, marker, rf"$\lambda={lam:g}$")
-            axes.axhline(CLASSES, color=GREEN, linestyle=":", linewidth=1)
-            axes.annotate("one per class", (decays[-1], CLASSES), (0, 3), textcoords="offset points", ha="right")
-            axes.set(ylabel="effective rank", ylim=(0.7, 8.4), title=f"rank: {name}")
-            axes.legend(loc="upper right")
-        views.set(yscale="log", ylabel="1 - cosine of the two views", title=r"views, $\lambda=0$")
-        norms.set(yscale="log", ylabel=r"effective rate $\mu/|u|^2/\mu_{align}$", title=r"norm, $\lambda=0$")
-        for axes in (views, norms, *ranks):
-            axes.set(xscale="log", xlabel=r"learning rate $\times$ weight decay $\mu w$")
+        (views, free), (depths, edges) = figure.subplots(2, 2)
+        line = np.array([decays[0] / 1.5, decays[-1] * 1.5])
+        views.plot(line, line, color=VERMILION, label=r"$\mu w$ (T10)")
+        gap, turn = (np.where(rank > LOST, 1 - run[f"{what}_cosine"], np.nan) for what in ("view", "weight"))
+        for name, (colour, marker) in SHOWN.items():
+            measured(views, decays, chosen(gap, name), color=colour, marker=marker, label=f"views, {name}")
+        measured(views, decays * 1.1, chosen(turn, MAIN), color=GREEN, marker="x", label="weights, MLP, batch norm")
+        views.set(yscale="log", ylabel="1 - cosine", title="views; weights over one step", ylim=(5e-5, 0.4))
+        views.set(xlabel=r"rate $\times$ decay $\mu w$")
+        for rate, (colour, marker) in FREE_RATES.items():
+            own = (decay == 0) & (mu == rate)
+            path = np.stack([run[f"effective_rank_{step}"][own] for step in watched], axis=1)
+            measured(free, watched, path, color=colour, marker=marker, label=rf"$\mu={rate:g}$")
+        free.set(xscale="log", xlabel="steps", ylabel="effective rank", title="without decay", ylim=(0.7, 8.4))
+        for hidden, (colour, marker) in DEPTHS.items():
+            values = chosen(rank, MAIN if hidden == 2 else f"{MAIN}, {hidden} hidden")
+            x = hidden * decays * 1.04**hidden  # side by side
+            measured(depths, x, values, color=colour, marker=marker, label=f"{hidden} hidden layer{'s' * (hidden > 1)}")
+        spared = chosen(rank, MAIN, decayed=False)
+        measured(depths, 2 * decays, spared, color=GREEN, marker="x", label="2, gain and shift not decayed")
+        depths.set(xlabel=r"$\mu w$ $\times$ hidden layers", ylabel="effective rank", ylim=(0.7, 8.4))
+        depths.set(title="with decay", xlim=(1e-4, 1))
+        series = [(MAIN, rate, *RATES[rate], rf"$\mu={rate:g}$") for rate in np.unique(mu[decay > 0]).tolist()]
+        series += [(BIASLESS, 1.0, GREEN, "x", r"$\mu=1$, last layer without bias")]
+        for shift, (name, rate, colour, marker, label) in zip((1.0, 1.1, 0.9), series, strict=False):  # side by side
+            edge = [
+                _edge(chosen(rank, name, weight, rate=rate), np.unique(decay[(kind == name) & (decay > 0)]))
+                for weight in weights
+            ]
+            measured(edges, weights * shift, np.stack(edge, axis=1), color=colour, marker=marker, label=label)
+        edges.set_xscale("symlog", linthresh=0.1, linscale=0.4)
+        edges.set(yscale="log", xlabel=r"prototype weight $\lambda$", ylabel=r"rank lost above $\mu w$")
+        edges.set(title="with decay and prototypes", ylim=(0.004, 0.6))
+        plain_ticks(edges, "x", (0, 0.3, 1, 3, 10, 30))
+        plain_ticks(edges, "y", (0.01, 0.03, 0.1))
+        for axes in (views, depths):
+            axes.set(xscale="log")
             plain_ticks(axes, "x", (0.001, 0.01, 0.1))
-        views.legend()
-    numbers = {
-        "embedder": kind,
-        "rate": rate,
-        "rate_times_decay": decay,
-        "prototype_weight": weight,
-        "seed": seed,
-        "view_cosine": cosine,
-        "squared_norm": norm,
-        "effective_rate": units,
-        "effective_rank_early": early,
-        "effective_rank": rank,
-        "effective_rank_after_decay_ends": later,
-    }
+        for axes in (views, free, depths, edges):
+            axes.legend()
     settled = [(kind == "table") & (decay == w) for w in decays]
     predicted = [1 - decayed_view_cosine(1.0, weight_decay=float(w)) for w in decays]
-    apart = np.abs([np.median(1 - cosine[runs]) / line - 1 for runs, line in zip(settled, predicted, strict=True)])
-    felt = np.abs([np.median(units[runs]) - 1 for runs in settled])
-    small = decays <= SMALL
+    off = [np.median(1 - run["view_cosine"][own]) / line - 1 for own, line in zip(settled, predicted, strict=True)]
+    small, felt = decays <= SMALL, np.abs([np.median(units[own]) - 1 for own in settled])
+    says = f"table: 1 - cosine from mu w (T10), up to mu w = {SMALL}, relative"
     gaps = (
-        Gap(
-            f"table: 1 - cosine from mu w (T10), up to mu w = {SMALL}, relative",
-            float(apart[small].max()),
-            0.15 if run.quick else 0.03,
-        ),
+        Gap(says, float(np.abs(off)[small].max()), 0.15 if run.quick else 0.03),
         Gap(
             "table: the same above, where long runs drift past it",
-            float(apart[~small].max()),
+            float(np.abs(off)[~small].max()),
             0.15 if run.quick else 0.06,
         ),
         Gap("table: effective rate from 1 (T10)", float(felt.max()), 0.05 if run.quick else 0.03),
     )
-    return Drawing(figure, numbers, gaps)
+    return Drawing(figure, {**run.arrays, "effective_rate": units}, gaps)
 
 
-def _train(record: Embedder, cells: list[Cell], steps: int, after: int, on_progress: Callable[[float], None]) -> Floats:
-    """View cosine, squared norm (means of the last third) and effective rank (its median), and that rank after some
-    more steps without decay and after the first EARLY ones: (5, cells). The table starts at T10's norm, which decay
-    alone would take long to reach."""
-    networks = [build(record, (FEATURES,), samples=SAMPLES, seed=c.seed, dtype=torch.float64) for c in cells]
-    stacked, _ = stack_module_state(networks)
-    params = {name: value.detach().requires_grad_() for name, value in stacked.items()}
-    rate, decay, weight = (torch.tensor([c[k] for c in cells], dtype=torch.float64) for k in range(3))
-    tau = torch.full_like(rate, float(SETTING.tau))
-    clusters = GaussianClusters(samples=SAMPLES, clusters=CLASSES, dimension=FEATURES)
-    drawn = [gaussian_clusters(clusters, seed=c.seed) for c in cells]
-    labels = torch.stack([torch.from_numpy(data.y) for data in drawn])
-    pull = torch.stack([
-        OrthonormalPrototypes(CLASSES, SETTING.dimension, seed=c.seed, dtype=torch.float64).vectors for c in cells
-    ])  # fmt: skip
-    if record.kind == "table":
-        inputs = torch.arange(2 * SAMPLES).expand(len(cells), -1)
-        with torch.no_grad():
-            norms = torch.tensor([float(steady_squared_norm(c.rate, SETTING)) for c in cells], dtype=torch.float64)
-            params["rows"].mul_(norms.sqrt()[:, None, None])
-    else:
-        pairs = [views_of_points(data.x, noise=0.1, seed=c.seed) for data, c in zip(drawn, cells, strict=True)]
-        inputs = torch.stack([torch.from_numpy(np.concatenate(pair)) for pair in pairs])
-
-    def embed() -> Tensor:
-        return vmap(lambda own, x: functional_call(networks[0], own, (x,)))(params, inputs)
-
-    def advance(keep: Tensor) -> None:
-        """One step; keep: 1 - mu w."""
-        u = embed()
-        loss = stacked_loss(u, labels, tau, loss="infonce", closed_form=True)
-        loss = loss + weight * stacked_prototype_term(u, labels, prototypes=pull)
-        slopes = torch.autograd.grad(loss.sum(), list(params.values()))
-        with torch.no_grad():
-            for value, slope in zip(params.values(), slopes, strict=True):
-                each = (-1, *[1] * (value.ndim - 1))
-                value.mul_(keep.view(each)).addcmul_(rate.view(each), slope, value=-1)
-
-    @torch.no_grad()
-    def observed() -> Tensor:
-        u = embed()
-        squared = u.square().sum(dim=-1)
-        z = u / squared.sqrt()[..., None]
-        return torch.stack([1 - metrics.alignment(z) / 2, squared.mean(dim=-1), metrics.effective_rank(z)])
-
-    seen = []
-    for done in range(steps):
-        advance(1 - decay)
-        if done + 1 == EARLY:
-            early = observed()[2]
-        if done >= 2 * steps // 3 and done % OBSERVED_EVERY == 0:
-            seen.append(observed())
-        on_progress((done + 1) / (steps + after))
-    for done in range(after):
-        advance(torch.ones_like(decay))
-        on_progress((steps + done + 1) / (steps + after))
-    values = torch.stack(seen)
-    typical = [*values[:, :2].mean(dim=0), values[:, 2].median(dim=0).values]
-    result: Floats = torch.stack([*typical, observed()[2], early]).numpy()
-    return result
+def _edge(rank: Floats, decays: Floats) -> Floats:
+    """Between the largest rate times decay that leaves a rank and the next, (seeds,); rank: (seeds, decays)."""
+    last = [int(np.flatnonzero(row > LOST).max(initial=0)) for row in rank]
+    return np.array([np.sqrt(decays[k] * decays[min(k + 1, len(decays) - 1)]) for k in last])

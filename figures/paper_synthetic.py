@@ -56,11 +56,11 @@ def draw(run: Run) -> Drawing:
     """A sphere for every loss, weight and rate."""
     rank = run["effective_rank"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.9 * PAGE, 4.5), layout="constrained")
+        figure = Figure(figsize=(0.84 * PAGE, 4.2), layout="constrained")
         grid = figure.subplots(len(LOSSES), len(WEIGHTS) * len(RATES))
         for k, name in enumerate(LOSSES.values()):
             for axes, points, middle in zip(grid[k], run["z"][k], np.median(rank[k], axis=-1).ravel(), strict=True):
-                _sphere(axes, points, run["y"])
+                _draw_sphere(axes, points, run["y"] if np.isfinite(middle) else None)
                 axes.set_title("× diverged" if np.isnan(middle) else f"rank {middle:.2f}", pad=1, fontsize=7)
             grid[k, 0].text(-1.5, 0, name, rotation=90, ha="center", va="center")
         for axes, (words, rate) in zip(grid[0], product(WEIGHTS.values(), RATES), strict=True):
@@ -86,12 +86,12 @@ def _trained(recipes: list[Training]) -> tuple[Tensor, Tensor]:
     return u / u.norm(dim=-1, keepdim=True), data[0].y
 
 
-def _sphere(axes: Axes, z: NDArray[np.float64], y: NDArray[np.int64]) -> None:
-    """The unit sphere from a corner with the embeddings as dots."""
+def _draw_sphere(axes: Axes, z: NDArray[np.float64], y: NDArray[np.int64] | None) -> None:
+    """The unit sphere from a corner with the embeddings as dots; without their classes it stays empty."""
     across = np.array([-0.6, 0.8, 0.0])
     upward = np.array([-0.36, -0.27, 0.89])
     axes.add_patch(Circle((0, 0), 1, fill=False, color=GREY, linewidth=0.6))
-    for k, colour in enumerate((BLUE, ORANGE, GREEN) if np.isfinite(z).all() else ()):
+    for k, colour in enumerate(() if y is None else (BLUE, ORANGE, GREEN)):
         points = z[y == k]
         axes.plot(points @ across, points @ upward, "o", color=colour, markersize=1.8, alpha=0.6, mew=0)
     axes.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")

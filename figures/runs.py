@@ -1,12 +1,13 @@
 """Measured runs of figures, kept in a folder, so that a figure is drawn again without simulating.
 
-A kept run is used only for the same figure and size and the same code: everything in the figure's file but its function
-`draw`, the other files of figures that it imports, theory, simulator and library versions. So a change in a drawing
-leaves the runs as they are, and no number is shown that today's code would not measure on that machine.
+A kept run is used only for the same figure and size and the same code: everything in the figure's file but the
+functions that draw, the other files of figures that it imports, theory, simulator and library versions. So a change in
+a drawing leaves the runs as they are, and no number is shown that today's code would not measure on that machine.
 """
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +23,8 @@ from clopsim.chunks import machine
 
 Arrays = Mapping[str, NDArray[Any]]
 
-DRAWS = "draw"
-"""The function of a figure's file that draws; it measures nothing, so that its text decides no number."""
+DRAWS = re.compile("draw|_draw_.*")
+"""Functions of a figure's file that draw; nothing that measures names one, so that their text decides no number."""
 
 LOOKS = ("figures.drawing", "figures.runs", "figures.style")
 """Files of figures that decide no number either."""
@@ -84,26 +85,27 @@ def _identity(name: str, *, quick: bool) -> dict[str, Any]:
 
 
 def _measurement(name: str) -> str:
-    """Digest of what measures a figure: its syntax without draw, docstrings and comments; its imports from figures."""
+    """Digest of what measures a figure."""
     digest = hashlib.sha256()
-    for text in _syntax(f"figures.{name}"):
-        digest.update(text.encode() + b"\0")
+    for measuring in syntax(f"figures.{name}"):
+        digest.update(ast.dump(measuring).encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _syntax(module: str) -> Iterator[str]:
+def syntax(module: str) -> Iterator[ast.Module]:
+    """What decides a figure's numbers: the syntax of its file without drawing and docstrings; those that it imports."""
     tree = ast.parse(Path(__file__).with_name(module.removeprefix("figures.") + ".py").read_text(encoding="utf-8"))
     measuring = ast.Module([node for node in tree.body if not _only_draws(node)], [])
     for node in ast.walk(measuring):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
             node.body = [each for each in node.body if not _is_text(each)]
-    yield ast.dump(measuring)
+    yield measuring
     for node in ast.walk(measuring):
         if isinstance(node, ast.ImportFrom):
             names = [f"figures.{each.name}" for each in node.names] if node.module == "figures" else [node.module or ""]
             for each in names:
                 if each.startswith("figures."):
-                    yield from _syntax(each)
+                    yield from syntax(each)
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -113,4 +115,4 @@ def _is_text(node: ast.stmt) -> bool:
 def _only_draws(node: ast.stmt) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.module in LOOKS
-    return isinstance(node, ast.FunctionDef) and node.name == DRAWS
+    return isinstance(node, ast.FunctionDef) and bool(DRAWS.fullmatch(node.name))

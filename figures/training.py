@@ -80,7 +80,7 @@ def draw(run: Run) -> Drawing:
             for axes, variable in zip(column, PANELS, strict=True):
                 for k, ((weight, (colour, _)), (decay, mark)) in enumerate(series):
                     cells = end[variable].sel(loss=loss, weight=weight, weight_decay=decay)
-                    _curve(axes, cells.transpose("seed", "learning_rate"), colour=colour, mark=mark, place=k)
+                    _draw_curve(axes, cells.transpose("seed", "learning_rate"), colour=colour, mark=mark, place=k)
             column[-1].set_xlabel(r"learning rate $\mu$")
         for axes, (variable, words) in zip(grid[:, 0], PANELS.items(), strict=True):
             axes.set(xscale="log", xticks=(1e-2, 1, 1e2), ylabel=words)
@@ -97,7 +97,7 @@ def draw(run: Run) -> Drawing:
     return Drawing(figure, {str(name): flat[name].values for name in names}, gaps=())
 
 
-def _curve(axes: Axes, cells: xr.DataArray, *, colour: str, mark: dict[str, Any], place: int) -> None:
+def _draw_curve(axes: Axes, cells: xr.DataArray, *, colour: str, mark: dict[str, Any], place: int) -> None:
     """Median and range of (seeds, rates); a cross where some seed diverged. place: of four, side by side."""
     rates, values = cells["learning_rate"].values, cells.values
     finite = np.isfinite(values).all(axis=0)

@@ -253,7 +253,9 @@ def test_help_and_bounds_do_not_import_torch_or_sympy():
             if "0'" not in words
             else f"import sys; from clopsim.cli import app\ntry: app({words})\nexcept SystemExit: pass"
         )
-        heavy = "\nprint([name for name in ('torch', 'sympy', 'matplotlib', 'xarray') if name in sys.modules])"
+        heavy = (
+            "\nprint([name for name in ('torch', 'sympy', 'matplotlib', 'xarray', 'netCDF4') if name in sys.modules])"
+        )
         done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "[]", words
 

@@ -109,6 +109,20 @@ def test_a_large_common_mean_hides_a_collapse_from_losses_that_subtract_it(loss,
     assert (f"hides it from {loss}, which subtracts it" in found.text) == hidden
 
 
+@pytest.mark.parametrize("alive", (0, 3))
+def test_embeddings_without_length_are_a_collapse_too(tmp_path, alive):
+    """Rate x weight decay = 1 forgets the weights in each step and can end here, where no cosine is defined."""
+    recipe = dataclasses.replace(SMALL, embedder="table")
+    data, model, state = at(recipe, normal() * (torch.arange(128)[:, None] < alive))
+    summary = evaluation.write(
+        tmp_path, dataclasses.replace(recipe, embedder="table"), data, model, state=state, command="clopsim train"
+    )
+    assert summary["verdict"] == "collapsed"
+    assert summary["text"].startswith("collapsed to zero: embeddings without length have no direction, loss ")
+    assert "Lower the rate" in summary["text"]
+    assert summary["loss_at_collapse"] == pytest.approx(np.log(127))
+
+
 def test_a_line_is_told_so():
     recipe = dataclasses.replace(SMALL, embedder="table")
     sign = torch.where(torch.arange(128) % 3 == 0, -1.0, 1.0).double()[:, None]

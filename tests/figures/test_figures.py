@@ -67,12 +67,8 @@ FORMULAS = {
 }
 """What each figure draws as theory: the function, and its fields where it returns a record."""
 
-UNITS = {
-    ("full_against_merged", "exact_rate"),
-    ("clop_rescue", "exact_rate"),
-    ("networks_decay", "steady_squared_norm"),
-}
-"""Functions of the theory that give a unit or a start there, no line: phase_batch and free_norm hold them."""
+UNITS = {("full_against_merged", "exact_rate"), ("clop_rescue", "exact_rate")}
+"""Functions of the theory that give a unit there, no line: phase_batch holds them."""
 
 
 @cache

@@ -1,5 +1,6 @@
 """A kept run is drawn for the same figure, size and code only, and gives the same bytes."""
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,11 @@ def test_only_what_measures_decides_whether_a_run_is_stale(tmp_path, monkeypatch
     assert digest(text.replace("steps=500", "steps=501")) != before
     assert digest(text, base.replace("seeds=3", "seeds=4")) != before  # a file of figures that it imports
     assert digest(text, base.replace("steps=20", "steps=21")) != before
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_nothing_that_measures_names_a_function_that_draws(name):
+    for measuring in runs.syntax(f"figures.{name}"):
+        names = {node.id for node in ast.walk(measuring) if isinstance(node, ast.Name)}
+        names |= {node.attr for node in ast.walk(measuring) if isinstance(node, ast.Attribute)}
+        assert not {each for each in names if runs.DRAWS.fullmatch(each)}
