@@ -169,7 +169,7 @@ THEOREMS = (
         source=OURS,
         assumptions="full loss, tangent gradient, n -> infinity, alignment is the first instability",
         verdict="proved",
-        finding="Exact at every angle; a finite batch falls short by an amount that fades with n.",
+        finding="The swap is exact at every angle; above mu w = 0.03 long runs end up to 5 % further from 1.",
         derivations=(derivation_of("free_norm"),),
         experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
     ),

@@ -37,7 +37,7 @@ def decay_sets_the_alignment(factor: float = 1.0) -> Experiment:
         measured=tuple(_free_run(setting, 1.0, product_, 500)[0] for product_ in products),
         predicted=tuple(decayed_view_cosine(1.0, weight_decay=product_) * factor for product_ in products),
         tolerance=0.01,
-        note="n = 256; the gap fades with n (0.0044, 0.0019, 0.0010 at n = 64, 256, 512 for a product of 0.1)",
+        note="n = 256, 500 steps; at a product of 0.1 longer runs settle at 0.895 to 0.896",
     )
 
 
