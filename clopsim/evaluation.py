@@ -157,7 +157,7 @@ def write(
         versions=", ".join(f"{name} {number}" for name, number in results.versions().items()),
         **{f"accuracy_{name}": float("nan") if v is None else v for name, v in accuracy.items()},
     )
-    plots.draw_training(dataset).savefig(folder / FIGURE, dpi=150, metadata=plots.undated("png"))
+    plots.draw_training(dataset).savefig(folder / FIGURE, dpi=150)
     both = np.concatenate(embeddings)
     np.savez(
         folder / "embeddings.npz",

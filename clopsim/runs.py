@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clopsim import kinds, plan, plots, results, store
+import xarray as xr
+from matplotlib.figure import Figure
+
+from clopsim import kinds, plan, results, store
 from clopsim.chunks import Arrays
 from clopsim.executors import Executor
 from clopsim.jobs import Job, Pace, check_code, work_off
@@ -142,10 +145,10 @@ def committed(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def redraw(folder: Path, target: Path) -> None:
+def redraw(folder: Path, target: Path, draw: Callable[[xr.Dataset], Figure]) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
     with results.opened(folder) as dataset:
-        figure, buffer = plots.draw_sweep(dataset), io.BytesIO()
+        figure, buffer = draw(dataset), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".")
     if kind not in known:

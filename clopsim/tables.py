@@ -59,7 +59,9 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def report(summary: Mapping[str, Any], folder: Path) -> str:
-    """What a sweep of either kind found."""
+    """What a run found, of whichever kind."""
+    if "accuracy" in summary:
+        return training_report(summary, folder)
     return (sweep_report if "thresholds" in summary else training_sweep_report)(summary, folder)
 
 
@@ -164,7 +166,7 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     for name, value in summary["accuracy"].items():
         rows.append((f"held-out: {name}", "-" if value is None else f"{value:.4f}", ""))
     lines.append(_table(("at the end", "value", "beside it"), rows))
-    if final["sharpness"] is not None:
+    if final.get("sharpness") is not None:
         lines += ["", sharpness_line(setting, final)]
     lines += ["", f"Verdict: {summary['text']}", f"Written to {folder}"]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clopsim import plan, tables
+from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input
 
@@ -14,12 +14,10 @@ from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input
 @app.command()
 def show(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A complete run.")],
-    figure: Annotated[
-        Path | None, typer.Option(help="Where to draw: .png, .pdf or .svg. (default: FOLDER/sweep.png)")
-    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Where to draw: .png, .pdf or .svg. (default: in FOLDER)")] = None,
     json_output: Json = False,
 ) -> None:
-    """Print a sweep's table again and redraw its figure, if it has one, without running anything."""
+    """Print a run's table again and redraw its figure, if it has one, without running anything."""
     with user_input():
         from clopsim.states import PROVENANCE, kind_of, recorded_summary
 
@@ -27,22 +25,24 @@ def show(
             raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
         summary = recorded_summary(folder)
         kind = kind_of(summary)
-        if kind not in plan.RECORDS:
-            raise ValueError(f"folder must be a sweep, got {str(folder)!r}, another kind of run; read its summary.json")
-        if kind == "sweep":
-            _redraw(folder, figure)
+        if kind == "run":
+            raise ValueError(f"folder must be a sweep or a training run, got {str(folder)!r}; read its summary.json")
+        if kind != "train-sweep":
+            _redraw(folder, figure, kind)
         elif figure:
-            raise ValueError(
-                f"figure must be of a sweep of embeddings, got {str(folder)!r}, a {kind}; it has no figure"
-            )
+            raise ValueError(f"figure must be of one run or a sweep of embeddings, got {str(folder)!r}, a {kind}")
     typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.report(summary, folder))
 
 
-def _redraw(folder: Path, figure: Path | None) -> None:
-    from clopsim import kinds, runs
+def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
+    from clopsim import evaluation, kinds, plots, runs
 
-    target = figure or folder / kinds.FIGURE
+    name, draw = {
+        "sweep": (kinds.FIGURE, plots.draw_sweep),
+        "train": (evaluation.FIGURE, plots.draw_training),
+    }[kind]
+    target = figure or folder / name
     try:
-        runs.redraw(folder, target)
+        runs.redraw(folder, target, draw)
     except OSError as error:
         raise Stopped(f"cannot draw {target}: {error.strerror}; give another --figure", WRONG_INPUT) from None

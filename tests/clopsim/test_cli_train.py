@@ -58,6 +58,16 @@ def test_json_is_one_document_and_the_summary(clopsim):
     assert json.loads(result.stdout)["samples"] == {"train": 64, "labelled": 32, "held_out": 16}
 
 
+def test_show_prints_the_report_and_redraws_the_picture(clopsim):
+    done = clopsim(*QUICK, "--out", "run")
+    picture = Path("run/train.png").read_bytes()
+    Path("run/train.png").unlink()
+    assert clopsim("show", "run").stdout == done.stdout
+    assert Path("run/train.png").read_bytes() == picture
+    assert clopsim("show", "run", "--figure", "x.svg").exit_code == 0
+    assert Path("x.svg").stat().st_size
+
+
 def test_without_sharpness_there_is_none(clopsim):
     final = json.loads(clopsim(*QUICK, "--out", "with", "--json").stdout)["final"]
     curvature = final["sharpness"] + Training.weight_decay

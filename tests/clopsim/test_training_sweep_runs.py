@@ -83,7 +83,7 @@ def test_interrupt_list_resume_show(clopsim, monkeypatch):
         ),
         ((*QUICK, "--out", "run", "--resume", "--force"), "--resume must come without --force, got both"),
         (("show", "run"), "FOLDER must be a complete run, got 'run'"),
-        (("show", "whole", "--figure", "x.png"), "--figure must be of a sweep of embeddings, got 'whole'"),
+        (("show", "whole", "--figure", "x.png"), "--figure must be of one run or a sweep of embeddings, got 'whole'"),
     ):
         wrong = clopsim(*words)
         assert (wrong.exit_code, wrong.stdout, len(wrong.stderr.splitlines())) == (2, "", 1), wrong.output
@@ -104,13 +104,9 @@ def test_the_folder_of_another_run_is_known_and_not_gone_on_with(clopsim):
     assert (describe(Path("one")).kind, describe(Path("one")).setting) == (
         "train", "infonce, mlp on clusters, 4 steps, d = 16",
     )  # fmt: skip
-    for words, message in (
-        ((*QUICK, "--out", "one", "--resume"), "--out must be the folder of a sweep, got 'one', of a train"),
-        (("show", "one"), "FOLDER must be a sweep, got 'one', another kind of run"),
-    ):
-        wrong = clopsim(*words)
-        assert (wrong.exit_code, wrong.stdout, len(wrong.stderr.splitlines())) == (2, "", 1), wrong.output
-        assert message in wrong.stderr
+    wrong = clopsim(*QUICK, "--out", "one", "--resume")
+    assert (wrong.exit_code, wrong.stdout, len(wrong.stderr.splitlines())) == (2, "", 1), wrong.output
+    assert "--out must be the folder of a sweep, got 'one', of a train" in wrong.stderr
 
 
 def test_shards_and_workers_give_the_bytes_of_the_whole(clopsim):
