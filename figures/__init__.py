@@ -27,12 +27,13 @@ NAMES = (
     "sharpness",
     "networks_decay",
     "training",
+    "training_steps",
     "training_lines",
     "paper_synthetic",
 )
 """Every figure, in the order of the gallery."""
 
-TRAINED_TOGETHER = ("networks_decay", "training", "training_lines")
+TRAINED_TOGETHER = ("networks_decay", "training", "training_steps", "training_lines")
 """Spread over as many threads as torch uses."""
 
 __all__ = ["NAMES", "TRAINED_TOGETHER", "caption", "draw", "measure"]

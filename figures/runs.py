@@ -23,7 +23,7 @@ from clopsim.chunks import machine
 
 Arrays = Mapping[str, NDArray[Any]]
 
-DRAWS = re.compile("draw|_draw_.*")
+DRAWS = re.compile("draw|_?draw_.*")
 """Functions of a figure's file that draw; nothing that measures names one, so that their text decides no number."""
 
 LOOKS = ("figures.drawing", "figures.runs", "figures.style")

@@ -8,7 +8,7 @@ the origin has it too, so the effective rank stands beside it. Points: median an
 bottom: some seed diverged. There is no theory to hold this against; it is a measurement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -59,7 +59,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
 def measured(sweep: TrainingSweep, *, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     """STORED at the end of every run of a sweep, over DIMENSIONS; quick: small and rough."""
     if quick:
-        base = replace(sweep.base, steps=20, samples=120)
+        base = replace(sweep.base, steps=sweep.base.steps // 50, samples=120)
         sweep = replace(sweep, base=base, rate=(0.01, 1.0, 100.0), batch=(32,), seeds=1)
     dataset = run_training_sweep(sweep, on_progress)
     end = dataset.isel(step=-1, labelled_fraction=0, batch_size=0).transpose(*DIMENSIONS)
@@ -67,32 +67,42 @@ def measured(sweep: TrainingSweep, *, quick: bool, on_progress: Callable[[float]
 
 
 def draw(run: Run) -> Drawing:
-    """A column of panels for every loss; colour: prototypes, marker and line: weight decay."""
+    """A column of panels for every loss."""
+    title = f"{int(run['step'])} steps of batch {int(run['batch_size'])}, weight decay $w$"
+    return draw_columns(run, "loss", words=LOSSES.values(), panels=PANELS, title=title)
+
+
+def draw_columns(run: Run, column: str, *, words: Iterable[str], panels: Iterable[str], title: str) -> Drawing:
+    """A column of panels for every value of a dimension, in `words`; colour: prototypes, marker and line: weight decay.
+
+    column: "loss", or what stands in its place in DIMENSIONS.
+    """
+    dimensions = [column if name == "loss" else name for name in DIMENSIONS]
     end = xr.Dataset(
-        {name: (DIMENSIONS, run[name]) for name in STORED}, coords={name: run[name] for name in DIMENSIONS}
+        {name: (dimensions, run[name]) for name in STORED}, coords={name: run[name] for name in dimensions}
     )
     series = list(product(zip(run["weight"], COLOURS, strict=True), zip(run["weight_decay"], MARKS, strict=True)))
+    rows = list(panels)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
-        grid = figure.subplots(len(PANELS), len(LOSSES), sharex=True, sharey="row")
-        for column, (loss, words) in zip(grid.T, LOSSES.items(), strict=True):
-            column[0].set_title(words)
-            for axes, variable in zip(column, PANELS, strict=True):
+        figure = Figure(figsize=(PAGE, 1.2 + len(rows)), layout="constrained")
+        grid = figure.subplots(len(rows), len(run[column]), sharex=True, sharey="row")
+        for place, (panel, heading) in enumerate(zip(grid.T, words, strict=True)):
+            panel[0].set_title(heading)
+            for axes, variable in zip(panel, rows, strict=True):
                 for k, ((weight, (colour, _)), (decay, mark)) in enumerate(series):
-                    cells = end[variable].sel(loss=loss, weight=weight, weight_decay=decay)
+                    cells = end[variable].isel({column: place}).sel(weight=weight, weight_decay=decay)
                     _draw_curve(axes, cells.transpose("seed", "learning_rate"), colour=colour, mark=mark, place=k)
-            column[-1].set_xlabel(r"learning rate $\mu$")
-        for axes, (variable, words) in zip(grid[:, 0], PANELS.items(), strict=True):
-            axes.set(xscale="log", xticks=(1e-2, 1, 1e2), ylabel=words)
+            panel[-1].set_xlabel(r"learning rate $\mu$")
+        for axes, variable in zip(grid[:, 0], rows, strict=True):
+            axes.set(xscale="log", xticks=(1e-2, 1, 1e2), ylabel=PANELS[variable])
             axes.set_ylim(*((0, None) if variable == "effective_rank" else (-0.05, 1.05)))
         keys = [
-            Line2D([], [], color=colour, markersize=3.5, label=f"{words}, $w={decay:g}$", **mark)
-            for (_, (colour, words)), (decay, mark) in series
+            Line2D([], [], color=colour, markersize=3.5, label=f"{prototypes}, $w={decay:g}$", **mark)
+            for (_, (colour, prototypes)), (decay, mark) in series
         ]
         figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
-        title = f"{int(run['step'])} steps of batch {int(run['batch_size'])}, weight decay $w$"
         figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
-    flat = end.stack(run=DIMENSIONS)
+    flat = end.stack(run=dimensions)
     names = (*flat.indexes["run"].names, *STORED)
     return Drawing(figure, {str(name): flat[name].values for name in names}, gaps=())
 

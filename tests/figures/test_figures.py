@@ -51,6 +51,14 @@ def test_a_quick_drawing_meets_the_theory(name, tmp_path):
             assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
+def test_the_figures_of_digits_agree_where_they_train_for_as_long():
+    lasting, digits = measured("training_steps"), measured("training")
+    steps, loss = lasting["steps"].tolist().index(digits["step"]), digits["loss"].tolist().index("infonce")
+    for name in ("linear_probe", "effective_rank", "squared_norm"):
+        np.testing.assert_array_equal(lasting[name][:, steps], digits[name][:, loss])
+        assert (lasting[name][:, steps] != lasting[name][:, steps - 1]).any()
+
+
 FORMULAS = {
     "collapse_sweep": {"critical_rates": ("collapse_rate",)},
     "collapse_temperatures": {"critical_rates": ("collapse_rate",)},
