@@ -83,6 +83,12 @@ def positive_number(name: str, value: object, *, remedy: str) -> None:
         raise ValueError(f"{name} must be a finite number > 0, got {value!r}; {remedy}")
 
 
+def number_from_zero(name: str, value: object, *, remedy: str) -> None:
+    """Raise ValueError unless value is a finite number >= 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}; {remedy}")
+
+
 def whole_number(name: str, value: object, *, low: int) -> int:
     """The value as an int; ValueError unless it is a whole number >= low."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:

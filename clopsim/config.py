@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from bounds import Gradient, Keys, Loss, Reduction, Setting, exact_rate
-from bounds.setting import one_of, positive_number, whole_number
+from bounds.setting import number_from_zero, one_of, positive_number, whole_number
 from clopsim.data import GaussianClusters
 
 Start = Literal["data", "random", "uniform", "collapse"]
@@ -63,8 +63,7 @@ class Sweep:
         whole_number("seed", self.seed, low=0)
         one_of("start", self.start, get_args(Start))
         one_of("precision", self.precision, get_args(Precision))
-        if self.view_noise != 0:
-            positive_number("view_noise", self.view_noise, remedy="0 is allowed too")
+        number_from_zero("view_noise", self.view_noise, remedy="0 leaves it out")
 
     @property
     def setting(self) -> Setting:

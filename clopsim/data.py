@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import positive_number, whole_number
+from bounds.setting import number_from_zero, whole_number
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,8 @@ class GaussianClusters:
         whole_number("samples", self.samples, low=1)
         whole_number("clusters", self.clusters, low=1)
         whole_number("dimension", self.dimension, low=2)
-        _not_negative("noise", self.noise)
-        _not_negative("separation", self.separation)
+        number_from_zero("noise", self.noise, remedy="0 leaves it out")
+        number_from_zero("separation", self.separation, remedy="0 puts every centre at the origin")
         if not 1 <= self.imbalance < np.inf:
             raise ValueError(f"imbalance must be >= 1, got {self.imbalance!r}; 1 makes all clusters equal")
         if self.clusters > self.samples:
@@ -85,7 +85,7 @@ def antipodal_lines(
     whole_number("dimension", dimension, low=2)
     whole_number("classes", classes, low=1)
     whole_number("samples", samples, low=classes)
-    _not_negative("noise", noise)
+    number_from_zero("noise", noise, remedy="0 leaves it out")
     rng = np.random.default_rng(seed)
     directions = rng.standard_normal((classes, dimension))  # (K, d)
     directions = np.linalg.qr(directions.T)[0].T if classes <= dimension else _unit(directions)
@@ -101,7 +101,7 @@ def views_of_points(x: Array, *, noise: float, antipodal: bool = False, seed: in
     Independent Gaussian noise on either copy; with antipodal the second view is -x + noise, the paper's augmentation
     of the lines (arXiv:2403.18699v1, section 3), and the first is x itself.
     """
-    _not_negative("noise", noise)
+    number_from_zero("noise", noise, remedy="0 leaves it out")
     rng = np.random.default_rng((seed, VIEWS))
     first, second = noise * rng.standard_normal((2, *x.shape))
     return (x, -x + second) if antipodal else (x + first, x + second)
@@ -110,8 +110,3 @@ def views_of_points(x: Array, *, noise: float, antipodal: bool = False, seed: in
 def _unit(x: Array) -> Array:
     unit: Array = x / np.linalg.norm(x, axis=-1, keepdims=True)
     return unit
-
-
-def _not_negative(name: str, value: float) -> None:
-    if value != 0:
-        positive_number(name, value, remedy="0 is allowed too")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from bounds.setting import SMALLEST_TEMPERATURE, one_of, positive_number, whole_number
+from bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, one_of, positive_number, whole_number
 
 Kind = Literal["table", "linear", "mlp", "conv"]
 LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
@@ -98,8 +98,7 @@ class Training:
         ):  # fmt: skip
             whole_number(name, getattr(self, name), low=low)
         for name in ("noise", "view_noise", "weight", "weight_decay"):
-            if getattr(self, name) != 0:
-                positive_number(name, getattr(self, name), remedy="0 is allowed too")
+            number_from_zero(name, getattr(self, name), remedy="0 leaves it out")
         _share("labelled", self.labelled, closed=True)
         _share("label_noise", self.label_noise, closed=True)
         _share("held_out", self.held_out, closed=False)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from bounds.setting import one_of, positive_number
+from bounds.setting import number_from_zero, one_of
 from clopsim.losses.prototype_term import Distance, prototype_term
 from clopsim.losses.prototypes import OrthonormalPrototypes
 from clopsim.losses.views import PairLoss
@@ -35,8 +35,8 @@ class CLOP(nn.Module):
     ) -> None:
         """Check the options; nothing is copied, so the base keeps its own parameters."""
         super().__init__()
-        if not isinstance(weight, Tensor) and weight != 0:
-            positive_number("weight", weight, remedy="0 is allowed too, and gives the base loss")
+        if not isinstance(weight, Tensor):
+            number_from_zero("weight", weight, remedy="0 leaves the base loss")
         one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
         self.base = base
         self.prototypes = prototypes

@@ -43,8 +43,8 @@ def test_one_setting_per_temperature():
         ({"start": "warm"}, "start must be one of data, random, uniform, collapse"),
         ({"data": "moons"}, "data must be one of clusters, lines"),
         ({"precision": "float16"}, "precision must be one of float64, float32"),
-        ({"view_noise": -0.1}, "view_noise must be a finite number > 0"),
-        ({"noise": math.inf}, "noise must be a finite number > 0"),
+        ({"view_noise": -0.1}, "view_noise must be a finite number >= 0"),
+        ({"noise": math.inf}, "noise must be a finite number >= 0"),
     ],
 )
 def test_wrong_fields(fields, rule):

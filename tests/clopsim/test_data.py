@@ -67,8 +67,8 @@ def test_antipodal_lines_are_lines_with_both_ends():
         ("samples", 0, "samples must be a whole number >= 1"),
         ("clusters", 0, "clusters must be a whole number >= 1"),
         ("clusters", 33, "clusters must be <= samples, got 33 clusters and 32 samples; lower"),
-        ("noise", -0.1, "noise must be a finite number > 0, got -0.1; 0 is allowed too"),
-        ("separation", np.nan, "separation must be a finite number > 0, got nan"),
+        ("noise", -0.1, "noise must be a finite number >= 0, got -0.1; 0 leaves it out"),
+        ("separation", np.nan, "separation must be a finite number >= 0, got nan"),
         ("imbalance", 0.5, "imbalance must be >= 1, got 0.5"),
     ],
 )

@@ -99,7 +99,7 @@ def test_labels_of_any_width(dtype, batch):
 def test_wrong_clop():
     prototypes = OrthonormalPrototypes(2, 3)
     for weight in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="weight must be a finite number > 0, .*0 is allowed too"):
+        with pytest.raises(ValueError, match="weight must be a finite number >= 0, .*0 leaves the base loss"):
             CLOP(info_nce, prototypes, weight)
     with pytest.raises(ValueError, match="distance must be one of"):
         CLOP(info_nce, prototypes, distance="l1")
