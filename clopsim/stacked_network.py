@@ -5,11 +5,15 @@ gradient; all others by torch.func. The rows of a batch come last in memory, (me
 operation is then one contiguous sweep.
 """
 
+import re
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+
+ORDER = re.compile(r"Flatten( Linear BatchNorm1d ReLU| Linear\+bias ReLU)* Linear\+bias")
+"""The networks that are computed in products: linear ones and MLPs."""
 
 
 def stacked_network(network: nn.Module, params: dict[str, Tensor], x: Tensor, *, shared: bool) -> Tensor:
@@ -18,7 +22,7 @@ def stacked_network(network: nn.Module, params: dict[str, Tensor], x: Tensor, *,
     params: those of the network by name, each (M, ...); x: (rows, ...) where shared by all, else (M, rows, ...).
     """
     layers = list(network) if isinstance(network, nn.Sequential) else []
-    if not layers or not all(isinstance(layer, nn.Flatten | nn.Linear | nn.BatchNorm1d | nn.ReLU) for layer in layers):
+    if not ORDER.fullmatch(" ".join(map(_kind, layers))):
         return by_torch(network, params, x, shared=shared)
     h = x.flatten(1 if shared else 2).mT  # (features, rows) or (M, features, rows)
     for k, layer in enumerate(layers):
@@ -29,6 +33,12 @@ def stacked_network(network: nn.Module, params: dict[str, Tensor], x: Tensor, *,
             weight, scale, shift = params[f"{k - 1}.weight"], params[f"{k}.weight"], params[f"{k}.bias"]
             h = _Hidden.apply(h, weight, scale, shift, layer.eps)  # type: ignore[no-untyped-call]
     return h.mT
+
+
+def _kind(layer: nn.Module) -> str:
+    """Its class, of a linear layer also whether it has a bias."""
+    name = type(layer).__name__
+    return f"{name}+bias" if isinstance(layer, nn.Linear) and layer.bias is not None else name
 
 
 def by_torch(network: nn.Module, params: dict[str, Tensor], x: Tensor, *, shared: bool) -> Tensor:

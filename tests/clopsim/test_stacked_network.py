@@ -37,3 +37,12 @@ def test_embeddings_and_gradients_are_those_of_torch(record, shared, monkeypatch
         params, torch.autograd.grad((found * outer).sum(), list(params.values())), gradients, strict=True
     ):
         torch.testing.assert_close(here, there, rtol=1e-10, atol=1e-11, msg=name)
+
+
+def test_other_networks_are_left_to_torch():
+    inner = [torch.nn.Linear(6, 5, bias=False), torch.nn.ReLU()]  # no batch norm behind
+    network = torch.nn.Sequential(torch.nn.Flatten(), *inner, torch.nn.Linear(5, 4, bias=False)).double()
+    params = {name: value.detach()[None].repeat(2, 1, 1) for name, value in network.named_parameters()}
+    x = torch.randn(9, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = stacked.stacked_network(network, params, x, shared=True)
+    torch.testing.assert_close(found, network(x).expand(2, -1, -1))
