@@ -62,6 +62,7 @@ def prepare(record: TrainingSweep, *, here: bool = True) -> TrainingSweep:
     cells = record.cells()
     hardest = [max(cells, key=lambda cell: (cell.batch, cell.weight))]
     hardest += [cell for cell in cells if cell.loss.startswith("supcon")][:1]  # needs labels without prototypes too
+    hardest += sorted((cell for cell in cells if cell.labelled), key=lambda cell: cell.labelled)[:1]  # must leave one
     dtype = torch.float64 if record.base.precision == "float64" else torch.float32
     for cell in hardest:
         recipe = record.recipe(cell)
