@@ -197,6 +197,14 @@ def test_records_become_a_dataset_like_the_sweeps():
     assert float(final["view_cosine"]) == pytest.approx(1 - float(final["alignment"]) / 2)
 
 
+def test_the_effective_rate_is_that_of_a_step_with_its_momentum():
+    """Velocity adds up to g/(1 - beta), so a momentum of 0.9 makes ten times the rate felt."""
+    recipe = dataclasses.replace(SMALL, momentum=0.9, schedule="constant", steps=2)
+    records = trained(recipe).records
+    expected = recipe.rate / (1 - 0.9) / records["squared_norm"][-1] / predictions(recipe, 64)["stable_rate"]
+    assert records["effective_rate"][-1] == pytest.approx(expected)
+
+
 def test_no_prediction_where_the_theory_has_none():
     nothing = {"stable_rate": None, "view_cosine": None, "squared_norm": None}
     assert predictions(dataclasses.replace(SMALL, loss="vicreg"), 64) == nothing
