@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import typer
 import xarray as xr
-from typer.testing import CliRunner
 
 from bounds import Setting, critical_rates
 from clopsim import cli
@@ -24,14 +23,6 @@ from clopsim.config import Sweep
 from clopsim.states import describe
 
 QUICK = ["sweep", "--samples", "16", "--rates", "0.5,2", "--seeds", "2", "--steps", "20"]
-
-
-@pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def test_bounds_prints_json_with_the_agreed_keys(clopsim):

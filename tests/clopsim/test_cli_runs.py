@@ -9,9 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from clopsim import chunks, cli, executors, plan, store
+from clopsim import chunks, executors, plan, store
 from clopsim.cli import running
 from clopsim.cli.configfile import defaults, grid
 from clopsim.config import Sweep
@@ -22,13 +21,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
+def clopsim(clopsim, monkeypatch):
     monkeypatch.setitem(plan.BATCH, "cpu", 2 * 16**2)
     monkeypatch.setattr(plan, "STEPS", 20)  # four chunks of two cells
-    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+    return clopsim
 
 
 def data(folder):

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from typer.testing import CliRunner
 
 from clopsim import cli
 from clopsim.recipe import Training
@@ -25,14 +24,6 @@ from clopsim.recipe import Training
 QUICK = shlex.split(
     "train --data clusters --samples 80 --features 6 --dim 4 --width 8 --batch 16 --steps 20 --save-every 5"
 )
-
-
-@pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def test_a_run_writes_everything_and_prints_the_verdict(clopsim):

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from clopsim import class_metrics, cli, inspection, metrics
+from clopsim import class_metrics, inspection, metrics
 
 
 def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -79,14 +78,11 @@ def test_many_float32_rows_keep_their_rank_and_pairs_are_sampled():
 
 
 @pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
+def clopsim(clopsim):
     np.savez("all.npz", z=clusters(0.01), y=np.arange(200) % 5, other=clusters(0.02), words=np.array(list("ab") * 100))
     np.save("plain.npy", CASES["none"])
     np.save("y.npy", np.arange(300) % 3)
-    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+    return clopsim
 
 
 def test_the_command_prints_the_report_and_draws_it(clopsim):

@@ -1,21 +1,19 @@
 """`clopsim lab`: writes one page, opens one page, never half a page."""
 
 import webbrowser
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
-from typer.testing import CliRunner
 
-from clopsim import cli
 from clopsim.lab import assemble
 
 
 @pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def clopsim(clopsim, monkeypatch):
     monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail(f"opened {url}"))
-    return lambda *words: CliRunner().invoke(cli.app, ["lab", *words])
+    return partial(clopsim, "lab")
 
 
 def test_out_writes_the_page_and_opens_nothing(clopsim):

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +88,8 @@ def test_what_clop_leaves_out_is_no_run():
 
 
 @pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda *words: CliRunner().invoke(cli.app, ["sweep", "--embedder", "mlp", *words])
+def clopsim(clopsim):
+    return partial(clopsim, "sweep", "--embedder", "mlp")
 
 
 QUICK = ("--data", "clusters", "--samples", "40", "--batch", "8", "--steps", "4", "--seeds", "1", "--device", "cpu")
@@ -136,6 +134,7 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
         (["--rate", "1,x"], "--rate must be numbers separated by commas, got '1,x'"),
         (["--batch", "2.5"], "--batch must be whole numbers separated by commas, got '2.5'"),
         (["--batch", "5000"], "--batch must be <= the 32 training samples, got 5000"),
+        (["--labelled", "0.5,0.001"], "--labelled must leave a label, got 0.001 of 32 labels"),
         (["--loss", "clpo"], "--loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, clop, got 'clpo'"),
         (["--loss", "clop", "--weight", "0"], "--weight must hold one above 0 for the loss clop, got 0"),
         (["--weight-decay", ""], "--weight-decay must hold at least one value"),

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
 
-from clopsim import cli, plan, store, training_sweep
+from clopsim import plan, store, training_sweep
 from clopsim.recipe import Training
 from clopsim.recipes import TrainingSweep
 from clopsim.states import describe
@@ -22,14 +21,6 @@ ROOT = Path(__file__).parents[2]
 GRID = ["--loss", "clop,infonce", "--rate", "0.01,1", "--seeds", "3"]
 NETWORK = ["--data", "clusters", "--samples", "40", "--batch", "8", "--width", "8", "--steps", "4", "--device", "cpu"]
 QUICK = ["sweep", "--embedder", "mlp", *GRID, *NETWORK]  # three chunks of four networks
-
-
-@pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def data(folder):

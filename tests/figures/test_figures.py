@@ -8,16 +8,14 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import figures
-from clopsim import cli
 from figures.drawing import Drawing, Gap, save
 from figures.runs import Run
 
@@ -172,11 +170,8 @@ def test_no_figure_is_left_out_of_the_gallery():
 
 
 @pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TTY_COMPATIBLE", "0")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda *words: CliRunner().invoke(cli.app, ["figures", *words])
+def clopsim(clopsim):
+    return partial(clopsim, "figures")
 
 
 def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, monkeypatch):

@@ -1,14 +1,13 @@
 """A kept run is drawn for the same figure, size and code only, and gives the same bytes."""
 
 import ast
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import figures
-from clopsim import cli
 from figures import runs
 from figures.runs import Run, Unusable
 
@@ -17,9 +16,8 @@ RUN = Run({"rate_over_mu_align": np.array([0.5, 1.5]), "samples": np.array(8), "
 
 
 @pytest.fixture
-def clopsim(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: CliRunner().invoke(cli.app, ["figures", NAME, "--quick", *words])
+def clopsim(clopsim):
+    return partial(clopsim, "figures", NAME, "--quick")
 
 
 def test_a_figure_from_its_stored_run_is_the_same_bytes_without_simulating(clopsim, monkeypatch):
