@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from bounds import Setting
-from clopsim import engine, metrics
+from clopsim import engine
 from clopsim.gradient import contrastive_loss, gradient
+from clopsim.metrics import geometry
 
 
 def step(
@@ -76,17 +77,17 @@ def observe(z: Tensor, tau: Tensor | float, setting: Setting) -> dict[str, Tenso
     Only the full loss has an alignment.
     """
     values = {
-        "mean_resultant_length": metrics.mean_resultant_length(z),
-        "effective_rank": metrics.effective_rank(z),
-        "effective_rank_centered": metrics.effective_rank(z, centered=True),
-        "leading_share": metrics.leading_share(z),
-        "mean_cosine": metrics.mean_cosine(z),
-        "uniformity": metrics.uniformity(z),
-        "harmonic_energy": metrics.harmonic_energy(z),
+        "mean_resultant_length": geometry.mean_resultant_length(z),
+        "effective_rank": geometry.effective_rank(z),
+        "effective_rank_centered": geometry.effective_rank(z, centered=True),
+        "leading_share": geometry.leading_share(z),
+        "mean_cosine": geometry.mean_cosine(z),
+        "uniformity": geometry.uniformity(z),
+        "harmonic_energy": geometry.harmonic_energy(z),
         "loss": contrastive_loss(z, tau, setting).double(),
     }
     if setting.loss == "full":
-        values["alignment"] = metrics.alignment(z)
+        values["alignment"] = geometry.alignment(z)
     return values
 
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import stack_module_state
 
-from clopsim import evaluation, metrics
+from clopsim import evaluation
 from clopsim.batches import views_of
 from clopsim.datasets import DataSet, load
 from clopsim.dynamics import recorded_steps
 from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
+from clopsim.metrics import geometry
 from clopsim.observation import observed_views
 from clopsim.recipe import Training
 from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
@@ -202,13 +203,13 @@ class Stack:
         raw = torch.cat(halves, dim=2).flatten(1, 2)  # (M, 2 observed, d)
         raw = raw if self.device.type == "mps" else raw.double()  # once for all observables
         z = raw / raw.norm(dim=-1, keepdim=True)
-        resultant = metrics.mean_resultant_length(z)
+        resultant = geometry.mean_resultant_length(z)
         values = (
             torch.stack(losses).double().mean(dim=0),
-            metrics.effective_rank(z),
+            geometry.effective_rank(z),
             resultant,
-            metrics.leading_share(z),
-            1 - metrics.alignment(z) / 2,
+            geometry.leading_share(z),
+            1 - geometry.alignment(z) / 2,
             raw.square().sum(dim=-1).mean(dim=-1),
             1 - resultant.square(),
         )

@@ -15,11 +15,11 @@ from bounds import Setting
 from bounds.alignment import alignment_uniform_rate
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
-from clopsim import metrics
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
 from clopsim.dynamics import recorded_steps
 from clopsim.losses.views import unit_rows
+from clopsim.metrics import geometry
 from clopsim.recipe import Training
 from clopsim.sharpness import sharpness
 from clopsim.trainee import Trainee, autocast
@@ -90,13 +90,13 @@ class Observer:
         squared_norm = raw.square().sum(dim=-1).mean()
         values = {
             "loss": self.loss(first, second),
-            "mean_resultant_length": metrics.mean_resultant_length(z),
-            "effective_rank": metrics.effective_rank(z),
-            "effective_rank_centered": metrics.effective_rank(z, centered=True),
-            "leading_share": metrics.leading_share(z),
-            "mean_cosine": metrics.mean_cosine(z),
-            "alignment": metrics.alignment(z),
-            "uniformity": metrics.uniformity(z),
+            "mean_resultant_length": geometry.mean_resultant_length(z),
+            "effective_rank": geometry.effective_rank(z),
+            "effective_rank_centered": geometry.effective_rank(z, centered=True),
+            "leading_share": geometry.leading_share(z),
+            "mean_cosine": geometry.mean_cosine(z),
+            "alignment": geometry.alignment(z),
+            "uniformity": geometry.uniformity(z),
             "squared_norm": squared_norm,
         }
         numbers = {name: float(value) for name, value in values.items()}

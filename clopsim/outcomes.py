@@ -10,8 +10,8 @@ from scipy.special import chdtri
 from torch import Tensor
 
 from bounds import Setting
-from clopsim import metrics
 from clopsim.dynamics import step
+from clopsim.metrics import geometry
 
 
 class Outcome(StrEnum):
@@ -59,7 +59,7 @@ def is_uniform(z: Tensor, setting: Setting, *, degrees: int = 4) -> Tensor:
     points = setting.samples // (2 if setting.loss == "full" else 1)
     count = np.array([harmonics(degree, setting.dimension) for degree in range(1, degrees + 1)], dtype=np.float64)
     ceiling = np.maximum(chdtri(count, CHANCE) / count, ORDER) / points
-    energy = metrics.harmonic_energy(z, degrees=degrees)
+    energy = geometry.harmonic_energy(z, degrees=degrees)
     return (energy <= torch.from_numpy(ceiling).to(energy.device)).all(dim=-1)
 
 
@@ -81,8 +81,8 @@ def classify(z: Tensor, rate: Tensor, tau: Tensor, setting: Setting) -> NDArray[
     back = (after - now).abs().amax(dim=(-2, -1))
     tests = {
         Outcome.DIVERGED: ~z.isfinite().all(dim=-1).all(dim=-1),
-        Outcome.COLLAPSED: metrics.mean_resultant_length(z) >= 1 - POINT,
-        Outcome.LINE: metrics.leading_share(z) >= 1 - POINT,
+        Outcome.COLLAPSED: geometry.mean_resultant_length(z) >= 1 - POINT,
+        Outcome.LINE: geometry.leading_share(z) >= 1 - POINT,
         Outcome.OSCILLATING: (moved > MOVED) & (back < REPEATED * moved),
         Outcome.RESTLESS: moved > RESTLESS,
         Outcome.UNIFORM: is_uniform(z, setting),

@@ -14,7 +14,7 @@ from clopsim.experiments.experiment import Experiment
 from clopsim.typeset import greek
 
 if TYPE_CHECKING:
-    from clopsim.inspection import Inspection
+    from clopsim.metrics.inspection import Inspection
 
 STYLE: Any = {
     "font.size": 9,

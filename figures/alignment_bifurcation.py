@@ -13,7 +13,8 @@ import torch
 from matplotlib.figure import Figure
 
 from bounds import Setting, alignment_uniform_rate, swap_cosine
-from clopsim import metrics, starts
+from clopsim import starts
+from clopsim.metrics import geometry
 from clopsim.thresholds import search
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
@@ -45,7 +46,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
             z, rate, torch.full_like(rate, tau), setting=setting, steps=steps,
             on_progress=part_of(on_progress, s, len(SETTINGS)),
         )  # fmt: skip
-        observed[s] = (1 - metrics.alignment(end) / 2).numpy().reshape(seeds, len(ratios))
+        observed[s] = (1 - geometry.alignment(end) / 2).numpy().reshape(seeds, len(ratios))
     return {
         "rate_over_mu_align": ratios,
         "samples": np.array(samples),

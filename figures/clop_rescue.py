@@ -17,9 +17,10 @@ from torch import Tensor
 
 from bounds import Setting, exact_rate
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import step
 from clopsim.gradient import gradient
+from clopsim.metrics import geometry
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.simulate import final
@@ -59,8 +60,8 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     return {
         "weight": np.array(every),
         "rate_over_mu_c": rates,
-        "effective_rank": metrics.effective_rank(end).numpy().reshape(shape),
-        "leading_share": metrics.leading_share(end).numpy().reshape(shape),
+        "effective_rank": geometry.effective_rank(end).numpy().reshape(shape),
+        "leading_share": geometry.leading_share(end).numpy().reshape(shape),
         **_worst(unit * rates[[0, len(rates) // 2, -1]]),
         **_one_step([*table, starts.random_directions(SETTING, seed=0)], weights, unit * rates, pull),
     }
@@ -76,7 +77,7 @@ def _one_step(table: list[Tensor], weights: np.ndarray, rates: np.ndarray, pull:
         columns.append(float(torch.softmax(logits, dim=1).sum(dim=0).max()))
         for i, j in product(range(len(weights)), range(len(rates))):
             moved = step(z, float(rates[j]), tau, SETTING, prototypes=float(weights[i]) * pull)
-            after[k, i, j] = float(metrics.leading_share(moved))
+            after[k, i, j] = float(geometry.leading_share(moved))
     return {"column_sum": np.array(columns), "leading_share_after_one_step": after}
 
 
@@ -103,7 +104,7 @@ def _worst(rates: np.ndarray) -> Arrays:
         "worst_angle": torch.stack(angles).numpy(),
         "worst_column_sum": torch.softmax(logits, dim=1).sum(dim=0)[0].numpy(),
         "worst_gradient": gradient(z[0], tau, SETTING)[0].norm().numpy(),
-        "turned_share": metrics.leading_share(turned.cos() * classes + turned.sin() * others).numpy(),
+        "turned_share": geometry.leading_share(turned.cos() * classes + turned.sin() * others).numpy(),
     }
 
 

@@ -11,10 +11,10 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from bounds import Setting
 from bounds.free_norm import steady_squared_norm
-from clopsim import metrics
 from clopsim.data import GaussianClusters, gaussian_clusters, views_of_points
 from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
+from clopsim.metrics import geometry
 from clopsim.recipe import Embedder
 from clopsim.stacked_loss import stacked_loss, stacked_prototype_term
 
@@ -118,7 +118,7 @@ def train(
         u = embed().double()
         squared = u.square().sum(dim=-1)
         z = u / squared.sqrt()[..., None]
-        return torch.stack([1 - metrics.alignment(z) / 2, squared.mean(dim=-1), metrics.effective_rank(z)])
+        return torch.stack([1 - geometry.alignment(z) / 2, squared.mean(dim=-1), geometry.effective_rank(z)])
 
     @torch.no_grad()
     def live() -> Tensor:

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import free_step
+from clopsim.metrics import geometry
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
@@ -53,7 +54,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
                     )
                     if done >= steps // 2:
                         squared = state.square().sum(dim=-1)
-                        aligned = metrics.alignment(state / squared.sqrt()[:, None])
+                        aligned = geometry.alignment(state / squared.sqrt()[:, None])
                         seen.append((1 - float(aligned) / 2, float(squared.mean())))
                 cosine[s, k, run], norm[s, k, run] = np.mean(seen, axis=0)
             on_progress((s * seeds + k + 1) / (len(SETTINGS) * seeds))

@@ -20,9 +20,9 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clopsim import metrics
 from clopsim.datasets import load
 from clopsim.ensemble import Stack
+from clopsim.metrics import geometry
 from clopsim.recipe import LossName, Training
 from figures.drawing import Drawing
 from figures.runs import Arrays, Run
@@ -46,7 +46,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     for k, loss in enumerate(LOSSES):
         recipes = [replace(base, loss=loss, weight=weight, rate=rate, seed=seed) for weight, rate, seed in runs]
         z, y = _trained(recipes)
-        rank.append(metrics.effective_rank(z).reshape(len(WEIGHTS), len(RATES), seeds).numpy())
+        rank.append(geometry.effective_rank(z).reshape(len(WEIGHTS), len(RATES), seeds).numpy())
         shown.append(z[::seeds].numpy())
         on_progress((k + 1) / len(LOSSES))
     return {"effective_rank": np.stack(rank), "z": np.stack(shown), "y": y.numpy()}

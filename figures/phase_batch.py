@@ -13,7 +13,8 @@ import torch
 from matplotlib.figure import Figure
 
 from bounds import Setting, exact_rate
-from clopsim import metrics, starts
+from clopsim import starts
+from clopsim.metrics import geometry
 from clopsim.thresholds import search
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
@@ -35,7 +36,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
         z = table.repeat(len(rates), 1, 1)
         rate = torch.from_numpy(rates).repeat_interleave(seeds)
         end = final(z, rate, torch.full_like(rate, TAU), setting=setting, steps=steps)
-        ranks.append(np.median(metrics.effective_rank(end).numpy().reshape(len(rates), seeds), axis=1))
+        ranks.append(np.median(geometry.effective_rank(end).numpy().reshape(len(rates), seeds), axis=1))
         found.append(search("collapse", setting, seeds=range(2)).rate or np.nan)
         on_progress((number + 1) / len(sizes))
     return {"samples": np.array(sizes), "rate": rates, "effective_rank": np.array(ranks), "found": np.array(found)}

@@ -16,7 +16,8 @@ import torch
 from matplotlib.figure import Figure
 
 from bounds import Gradient, Setting, collapse_rate, uniform_rate
-from clopsim import metrics, starts
+from clopsim import starts
+from clopsim.metrics import geometry
 from clopsim.thresholds import Kind, search
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
@@ -47,7 +48,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
         z = torch.stack([table[cell[2]] for cell in cells])
         end = final(z, rate, tau, setting=setting, steps=steps, on_progress=part_of(on_progress, number, 2))
         shape = (len(temperatures), len(rates), seeds)
-        ranks.append(np.median(metrics.effective_rank(end).numpy().reshape(shape), axis=-1))
+        ranks.append(np.median(geometry.effective_rank(end).numpy().reshape(shape), axis=-1))
         for kind, values in searched.items():
             points = SAMPLES if kind == "collapse" else (200 if quick else 300)
             for k, value in enumerate(values):

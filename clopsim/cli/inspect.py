@@ -39,7 +39,7 @@ def inspect(
     with user_input():
         if out is not None and out.suffix not in PICTURES:
             raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(out)!r}; name a picture")
-        from clopsim import inspection
+        from clopsim.metrics import inspection
 
         x = inspection.load(file, key=key)
         found = inspection.inspect(x, labels=_beside(file, labels, "labels"), views=_beside(file, views, "views"))
@@ -55,7 +55,7 @@ def inspect(
 
 def _beside(file: Path, given: str | None, name: str) -> Any:
     """The array that an option names: a file if it looks like one, else a key of FILE."""
-    from clopsim import inspection
+    from clopsim.metrics import inspection
 
     if given is None:
         return None

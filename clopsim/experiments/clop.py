@@ -11,10 +11,11 @@ from bounds.critical_weight import critical_weight, spread_curvature
 from bounds.equilibrium import class_equilibrium
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import step
 from clopsim.experiments.experiment import Experiment
 from clopsim.gradient import contrastive_loss, gradient
+from clopsim.metrics import geometry
 
 TAU = 0.5
 
@@ -114,7 +115,7 @@ def leading_share_within_an_angle(factor: float = 1.0) -> Experiment:
         across = eye.sum(dim=0) - eye
         z = np.cos(angle) * eye + np.sin(angle) * across / across.norm(dim=1, keepdim=True)
         x.append(angle)
-        measured.append(float(metrics.leading_share(z)))
+        measured.append(float(geometry.leading_share(z)))
         predicted.append(leading_share_bound(angle, classes) * factor)
     return Experiment(
         title="leading share of samples within an angle of their prototypes, the worst case, K = 2, 4, 8",
@@ -144,7 +145,7 @@ def _runs(setting: Setting, *, weight: float) -> Tensor:
 def rank_at_every_rate(factor: float = 1.0) -> Experiment:
     """T7, T8: effective rank with prototypes (weight 8) from 0.5 to 10 mu_c against the rank of the equilibrium."""
     equilibrium = class_equilibrium(8.0, classes=4, per_class=8, temperature=TAU, dimension=8)
-    ranks = metrics.effective_rank(_runs(Setting(TAU, 8, 32), weight=8.0))
+    ranks = geometry.effective_rank(_runs(Setting(TAU, 8, 32), weight=8.0))
     return Experiment(
         title="merged ambient runs with prototypes, random starts: effective rank of T8's equilibrium",
         x_label="learning rate / mu_c (three seeds each)",
@@ -158,7 +159,7 @@ def rank_at_every_rate(factor: float = 1.0) -> Experiment:
 
 def rank_without_prototypes(factor: float = 1.0) -> Experiment:
     """The same runs without prototypes: rank 8, then 1 above mu_c."""
-    ranks = metrics.effective_rank(_runs(Setting(TAU, 8, 32), weight=0.0))
+    ranks = geometry.effective_rank(_runs(Setting(TAU, 8, 32), weight=0.0))
     return Experiment(
         title="the same runs without prototypes collapse above mu_c",
         x_label="learning rate / mu_c (three seeds each)",
@@ -215,7 +216,7 @@ def rank_between_simplex_and_frame(factor: float = 1.0) -> Experiment:
     measured, predicted = [], []
     for weight, z in zip(WEIGHTS, _equilibria(setting), strict=True):
         rank = class_equilibrium(weight, classes=4, per_class=8, temperature=TAU, dimension=8).effective_rank
-        measured += (metrics.effective_rank(z) - 3).tolist()
+        measured += (geometry.effective_rank(z) - 3).tolist()
         predicted += [(rank - 3) * factor] * len(z)
     return Experiment(
         title="effective rank less K - 1, K = 4: from the simplex ETF (0) to the orthonormal frame (1)",

@@ -18,10 +18,11 @@ from bounds import (
     together_curvature,
     view_multiplier,
 )
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import run, step
 from clopsim.experiments.experiment import Experiment, bracket
 from clopsim.gradient import contrastive_loss, gradient
+from clopsim.metrics import geometry
 from clopsim.thresholds import prober, search
 
 TAU = 0.5
@@ -143,7 +144,7 @@ def mean_bound(factor: float = 1.0) -> Experiment:
         z = starts.from_data(setting, x, seed=0)
         cosines = (z @ z.mT)[~torch.eye(12, dtype=torch.bool)]
         spread = float((cosines.max() - cosines.min()).clamp(0, 2))
-        length = min(1.0, float(metrics.mean_resultant_length(z)))
+        length = min(1.0, float(geometry.mean_resultant_length(z)))
         measured.append(float((z - 0.4 * gradient(z, TAU, setting)).mean(dim=0).norm()))
         predicted.append(mean_length_bound(length, spread, 0.4, setting=setting) * min(factor, 2 - factor))
     return Experiment(

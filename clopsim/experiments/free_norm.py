@@ -5,9 +5,10 @@ import torch
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import free_step
 from clopsim.experiments.experiment import Experiment
+from clopsim.metrics import geometry
 
 
 def _free_run(setting: Setting, rate: float, decay: float, steps: int) -> tuple[float, float]:
@@ -20,7 +21,7 @@ def _free_run(setting: Setting, rate: float, decay: float, steps: int) -> tuple[
         u = free_step(u, rate, tau, setting=setting, weight_decay=decay)
         if done >= steps - 100:
             norm = u.norm(dim=-1, keepdim=True)
-            cosines.append(1 - float(metrics.alignment(u / norm).mean()) / 2)
+            cosines.append(1 - float(geometry.alignment(u / norm).mean()) / 2)
             norms.append(float(norm.square().mean()))
     return float(np.mean(cosines)), float(np.mean(norms))
 
@@ -63,7 +64,7 @@ def free_norm_finds_the_edge(factor: float = 1.0) -> Experiment:
     u = torch.stack([starts.random_directions(setting, seed=seed) for seed in range(2)]).repeat(len(rates), 1, 1)
     for _ in range(1500):
         u = free_step(u, torch.tensor(rates).double().repeat_interleave(2), 0.5, setting=setting)
-    ranks = metrics.effective_rank(u / u.norm(dim=-1, keepdim=True))
+    ranks = geometry.effective_rank(u / u.norm(dim=-1, keepdim=True))
     return Experiment(
         title="free norm, no decay: effective rank at 10, 40 and 160 times the edge of a fixed norm",
         x_label="learning rate (two seeds each)",

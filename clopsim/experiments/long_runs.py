@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from bounds import Gradient, Setting, exact_rate
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import run
 from clopsim.experiments.experiment import Experiment
+from clopsim.metrics import geometry
 
 TAU = 0.5
 SEEDS = range(3)
@@ -32,7 +33,7 @@ def small_steps_end_far_from_collapse(factor: float = 1.0) -> Experiment:
     """T2: full-loss runs that start 1e-6 from a point leave it for good at small rates and fill the space."""
     setting = Setting(TAU, 8, 32, loss="full")
     multiples = (0.05, 0.1, 0.3)
-    ranks = metrics.effective_rank(_ends(setting, _near_collapse(setting, 1e-6), multiples, 600))
+    ranks = geometry.effective_rank(_ends(setting, _near_collapse(setting, 1e-6), multiples, 600))
     return Experiment(
         title="full loss, small steps from 1e-6 beside a collapsed point: effective rank at the end",
         x_label="learning rate / mu_c (three seeds each)",
@@ -50,7 +51,7 @@ def merged_runs_collapse_outside_the_range(factor: float = 1.0) -> Experiment:
     setting = Setting(TAU, 8, 32)
     multiples = (0.5, 0.97, 1.03, 4.0, 16.0)
     final = _ends(setting, _random(setting), tuple(multiple * factor for multiple in multiples), 3000)
-    collapsed = metrics.mean_resultant_length(final) > 1 - 1e-6
+    collapsed = geometry.mean_resultant_length(final) > 1 - 1e-6
     return Experiment(
         title="merged loss, ambient gradient, random starts: complete collapse at the end",
         x_label="learning rate / predicted mu_c (three seeds each)",
@@ -74,7 +75,7 @@ def full_runs_do_not_collapse(factor: float = 1.0) -> Experiment:
     for gradient in gradients:
         setting = Setting(TAU, 8, 32, loss="full", gradient=gradient)
         for start in (_near_collapse(setting, 1e-3), _random(setting)):
-            lengths = metrics.mean_resultant_length(_ends(setting, start, multiples, 600))
+            lengths = geometry.mean_resultant_length(_ends(setting, start, multiples, 600))
             x += [multiple for multiple in multiples for _ in SEEDS]
             shares += (1 - lengths.square()).flatten().tolist()
     return Experiment(
@@ -94,7 +95,7 @@ def full_loss_ends_on_a_line(factor: float = 1.0) -> Experiment:
     setting = Setting(TAU, 8, 32, loss="full")
     multiples = (0.5, 5.0, 20.0)
     start = torch.stack([starts.near_uniform(setting, temperature=TAU, seed=seed, view_angle=0.1) for seed in SEEDS])
-    ranks = metrics.effective_rank(_ends(setting, start, multiples, 1000))
+    ranks = geometry.effective_rank(_ends(setting, start, multiples, 1000))
     return Experiment(
         title="full loss, ambient gradient: effective rank at 0.5, 5 and 20 mu_c",
         x_label="learning rate / mu_c (three seeds each)",

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from bounds import Setting, alignment_uniform_rate, harmonic_spectrum, radial_rate, swap_cosine, uniform_rate
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import run, step
 from clopsim.experiments.experiment import Experiment, bracket
+from clopsim.metrics import geometry
 
 
 def uniform_threshold(factor: float = 1.0) -> Experiment:
@@ -80,7 +81,7 @@ def breaking_degree(factor: float = 1.0) -> Experiment:
         for _ in range(150):  # few: what has grown large excites its multiples
             z = step(z, 1.03 * float(rate), tau, setting)
         x.append(tau)
-        measured.append(float(metrics.harmonic_energy(z, degrees=8).argmax()) + 1)
+        measured.append(float(geometry.harmonic_energy(z, degrees=8).argmax()) + 1)
         predicted.append(float(degree) * factor)
     return Experiment(
         title="degree that holds most energy as the uniform circle breaks, merged loss, tangent gradient, 1.03 mu_T",
@@ -123,7 +124,7 @@ def swap_of_the_views(factor: float = 1.0) -> Experiment:
     z = torch.stack([starts.near_uniform(setting, temperature=1.0, seed=seed, view_angle=0.1) for seed in range(2)])
     tau = torch.ones(len(rates), dtype=torch.float64)
     final = run(z.repeat(len(multiples), 1, 1), torch.tensor(rates).double(), tau, setting=setting, steps=(200,)).final
-    cosines = 1 - metrics.alignment(final) / 2
+    cosines = 1 - geometry.alignment(final) / 2
     return Experiment(
         title="period-two swap: cosine of the views",
         x_label="learning rate / mu_align (two seeds each)",

@@ -10,7 +10,7 @@ from bounds import Setting, exact_rate, mean_after_step, ripple_multiplier, spre
 from clopsim import starts
 from clopsim.dynamics import free_step, observe, recorded_steps, run, step
 from clopsim.gradient import contrastive_loss, gradient
-from clopsim.metrics import harmonic_energy
+from clopsim.metrics.geometry import harmonic_energy
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
 

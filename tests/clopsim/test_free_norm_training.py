@@ -5,9 +5,10 @@ import torch
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.embedders import build
 from clopsim.losses import info_nce
+from clopsim.metrics import geometry
 from clopsim.recipe import Embedder
 
 
@@ -25,7 +26,7 @@ def settled(setting, rate, decay, *, seed, steps):
         info_nce(*table(rows).chunk(2), temperature=tau, reduction=setting.reduction).backward()
         optimizer.step()
         squared = table.rows.detach().square().sum(dim=-1)
-        aligned = metrics.alignment(table.rows.detach() / squared.sqrt()[:, None])
+        aligned = geometry.alignment(table.rows.detach() / squared.sqrt()[:, None])
         seen.append((1 - float(aligned) / 2, float(squared.mean())))
     return torch.tensor(seen, dtype=torch.float64)[steps // 2 :].mean(dim=0).tolist()
 

@@ -11,9 +11,10 @@ from scipy.special import chdtri
 from bounds import Setting, critical_rates, loss_at_collapse, swap_cosine
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
 from bounds.uniform import bessel_ratios
-from clopsim import metrics, outcomes, starts
+from clopsim import outcomes, starts
 from clopsim.dynamics import free_step, step
 from clopsim.gradient import contrastive_loss, gradient
+from clopsim.metrics import geometry
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent", "free"), (0.0, 3.5)))
 N = 18
@@ -91,13 +92,13 @@ def test_observables_are_python_s(lab, kind, seed):
     elif kind == "line":
         z = z[:1] * torch.tensor([1.0, -1.0] * (N // 2), dtype=torch.float64)[:, None]
     seen = lab("([z, n]) => clopsim.physics.observe(z, n)", z.flatten().tolist(), N)
-    assert seen["R"] == pytest.approx(float(metrics.mean_resultant_length(z)), abs=1e-12)
-    assert seen["rank"] == pytest.approx(float(metrics.effective_rank(z)), abs=1e-12)
-    assert seen["share"] == pytest.approx(float(metrics.leading_share(z)), abs=1e-12)
-    assert seen["view"] == pytest.approx(1 - float(metrics.alignment(z)) / 2, abs=1e-12)
+    assert seen["R"] == pytest.approx(float(geometry.mean_resultant_length(z)), abs=1e-12)
+    assert seen["rank"] == pytest.approx(float(geometry.effective_rank(z)), abs=1e-12)
+    assert seen["share"] == pytest.approx(float(geometry.leading_share(z)), abs=1e-12)
+    assert seen["view"] == pytest.approx(1 - float(geometry.alignment(z)) / 2, abs=1e-12)
     assert seen["prototype"] == pytest.approx(float((z * axes(N, 1.0)).sum(dim=1).mean()), abs=1e-12)
     energy = lab("([z, n]) => clopsim.physics.harmonicEnergy(z, n)", z.flatten().tolist(), N)
-    np.testing.assert_allclose(energy, metrics.harmonic_energy(z).numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(energy, geometry.harmonic_energy(z).numpy(), rtol=0, atol=1e-12)
     for loss in ("merged", "full"):
         value = lab(
             "([z, s]) => clopsim.physics.lossPerAnchor(z, s)", z.flatten().tolist(), {"n": N, "tau": 0.2, "loss": loss}
@@ -168,7 +169,7 @@ def test_one_step_ends_inside_the_angle_of_t7(lab, loss):
         after = step(z, rate, tau, setting, prototypes=axes(N, weight))
         angle = float(torch.arccos((after * axes(N, 1.0)).sum(dim=1).clamp(-1, 1)).max())
         assert angle <= bound["angle"] + 1e-12
-        assert float(metrics.leading_share(after)) <= bound["share"] + 1e-12
+        assert float(geometry.leading_share(after)) <= bound["share"] + 1e-12
         tight = max(tight, angle / bound["angle"])
     assert tight > 0.6
 
@@ -186,8 +187,8 @@ def test_the_class_equilibrium_of_t8_is_stationary(lab, weight):
         g = gradient(z, tau, Setting(tau, 3, n, loss=loss, gradient="tangent"), prototypes=axes(n, weight))
         assert float(g.abs().max()) < 1e-12 * 100
     assert page["cosine"] == pytest.approx(float(classes[0] @ classes[1]), abs=1e-12)
-    assert page["rank"] == pytest.approx(float(metrics.effective_rank(z)), rel=1e-10)
-    assert page["R"] == pytest.approx(float(metrics.mean_resultant_length(z)), rel=1e-10)
+    assert page["rank"] == pytest.approx(float(geometry.effective_rank(z)), rel=1e-10)
+    assert page["R"] == pytest.approx(float(geometry.mean_resultant_length(z)), rel=1e-10)
     assert lab("([s]) => clopsim.theory.equilibrium(s)", {"n": 20, "tau": tau, "lambda": weight}) is None
 
 
@@ -264,13 +265,13 @@ def test_starts_are_what_they_say_and_the_same_in_every_visit(lab):
         torch.testing.assert_close(start(kind).norm(dim=1), torch.ones(60, dtype=torch.float64))
         assert torch.equal(start(kind), start(kind))
         assert not torch.equal(start(kind), start(kind, seed=2))
-    assert 1e-5 < 1 - float(metrics.mean_resultant_length(start("collapse"))) < 1e-3
+    assert 1e-5 < 1 - float(geometry.mean_resultant_length(start("collapse"))) < 1e-3
     assert (
-        float(metrics.mean_resultant_length(start("uniform")))
+        float(geometry.mean_resultant_length(start("uniform")))
         < 1e-3
-        < float(metrics.mean_resultant_length(start("random")))
+        < float(geometry.mean_resultant_length(start("random")))
     )
-    assert 0.98 < 1 - float(metrics.alignment(start("views"))) / 2 < 0.9999
+    assert 0.98 < 1 - float(geometry.alignment(start("views"))) / 2 < 0.9999
     points = torch.cat([start("random", seed=seed) for seed in range(1, 40)])  # moments of the uniform distribution
     assert float(points.mean(dim=0).norm()) < 0.05
     np.testing.assert_allclose((points.T @ points / len(points)).numpy(), np.eye(3) / 3, atol=0.02)

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from bounds import Setting
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.data import GaussianClusters, gaussian_clusters
+from clopsim.metrics import geometry
 
 MERGED, FULL = Setting(0.5, 8, 64), Setting(0.5, 8, 64, loss="full")
 
@@ -35,18 +36,18 @@ def test_every_start_has_unit_rows_and_follows_its_seed(start, setting):
 
 def test_data_starts_at_the_points_with_noisy_views():
     z = starts.from_data(FULL, points(32), view_noise=0.01, seed=0)
-    assert 0 < float(metrics.alignment(z)) < 0.01
+    assert 0 < float(geometry.alignment(z)) < 0.01
     opposite = starts.from_data(FULL, points(32), view_noise=0.01, antipodal=True, seed=0)
-    assert float(metrics.alignment(opposite)) > 3.99
-    assert float(metrics.effective_rank(starts.from_data(MERGED, points(64), seed=0))) < 5  # four clusters
+    assert float(geometry.alignment(opposite)) > 3.99
+    assert float(geometry.effective_rank(starts.from_data(MERGED, points(64), seed=0))) < 5  # four clusters
 
 
 def test_near_uniform_is_more_uniform_than_chance():
-    relaxed = metrics.harmonic_energy(starts.near_uniform(MERGED, temperature=0.5, seed=0))
-    drawn = metrics.harmonic_energy(starts.random_directions(MERGED, seed=0))
+    relaxed = geometry.harmonic_energy(starts.near_uniform(MERGED, temperature=0.5, seed=0))
+    drawn = geometry.harmonic_energy(starts.random_directions(MERGED, seed=0))
     assert (relaxed[:2] < 1e-3 * drawn[:2]).all()
-    assert float(metrics.alignment(starts.near_uniform(FULL, temperature=0.5, seed=0))) == 0
-    angle = metrics.alignment(starts.near_uniform(FULL, temperature=0.5, seed=0, view_angle=1e-3)).sqrt()
+    assert float(geometry.alignment(starts.near_uniform(FULL, temperature=0.5, seed=0))) == 0
+    angle = geometry.alignment(starts.near_uniform(FULL, temperature=0.5, seed=0, view_angle=1e-3)).sqrt()
     assert 5e-4 < float(angle) < 2e-3
 
 

@@ -14,8 +14,9 @@ from bounds import (
     swap_cosine,
     uniform_rate,
 )
-from clopsim import metrics, starts
+from clopsim import starts
 from clopsim.dynamics import run
+from clopsim.metrics import geometry
 from clopsim.thresholds import PROBES, prober, search
 
 CLOSE = np.array([0.90, 0.99, 1.01, 1.10])
@@ -96,7 +97,7 @@ def test_swap_cosine_to_three_decimals():
     z = starts.near_uniform(setting, temperature=1.0, seed=0, view_angle=0.1)
     tau = torch.full((len(factors),), 1.0).double()
     final = run(z.repeat(len(factors), 1, 1), rate, tau, setting=setting, steps=(200,)).final
-    cosine = 1 - metrics.alignment(final) / 2
+    cosine = 1 - geometry.alignment(final) / 2
     predicted = [swap_cosine(float(mu), setting) for mu in rate]
     np.testing.assert_allclose(cosine.numpy(), predicted, atol=5e-4)
 
@@ -106,7 +107,7 @@ def test_ambient_views_end_antipodal():
     rate = torch.tensor([1.3 * alignment_uniform_rate(setting)]).double()
     z = starts.near_uniform(setting, temperature=0.5, seed=0, view_angle=0.1)[None]
     final = run(z, rate, torch.tensor([0.5]).double(), setting=setting, steps=(1000,)).final
-    assert float(metrics.alignment(final)) == pytest.approx(4, abs=1e-3)
+    assert float(geometry.alignment(final)) == pytest.approx(4, abs=1e-3)
 
 
 def test_the_search_does_not_look_at_the_prediction(monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import class_metrics as cm
+from clopsim.metrics import classes as cm
 
 
 def points(

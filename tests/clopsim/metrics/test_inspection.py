@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import class_metrics, inspection, metrics
+from clopsim.metrics import classes, geometry, inspection
 
 
 def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -53,18 +53,18 @@ def test_numbers_are_those_of_metrics_whatever_the_chunk(monkeypatch):
     report = inspection.inspect(x, labels=y, views=views).report
     z, other = (torch.nn.functional.normalize(torch.from_numpy(part)) for part in (x, views))
     for name in ("mean_resultant_length", "mean_cosine", "leading_share", "uniformity"):
-        assert report[name] == pytest.approx(float(getattr(metrics, name)(z)), rel=1e-10), name
-    assert report["harmonic_energy"] == pytest.approx(metrics.harmonic_energy(z).tolist(), rel=1e-10)
-    assert report["alignment"] == pytest.approx(float(metrics.alignment(torch.cat([z, other]))), rel=1e-12)
+        assert report[name] == pytest.approx(float(getattr(geometry, name)(z)), rel=1e-10), name
+    assert report["harmonic_energy"] == pytest.approx(geometry.harmonic_energy(z).tolist(), rel=1e-10)
+    assert report["alignment"] == pytest.approx(float(geometry.alignment(torch.cat([z, other]))), rel=1e-12)
     for spectrum in ("energy", "amplitude"):
         for name, centered in (("uncentred", False), ("centred", True)):
-            expected = float(metrics.effective_rank(z, centered=centered, spectrum=spectrum))
+            expected = float(geometry.effective_rank(z, centered=centered, spectrum=spectrum))
             assert report["effective_rank"][f"{spectrum}_{name}"] == pytest.approx(expected, rel=1e-9)
-    s = class_metrics.scatter(z[torch.from_numpy(y >= 0)], torch.from_numpy(y[y >= 0]))
-    classes = report["classes"]
-    assert classes["neural_collapse"] == pytest.approx(class_metrics.neural_collapse(s), rel=1e-9)
-    assert classes["angles_uncentred"]["mean"] == pytest.approx(float(class_metrics.mean_angles(s).mean()))
-    assert (classes["count"], classes["labelled"]) == (3, int((y >= 0).sum()))
+    s = classes.scatter(z[torch.from_numpy(y >= 0)], torch.from_numpy(y[y >= 0]))
+    found = report["classes"]
+    assert found["neural_collapse"] == pytest.approx(classes.neural_collapse(s), rel=1e-9)
+    assert found["angles_uncentred"]["mean"] == pytest.approx(float(classes.mean_angles(s).mean()))
+    assert (found["count"], found["labelled"]) == (3, int((y >= 0).sum()))
     assert report["norm"]["mean"] == pytest.approx(np.linalg.norm(x, axis=1).mean())
 
 
@@ -74,7 +74,7 @@ def test_many_float32_rows_keep_their_rank_and_pairs_are_sampled():
     report = inspection.inspect(x).report
     assert report["effective_rank"]["energy_uncentred"] == pytest.approx(64, rel=1e-2)
     assert report["sampled_rows"] == inspection.SAMPLE
-    assert float(metrics.effective_rank(torch.from_numpy(x[:40_000]))) == pytest.approx(64, rel=1e-2)
+    assert float(geometry.effective_rank(torch.from_numpy(x[:40_000]))) == pytest.approx(64, rel=1e-2)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.metrics import noise_floor
+from clopsim.metrics.geometry import noise_floor
 
 Frame = Literal["simplex", "orthonormal"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import metrics
+from clopsim.metrics import geometry
 
 
 def unit_rows(n: int, d: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -29,10 +29,10 @@ def simplex(k: int, d: int) -> torch.Tensor:
     ids=["point", "antipodal pair", "simplex", "orthonormal", "three and one"],
 )
 def test_effective_rank_by_hand(z, energy, amplitude, centered):
-    assert float(metrics.effective_rank(z)) == pytest.approx(energy, rel=1e-7)
-    assert float(metrics.effective_rank(z, centered=True)) == pytest.approx(centered, abs=1e-7)
+    assert float(geometry.effective_rank(z)) == pytest.approx(energy, rel=1e-7)
+    assert float(geometry.effective_rank(z, centered=True)) == pytest.approx(centered, abs=1e-7)
     if amplitude:
-        assert float(metrics.effective_rank(z, spectrum="amplitude")) == pytest.approx(amplitude, rel=1e-6)
+        assert float(geometry.effective_rank(z, spectrum="amplitude")) == pytest.approx(amplitude, rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(8, 16), (64, 8)])
@@ -42,31 +42,31 @@ def test_effective_rank_equals_the_definition_by_svd(shape):
     for spectrum, weight in (("amplitude", sigma), ("energy", sigma**2)):
         p = weight / weight.sum()
         expected = math.exp(-(p * np.log(p)).sum())
-        assert float(metrics.effective_rank(z, spectrum=spectrum)) == pytest.approx(expected, rel=1e-10)
+        assert float(geometry.effective_rank(z, spectrum=spectrum)) == pytest.approx(expected, rel=1e-10)
 
 
 def test_a_collapsed_float32_batch_with_noise_in_its_last_bits_has_no_centered_rank():
     """Without a scale guard this batch scores about 62 of 64."""
     noise = 1e-7 * torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
     z = torch.full((64, 64), 1 / 8) + noise
-    assert float(metrics.effective_rank(z, centered=True)) < 1.01
-    assert float(metrics.effective_rank(z)) == pytest.approx(1, abs=1e-6)
+    assert float(geometry.effective_rank(z, centered=True)) < 1.01
+    assert float(geometry.effective_rank(z)) == pytest.approx(1, abs=1e-6)
     perturbed = torch.full((64, 64), 1 / 8, dtype=torch.float64) + 1e3 * noise.double()
-    assert float(metrics.effective_rank(perturbed, centered=True)) > 30  # a real spread of 1e-4 is measured
+    assert float(geometry.effective_rank(perturbed, centered=True)) > 30  # a real spread of 1e-4 is measured
 
 
 def test_simple_observables_by_hand():
     pair = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    assert float(metrics.mean_resultant_length(pair)) == pytest.approx(math.sqrt(0.5))
-    assert float(metrics.mean_cosine(pair)) == pytest.approx(0, abs=1e-15)
-    assert float(metrics.leading_share(pair)) == pytest.approx(0.5)
-    assert float(metrics.alignment(pair)) == pytest.approx(2)
-    assert float(metrics.uniformity(pair)) == pytest.approx(-4)
+    assert float(geometry.mean_resultant_length(pair)) == pytest.approx(math.sqrt(0.5))
+    assert float(geometry.mean_cosine(pair)) == pytest.approx(0, abs=1e-15)
+    assert float(geometry.leading_share(pair)) == pytest.approx(0.5)
+    assert float(geometry.alignment(pair)) == pytest.approx(2)
+    assert float(geometry.uniformity(pair)) == pytest.approx(-4)
     point = pair[[0, 0]]
-    assert [float(f(point)) for f in (metrics.mean_resultant_length, metrics.mean_cosine, metrics.leading_share)] == [
-        1
-    ] * 3
-    assert [float(f(point)) for f in (metrics.alignment, metrics.uniformity)] == [0, 0]
+    assert [
+        float(f(point)) for f in (geometry.mean_resultant_length, geometry.mean_cosine, geometry.leading_share)
+    ] == [1] * 3
+    assert [float(f(point)) for f in (geometry.alignment, geometry.uniformity)] == [0, 0]
 
 
 def test_mean_cosine_and_uniformity_equal_slow_loops():
@@ -74,25 +74,25 @@ def test_mean_cosine_and_uniformity_equal_slow_loops():
     pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
     cosine = sum(float(z[i] @ z[j]) for i, j in pairs) / len(pairs)
     kernel = sum(math.exp(-2 * float((z[i] - z[j]) @ (z[i] - z[j]))) for i, j in pairs) / len(pairs)
-    assert float(metrics.mean_cosine(z)) == pytest.approx(cosine, abs=1e-14)
-    assert float(metrics.uniformity(z)) == pytest.approx(math.log(kernel), rel=1e-12)
+    assert float(geometry.mean_cosine(z)) == pytest.approx(cosine, abs=1e-14)
+    assert float(geometry.uniformity(z)) == pytest.approx(math.log(kernel), rel=1e-12)
 
 
 @pytest.mark.parametrize("d", (2, 3, 8))
 def test_harmonic_energy(d):
     z = unit_rows(9, d)
-    energy = metrics.harmonic_energy(z)
-    assert float(energy[0]) == pytest.approx(float(metrics.mean_resultant_length(z)) ** 2, rel=1e-12)
-    torch.testing.assert_close(metrics.harmonic_energy(z[[0] * 5]), torch.ones(4, dtype=torch.float64))
+    energy = geometry.harmonic_energy(z)
+    assert float(energy[0]) == pytest.approx(float(geometry.mean_resultant_length(z)) ** 2, rel=1e-12)
+    torch.testing.assert_close(geometry.harmonic_energy(z[[0] * 5]), torch.ones(4, dtype=torch.float64))
     line = z[[0] * 4] * torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)[:, None]
-    torch.testing.assert_close(metrics.harmonic_energy(line), torch.tensor([0.0, 1, 0, 1], dtype=torch.float64))
+    torch.testing.assert_close(geometry.harmonic_energy(line), torch.tensor([0.0, 1, 0, 1], dtype=torch.float64))
     frame = torch.cat([torch.eye(d, dtype=torch.float64), -torch.eye(d, dtype=torch.float64)])
-    torch.testing.assert_close(metrics.harmonic_energy(frame)[:3], torch.zeros(3, dtype=torch.float64))
+    torch.testing.assert_close(geometry.harmonic_energy(frame)[:3], torch.zeros(3, dtype=torch.float64))
 
 
 def test_harmonic_energy_on_the_circle_is_the_fourier_energy():
     angle = torch.randn(11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    energy = metrics.harmonic_energy(torch.stack([angle.cos(), angle.sin()], dim=1), degrees=6)
+    energy = geometry.harmonic_energy(torch.stack([angle.cos(), angle.sin()], dim=1), degrees=6)
     for degree in range(1, 7):
         fourier = torch.exp(1j * degree * angle).mean().abs() ** 2
         assert float(energy[degree - 1]) == pytest.approx(float(fourier), abs=1e-13)
@@ -102,8 +102,8 @@ def test_a_run_that_is_not_finite_is_nan_and_touches_no_other():
     z = torch.stack([unit_rows(6, 3, seed) for seed in range(3)])
     z[1, 2] = torch.nan
     for function in (
-        metrics.mean_resultant_length, metrics.effective_rank, metrics.leading_share, metrics.mean_cosine,
-        metrics.alignment, metrics.uniformity, metrics.harmonic_energy,
+        geometry.mean_resultant_length, geometry.effective_rank, geometry.leading_share, geometry.mean_cosine,
+        geometry.alignment, geometry.uniformity, geometry.harmonic_energy,
     ):  # fmt: skip
         values = function(z)
         assert values[1].isnan().all(), function.__name__
@@ -112,6 +112,6 @@ def test_a_run_that_is_not_finite_is_nan_and_touches_no_other():
 
 def test_wrong_input():
     with pytest.raises(ValueError, match="^z must hold two views of every sample, got n = 3"):
-        metrics.alignment(unit_rows(3, 2))
+        geometry.alignment(unit_rows(3, 2))
     with pytest.raises(ValueError, match="^spectrum must be one of energy, amplitude"):
-        metrics.effective_rank(unit_rows(3, 2), spectrum="sigma")
+        geometry.effective_rank(unit_rows(3, 2), spectrum="sigma")

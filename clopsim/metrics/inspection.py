@@ -14,8 +14,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from clopsim import class_metrics, metrics
-from clopsim.class_metrics import Scatter
+from clopsim.metrics import classes, geometry
+from clopsim.metrics.classes import Scatter
 from clopsim.outcomes import POINT
 
 Rows = NDArray[Any]
@@ -118,7 +118,7 @@ def inspect(x: Rows, *, labels: Rows | None = None, views: Rows | None = None, s
         if views is not None:
             apart += float((z - _unit(views[part], "views", first)[0]).square().sum())
     mean = total / n
-    floor = metrics.noise_floor(size=max(n, d), eps=float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0)
+    floor = geometry.noise_floor(size=max(n, d), eps=float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0)
     energies = {
         "uncentred": _resolved(second / n, floor),
         "centred": _resolved(second / n - torch.outer(mean, mean), floor),
@@ -132,12 +132,12 @@ def inspect(x: Rows, *, labels: Rows | None = None, views: Rows | None = None, s
         "mean_cosine": (n * length**2 - 1) / (n - 1),
         "leading_share": float(uncentred[0]),
         "effective_rank": {
-            f"{spectrum}_{centring}": float(metrics.rank_of_energies(energy, spectrum=spectrum))
+            f"{spectrum}_{centring}": float(geometry.rank_of_energies(energy, spectrum=spectrum))
             for centring, energy in energies.items()
             for spectrum in ("energy", "amplitude")
         },
-        "uniformity": float(metrics.uniformity(sample)),
-        "harmonic_energy": metrics.harmonic_energy(sample).tolist(),
+        "uniformity": float(geometry.uniformity(sample)),
+        "harmonic_energy": geometry.harmonic_energy(sample).tolist(),
         "alignment": None if views is None else apart / n,
     }
     verdict, rule = _verdict(observables, sample, min(n, d))
@@ -259,19 +259,19 @@ def _class_report(s: Scatter, labelled: int, d: int) -> dict[str, Any]:
         "labelled": labelled,
         "smallest": round(float(s.shares.min()) * labelled),
         "largest": round(float(s.shares.max()) * labelled),
-        "neural_collapse": class_metrics.neural_collapse(s),
-        "variation_ratio": class_metrics.variation_ratio(s),
+        "neural_collapse": classes.neural_collapse(s),
+        "variation_ratio": classes.variation_ratio(s),
     }
     for centring in ("uncentred", "centred"):
         centered = centring == "centred"
-        angles = class_metrics.mean_angles(s, centered=centered)
+        angles = classes.mean_angles(s, centered=centered)
         report[f"angles_{centring}"] = {
             "min": float(angles.min()),
             "mean": float(angles.mean()),
             "max": float(angles.max()),
         }
-        report[f"simplex_distance_{centring}"] = class_metrics.frame_distance(s, "simplex", centered=centered)
-    report["orthonormal_distance_uncentred"] = class_metrics.frame_distance(s, "orthonormal")
+        report[f"simplex_distance_{centring}"] = classes.frame_distance(s, "simplex", centered=centered)
+    report["orthonormal_distance_uncentred"] = classes.frame_distance(s, "orthonormal")
     report["frames_fit"] = {"simplex": k <= d + 1, "orthonormal": k <= d}
     return _plain(report)
 

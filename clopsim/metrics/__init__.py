@@ -1,0 +1,1 @@
+"""What embeddings look like: geometry and classes in numbers, inspection of anybody's embeddings."""
