@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bounds import Setting
-from clopsim import starts
 from clopsim.config import Sweep
-from clopsim.data import antipodal_lines, gaussian_clusters
-from clopsim.dynamics import recorded_steps, run
 from clopsim.executors import message
-from clopsim.outcomes import classify
 from clopsim.plan import Search, Task, batch_size, cell, code, unit
-from clopsim.thresholds import Threshold, search
+from clopsim.sphere import starts
+from clopsim.sphere.data import antipodal_lines, gaussian_clusters
+from clopsim.sphere.dynamics import recorded_steps, run
+from clopsim.sphere.outcomes import classify
+from clopsim.sphere.thresholds import Threshold, search
 
 NEAR_COLLAPSE = 1e-3
 """Spread, in radians, of start="collapse"."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bounds import Gradient, Keys, Loss, Reduction, Setting, exact_rate
 from bounds.setting import number_from_zero, one_of, positive_number, whole_number
-from clopsim.data import GaussianClusters
+from clopsim.sphere.data import GaussianClusters
 
 Start = Literal["data", "random", "uniform", "collapse"]
 Data = Literal["clusters", "lines"]

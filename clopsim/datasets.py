@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clopsim.data import GaussianClusters, antipodal_lines, gaussian_clusters
 from clopsim.recipe import OPENML, Training
+from clopsim.sphere.data import GaussianClusters, antipodal_lines, gaussian_clusters
 from clopsim.views import ViewKind, Views
 
 UNLABELLED = -1

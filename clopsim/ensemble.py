@@ -21,12 +21,12 @@ from torch.func import stack_module_state
 from clopsim import evaluation
 from clopsim.batches import views_of
 from clopsim.datasets import DataSet, load
-from clopsim.dynamics import recorded_steps
 from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
 from clopsim.observation import observed_views
 from clopsim.recipe import Training
+from clopsim.sphere.dynamics import recorded_steps
 from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.stacked_network import stacked_network
 

@@ -16,8 +16,8 @@ from clopsim.datasets import UNLABELLED, DataSet
 from clopsim.embedders import with_statistics
 from clopsim.losses import LOSSES
 from clopsim.observation import Observer, dataset_of, predictions, setting_of, stable_rate
-from clopsim.outcomes import POINT
 from clopsim.recipe import Training
+from clopsim.sphere.outcomes import POINT
 from clopsim.trainee import Trainee, autocast
 
 FIGURE = "train.png"

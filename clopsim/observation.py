@@ -17,11 +17,11 @@ from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared
 from bounds.heavy_ball import heavy_ball_rate
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
-from clopsim.dynamics import recorded_steps
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
 from clopsim.recipe import Training
 from clopsim.sharpness import sharpness
+from clopsim.sphere.dynamics import recorded_steps
 from clopsim.trainee import Trainee, autocast
 from clopsim.views import two_views
 

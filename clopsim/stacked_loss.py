@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.func import vmap
 
 from bounds.setting import one_of
-from clopsim.engine import lowest_temperature
 from clopsim.losses import LOSSES, LossName, by_name, prototype_term
 from clopsim.losses.views import at_least_float32, lengths
 from clopsim.recipe import Distance
+from clopsim.sphere.engine import lowest_temperature
 
 CACHE_BYTES = 2**20
 """Of the kernels that are computed together: they stay in the cache of a core."""

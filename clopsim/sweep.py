@@ -18,11 +18,11 @@ from clopsim import plan
 from clopsim.chunks import Arrays, perform, threshold
 from clopsim.config import Sweep
 from clopsim.datafile import LARGEST, DataFile, slabs
-from clopsim.devices import check_device
-from clopsim.dynamics import recorded_steps
-from clopsim.outcomes import Outcome
 from clopsim.plan import Chunk, Search, Task
-from clopsim.thresholds import Threshold
+from clopsim.sphere.devices import check_device
+from clopsim.sphere.dynamics import recorded_steps
+from clopsim.sphere.outcomes import Outcome
+from clopsim.sphere.thresholds import Threshold
 
 TOLERANCE = 0.01
 """Largest relative gap between the predicted and the observed rate at which the bound is said to hold."""

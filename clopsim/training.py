@@ -14,9 +14,9 @@ from torch import Tensor
 from clopsim.batches import views_of
 from clopsim.checkpoint import Params, State
 from clopsim.datasets import DataSet
-from clopsim.dynamics import recorded_steps
 from clopsim.observation import Observer
 from clopsim.recipe import Training
+from clopsim.sphere.dynamics import recorded_steps
 from clopsim.trainee import Objective, Trainee, objective
 
 Batch = tuple[Tensor, Tensor, Tensor]

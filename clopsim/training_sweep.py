@@ -14,12 +14,12 @@ from threadpoolctl import threadpool_limits
 from clopsim import plan
 from clopsim.chunks import Arrays, Result, machine, own_device
 from clopsim.datasets import load
-from clopsim.devices import check_device
-from clopsim.dynamics import recorded_steps
 from clopsim.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
-from clopsim.outcomes import POINT, Outcome
 from clopsim.plan import Chunk
 from clopsim.recipes import AXES, BASE, Cell, TrainingSweep
+from clopsim.sphere.devices import check_device
+from clopsim.sphere.dynamics import recorded_steps
+from clopsim.sphere.outcomes import POINT, Outcome
 from clopsim.sweep import FAILED, Results
 from clopsim.trainee import trainee
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from bounds import Setting
 from bounds.critical_weight import critical_weight
 from bounds.equilibrium import class_equilibrium
-from clopsim.dynamics import step
+from clopsim.sphere.dynamics import step
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.simulate import part_of

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from bounds import Setting, exact_rate
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
-from clopsim import starts
-from clopsim.dynamics import step
-from clopsim.gradient import gradient
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import step
+from clopsim.sphere.gradient import gradient
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.simulate import final

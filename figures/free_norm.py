@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from clopsim import starts
-from clopsim.dynamics import free_step
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import free_step
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks

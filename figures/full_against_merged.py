@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from bounds import Gradient, Loss, critical_rates, exact_rate
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from clopsim.thresholds import Kind
+from clopsim.sphere.thresholds import Kind
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
 from figures.simulate import part_of

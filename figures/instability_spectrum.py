@@ -15,7 +15,7 @@ from numpy.polynomial import Legendre
 from numpy.typing import NDArray
 
 from bounds import Setting, harmonic_spectrum
-from clopsim.dynamics import step
+from clopsim.sphere.dynamics import step
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.style import BLUE, COLUMN, GREEN, STYLE, VERMILION, measured

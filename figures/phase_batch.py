@@ -13,9 +13,9 @@ import torch
 from matplotlib.figure import Figure
 
 from bounds import Setting, exact_rate
-from clopsim import starts
 from clopsim.metrics import geometry
-from clopsim.thresholds import search
+from clopsim.sphere import starts
+from clopsim.sphere.thresholds import search
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
 from figures.simulate import final

@@ -16,9 +16,9 @@ import torch
 from matplotlib.figure import Figure
 
 from bounds import Gradient, Setting, collapse_rate, uniform_rate
-from clopsim import starts
 from clopsim.metrics import geometry
-from clopsim.thresholds import Kind, search
+from clopsim.sphere import starts
+from clopsim.sphere.thresholds import Kind, search
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
 from figures.simulate import final, part_of

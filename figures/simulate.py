@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bounds import Setting
-from clopsim.dynamics import step
+from clopsim.sphere.dynamics import step
 
 CHUNK_ELEMENTS = 2**20
 """Cosines held at once."""

@@ -47,7 +47,7 @@ def threshold(
         setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)
         whole_number("seeds", seeds, low=1)
         positive_number("tolerance", tolerance, remedy="0.05 allows five percent")
-        from clopsim import thresholds
+        from clopsim.sphere import thresholds
 
         checked = thresholds.check(kind, setting, width=width)
     with progress("search") as advance:

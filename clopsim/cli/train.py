@@ -122,7 +122,7 @@ class _Checked(Exception):
 def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict[str, Any]:
     from clopsim import checkpoint, evaluation, results, training
     from clopsim.datasets import load
-    from clopsim.devices import choose
+    from clopsim.sphere.devices import choose
     from clopsim.trainee import trainee
 
     kept = checkpoint.path_of(folder)

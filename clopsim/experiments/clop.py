@@ -11,11 +11,11 @@ from bounds.critical_weight import critical_weight, spread_curvature
 from bounds.equilibrium import class_equilibrium
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
-from clopsim import starts
-from clopsim.dynamics import step
 from clopsim.experiments.experiment import Experiment
-from clopsim.gradient import contrastive_loss, gradient
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import step
+from clopsim.sphere.gradient import contrastive_loss, gradient
 
 TAU = 0.5
 

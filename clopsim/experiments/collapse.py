@@ -18,12 +18,12 @@ from bounds import (
     together_curvature,
     view_multiplier,
 )
-from clopsim import starts
-from clopsim.dynamics import run, step
 from clopsim.experiments.experiment import Experiment, bracket
-from clopsim.gradient import contrastive_loss, gradient
 from clopsim.metrics import geometry
-from clopsim.thresholds import prober, search
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import run, step
+from clopsim.sphere.gradient import contrastive_loss, gradient
+from clopsim.sphere.thresholds import prober, search
 
 TAU = 0.5
 

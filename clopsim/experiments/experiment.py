@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bounds import Setting
-from clopsim.thresholds import Kind, prober
+from clopsim.sphere.thresholds import Kind, prober
 
 
 @dataclass(frozen=True)

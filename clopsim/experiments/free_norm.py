@@ -5,10 +5,10 @@ import torch
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from clopsim import starts
-from clopsim.dynamics import free_step
 from clopsim.experiments.experiment import Experiment
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import free_step
 
 
 def _free_run(setting: Setting, rate: float, decay: float, steps: int) -> tuple[float, float]:

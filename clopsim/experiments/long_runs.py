@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from bounds import Gradient, Setting, exact_rate
-from clopsim import starts
-from clopsim.dynamics import run
 from clopsim.experiments.experiment import Experiment
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import run
 
 TAU = 0.5
 SEEDS = range(3)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from bounds import Setting, alignment_uniform_rate, harmonic_spectrum, radial_rate, swap_cosine, uniform_rate
-from clopsim import starts
-from clopsim.dynamics import run, step
 from clopsim.experiments.experiment import Experiment, bracket
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import run, step
 
 
 def uniform_threshold(factor: float = 1.0) -> Experiment:

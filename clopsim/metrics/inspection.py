@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clopsim.metrics import classes, geometry
 from clopsim.metrics.classes import Scatter
-from clopsim.outcomes import POINT
+from clopsim.sphere.outcomes import POINT
 
 Rows = NDArray[Any]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bounds import Setting
-from clopsim.outcomes import classify
+from clopsim.sphere.outcomes import classify
 from tests.bench import contenders, roofline, scaling
 from tests.bench.workload import draw
 

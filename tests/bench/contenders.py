@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from bounds import Setting
-from clopsim import engine
-from clopsim.dynamics import step
-from clopsim.gradient import contrastive_loss
+from clopsim.sphere import engine
+from clopsim.sphere.dynamics import step
+from clopsim.sphere.gradient import contrastive_loss
 
 Array = NDArray[np.float32]
 Advance = Callable[[Array, Array, Array, int], Array]

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from bounds import Setting
-from clopsim import engine
+from clopsim.sphere import engine
 from tests.bench.workload import draw
 
 SIZES = (

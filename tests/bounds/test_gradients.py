@@ -4,7 +4,7 @@ import sympy as sp
 import torch
 
 from bounds import Setting, gradients
-from clopsim.gradient import gradient
+from clopsim.sphere.gradient import gradient
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import sympy as sp
 import torch
 
 from bounds import Setting, stationarity
-from clopsim.gradient import gradient
+from clopsim.sphere.gradient import gradient
 
 
 def test_derivation_closes():

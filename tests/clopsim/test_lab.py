@@ -11,10 +11,10 @@ from scipy.special import chdtri
 from bounds import Setting, critical_rates, loss_at_collapse, swap_cosine
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
 from bounds.uniform import bessel_ratios
-from clopsim import outcomes, starts
-from clopsim.dynamics import free_step, step
-from clopsim.gradient import contrastive_loss, gradient
 from clopsim.metrics import geometry
+from clopsim.sphere import outcomes, starts
+from clopsim.sphere.dynamics import free_step, step
+from clopsim.sphere.gradient import contrastive_loss, gradient
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent", "free"), (0.0, 3.5)))
 N = 18

@@ -10,9 +10,9 @@ import torch
 
 from clopsim import training
 from clopsim.datasets import load
-from clopsim.dynamics import recorded_steps
 from clopsim.observation import Observer, dataset_of
 from clopsim.recipe import Training
+from clopsim.sphere.dynamics import recorded_steps
 from clopsim.tables import sharpness_line
 from clopsim.trainee import trainee
 

@@ -9,7 +9,7 @@ import xarray as xr
 from clopsim import results
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from clopsim.outcomes import Outcome
+from clopsim.sphere.outcomes import Outcome
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=2, steps=10)
 

@@ -6,10 +6,10 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from bounds import Setting, uniform_rate
-from clopsim import starts
-from clopsim.gradient import contrastive_loss
 from clopsim.sharpness import sharpest, sharpness
-from clopsim.thresholds import search
+from clopsim.sphere import starts
+from clopsim.sphere.gradient import contrastive_loss
+from clopsim.sphere.thresholds import search
 
 
 def test_equals_the_dense_hessian():

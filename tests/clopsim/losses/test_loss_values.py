@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from bounds import Setting
-from clopsim.gradient import contrastive_loss
 from clopsim.losses import (
     CLOP,
     LOSSES,
@@ -22,6 +21,7 @@ from clopsim.losses import (
     vicreg,
 )
 from clopsim.losses.views import unit_rows
+from clopsim.sphere.gradient import contrastive_loss
 
 NAMES = get_args(LossName)
 COSINE = [name for name in NAMES if LOSSES[name].cosine_only]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bounds import Setting, loss_at_collapse
-from clopsim.gradient import contrastive_loss, gradient
+from clopsim.sphere.gradient import contrastive_loss, gradient
 
 FORMS = list(product(("merged", "full"), ("symmetric", "detached"), ("sum", "mean")))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clopsim.data import GaussianClusters, antipodal_lines, cluster_sizes, gaussian_clusters, views_of_points
+from clopsim.sphere.data import GaussianClusters, antipodal_lines, cluster_sizes, gaussian_clusters, views_of_points
 
 
 @pytest.mark.parametrize(

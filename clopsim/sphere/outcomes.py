@@ -10,8 +10,8 @@ from scipy.special import chdtri
 from torch import Tensor
 
 from bounds import Setting
-from clopsim.dynamics import step
 from clopsim.metrics import geometry
+from clopsim.sphere.dynamics import step
 
 
 class Outcome(StrEnum):

@@ -18,9 +18,9 @@ from bounds import (
     uniform_rate,
 )
 from bounds.setting import Floats, one_of, whole_number
-from clopsim import starts
-from clopsim.dynamics import advance, step
-from clopsim.outcomes import is_uniform
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import advance, step
+from clopsim.sphere.outcomes import is_uniform
 
 Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse"]
 

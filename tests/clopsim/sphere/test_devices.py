@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from clopsim import devices
+from clopsim.sphere import devices
 
 
 def test_devices():

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bounds import Setting, uniform_rate
 from bounds.setting import positive_number
-from clopsim.data import views_of_points
-from clopsim.dynamics import step
+from clopsim.sphere.data import views_of_points
+from clopsim.sphere.dynamics import step
 
 RELAXATION_STEPS = 200
 """Steps at half the uniform state's critical rate: the noise of independent points fades by about 2^-200."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bounds import Setting, exact_rate
-from clopsim import dynamics, engine, starts
-from clopsim.dynamics import step
+from clopsim.sphere import dynamics, engine, starts
+from clopsim.sphere.dynamics import step
 from tests.bench import scaling
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))

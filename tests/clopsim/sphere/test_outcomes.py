@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from bounds import Setting, alignment_uniform_rate, exact_rate, uniform_rate
-from clopsim import starts
-from clopsim.dynamics import run
-from clopsim.outcomes import classify, harmonics, is_uniform
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import run
+from clopsim.sphere.outcomes import classify, harmonics, is_uniform
 
 
 def outcomes(z: torch.Tensor, rate: float, setting: Setting) -> list[str]:

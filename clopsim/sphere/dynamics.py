@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from bounds import Setting
-from clopsim import engine
-from clopsim.gradient import contrastive_loss, gradient
 from clopsim.metrics import geometry
+from clopsim.sphere import engine
+from clopsim.sphere.gradient import contrastive_loss, gradient
 
 
 def step(

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bounds import Setting, exact_rate, mean_after_step, ripple_multiplier, spread_multiplier, view_multiplier
-from clopsim import starts
-from clopsim.dynamics import free_step, observe, recorded_steps, run, step
-from clopsim.gradient import contrastive_loss, gradient
 from clopsim.metrics.geometry import harmonic_energy
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import free_step, observe, recorded_steps, run, step
+from clopsim.sphere.gradient import contrastive_loss, gradient
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from bounds import Setting
-from clopsim import starts
-from clopsim.data import GaussianClusters, gaussian_clusters
 from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.data import GaussianClusters, gaussian_clusters
 
 MERGED, FULL = Setting(0.5, 8, 64), Setting(0.5, 8, 64, loss="full")
 

@@ -14,10 +14,10 @@ from bounds import (
     swap_cosine,
     uniform_rate,
 )
-from clopsim import starts
-from clopsim.dynamics import run
 from clopsim.metrics import geometry
-from clopsim.thresholds import PROBES, prober, search
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import run
+from clopsim.sphere.thresholds import PROBES, prober, search
 
 CLOSE = np.array([0.90, 0.99, 1.01, 1.10])
 
