@@ -15,9 +15,9 @@ from clopsim.checkpoint import State
 from clopsim.datasets import UNLABELLED, DataSet
 from clopsim.embedders import with_statistics
 from clopsim.losses import LOSSES
+from clopsim.metrics.geometry import POINT
 from clopsim.observation import Observer, dataset_of, predictions, setting_of, stable_rate
 from clopsim.recipe import Training
-from clopsim.sphere.outcomes import POINT
 from clopsim.trainee import Trainee, autocast
 
 FIGURE = "train.png"

@@ -15,11 +15,12 @@ from clopsim import plan
 from clopsim.chunks import Arrays, Result, machine, own_device
 from clopsim.datasets import load
 from clopsim.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
+from clopsim.metrics.geometry import POINT
 from clopsim.plan import Chunk
 from clopsim.recipes import AXES, BASE, Cell, TrainingSweep
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.sphere.outcomes import POINT, Outcome
+from clopsim.sphere.outcomes import Outcome
 from clopsim.sweep import FAILED, Results
 from clopsim.trainee import trainee
 

@@ -12,6 +12,9 @@ from bounds.setting import one_of
 
 Spectrum = Literal["energy", "amplitude"]
 
+POINT = 1e-2
+"""How far from a point or a line still counts: 1 - R and 1 - share; between mu_A and mu_c runs stop short of it."""
+
 
 def mean_resultant_length(z: Tensor) -> Tensor:
     """R = |mean z| in [0, 1]: 1 at complete collapse, 0 when balanced."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clopsim.metrics import classes, geometry
 from clopsim.metrics.classes import Scatter
-from clopsim.sphere.outcomes import POINT
+from clopsim.metrics.geometry import POINT
 
 Rows = NDArray[Any]
 

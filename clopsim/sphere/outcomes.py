@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bounds import Setting
 from clopsim.metrics import geometry
+from clopsim.metrics.geometry import POINT
 from clopsim.sphere.dynamics import step
 
 
@@ -25,9 +26,6 @@ class Outcome(StrEnum):
     UNIFORM = "uniform"  # no harmonic of degree 1 to 4 above chance
     CLUSTERED = "clustered"  # everything between: ordered, but neither a line nor a point
 
-
-POINT = 1e-2
-"""How far from a point or a line still counts: 1 - R and 1 - share; between mu_A and mu_c runs stop short of it."""
 
 MOVED = 1e-3
 """Smallest change of a cosine that counts as movement in one step."""
