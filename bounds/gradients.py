@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def _closed_form(z: "sp.Matrix", E: "sp.Matrix", tau: "sp.Symbol", *, full: bool, detached: bool) -> "sp.Matrix":
-    """Claimed gradient of the sum loss in the rows of z, with E_ia = exp(z_i.z_a/tau), as clopsim.sphere.gradient has it."""
+    """Claimed gradient of the sum loss in z, with E_ia = exp(z_i.z_a/tau); clopsim.sphere.gradient has it."""
     import sympy as sp
 
     n = z.rows

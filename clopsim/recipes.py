@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, ClassVar, NamedTuple, get_args
 
 from bounds.setting import one_of, whole_number
-from clopsim.recipe import LossName, NamedLoss, Training, with_prototypes
+from clopsim.training.recipe import LossName, NamedLoss, Training, with_prototypes
 
 
 class Cell(NamedTuple):

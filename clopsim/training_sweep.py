@@ -13,8 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from clopsim import plan
 from clopsim.chunks import Arrays, Result, machine, own_device
-from clopsim.datasets import load
-from clopsim.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
 from clopsim.metrics.geometry import POINT
 from clopsim.plan import Chunk
 from clopsim.recipes import AXES, BASE, Cell, TrainingSweep
@@ -22,7 +20,9 @@ from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
 from clopsim.sweep import FAILED, Results
-from clopsim.trainee import trainee
+from clopsim.training.datasets import load
+from clopsim.training.stack.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
+from clopsim.training.trainee import trainee
 
 NAMES = {"rate": "learning_rate", "labelled": "labelled_fraction", "batch": "batch_size"}
 """Axes of the dataset that are not spelt like the field."""

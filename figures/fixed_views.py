@@ -11,12 +11,12 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from bounds import Setting
 from bounds.free_norm import steady_squared_norm
-from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
-from clopsim.recipe import Embedder
 from clopsim.sphere.data import GaussianClusters, gaussian_clusters, views_of_points
-from clopsim.stacked_loss import stacked_loss, stacked_prototype_term
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Embedder
+from clopsim.training.stack.loss import stacked_loss, stacked_prototype_term
 
 SAMPLES, FEATURES, CLASSES, NOISE = 64, 16, 4, 0.1
 SETTING = Setting(0.5, 8, 2 * SAMPLES, loss="full", gradient="tangent", reduction="mean")

@@ -22,7 +22,7 @@ import torch
 from matplotlib.figure import Figure
 
 from bounds.free_norm import decayed_view_cosine, effective_rate
-from clopsim.recipe import Embedder
+from clopsim.training.recipe import Embedder
 from figures.drawing import Drawing, Gap
 from figures.fixed_views import SETTING, Cell, Ends, Floats, train
 from figures.runs import Arrays, Run

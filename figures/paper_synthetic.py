@@ -20,10 +20,10 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clopsim.datasets import load
-from clopsim.ensemble import Stack
 from clopsim.metrics import geometry
-from clopsim.recipe import LossName, Training
+from clopsim.training.datasets import load
+from clopsim.training.recipe import LossName, Training
+from clopsim.training.stack.ensemble import Stack
 from figures.drawing import Drawing
 from figures.runs import Arrays, Run
 from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE

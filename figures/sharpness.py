@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from clopsim.embedders import build
 from clopsim.losses import info_nce
-from clopsim.recipe import Embedder
-from clopsim.sharpness import sharpest
 from clopsim.sphere.data import GaussianClusters, gaussian_clusters, views_of_points
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Embedder
+from clopsim.training.sharpness import sharpest
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
 from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks

@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clopsim.recipe import LossName, Training
 from clopsim.recipes import TrainingSweep
+from clopsim.training.recipe import LossName, Training
 from clopsim.training_sweep import run_training_sweep
 from figures.drawing import Drawing
 from figures.runs import Arrays, Run

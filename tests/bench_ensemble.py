@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clopsim.batches import views_of
-from clopsim.datasets import DataSet, load
-from clopsim.embedders import build
-from clopsim.ensemble import ROWS, Stack, parts_of
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
-from clopsim.recipe import Training
+from clopsim.training.batches import views_of
+from clopsim.training.datasets import DataSet, load
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Training
+from clopsim.training.stack.ensemble import ROWS, Stack, parts_of
 from tests.bench import roofline
 
 Ends = list[dict[str, torch.Tensor]]

@@ -21,9 +21,9 @@ from pathlib import Path
 from clopsim import executors, kinds, plan, results, runs, store
 from clopsim.config import Sweep
 from clopsim.plan import Config
-from clopsim.recipe import Training
 from clopsim.recipes import TrainingSweep
 from clopsim.states import describe
+from clopsim.training.recipe import Training
 
 CONFIGS = {
     "sweep": Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.5, 1.0, 2.0), seeds=4, steps=100),

@@ -35,7 +35,8 @@ def show(
 
 
 def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
-    from clopsim import evaluation, kinds, plots, runs
+    from clopsim import kinds, plots, runs
+    from clopsim.training import evaluation
 
     name, draw = {
         "sweep": (kinds.FIGURE, plots.draw_sweep),

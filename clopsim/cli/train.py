@@ -33,10 +33,10 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
-from clopsim.recipe import NamedLoss, Precision, Prototypes, Training, spelt_out
+from clopsim.training.recipe import NamedLoss, Precision, Prototypes, Training, spelt_out
 
 if TYPE_CHECKING:
-    from clopsim.checkpoint import State
+    from clopsim.training.checkpoint import State
 
 FIELDS = {field.name for field in fields(Training)}
 
@@ -120,10 +120,11 @@ class _Checked(Exception):
 
 
 def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict[str, Any]:
-    from clopsim import checkpoint, evaluation, results, training
-    from clopsim.datasets import load
+    from clopsim import results
     from clopsim.sphere.devices import choose
-    from clopsim.trainee import trainee
+    from clopsim.training import checkpoint, evaluation, loop
+    from clopsim.training.datasets import load
+    from clopsim.training.trainee import trainee
 
     kept = checkpoint.path_of(folder)
     with user_input():
@@ -139,7 +140,7 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
             raise _Checked
     try:
         with progress("train") as advance, user_input():
-            state = training.train(
+            state = loop.train(
                 recipe,
                 data,
                 model,
@@ -148,7 +149,7 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
                 on_progress=lambda state: advance(state.step / recipe.steps, _note(state)),
                 on_product=lambda state, number: advance(state.step / recipe.steps, f"sharpness, product {number}"),
             )
-    except training.Diverged as error:
+    except loop.Diverged as error:
         message = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
         raise Stopped(f"{message} The last good checkpoint is {kept}", FAILS) from None
     except KeyboardInterrupt:

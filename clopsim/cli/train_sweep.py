@@ -39,8 +39,8 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
-from clopsim.recipe import Prototypes, Training
 from clopsim.recipes import AXES, TrainingSweep
+from clopsim.training.recipe import Prototypes, Training
 
 DEFAULT = TrainingSweep().to_plain()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import choice_option, number_option, whole_option
-from clopsim.recipe import Distance, Kind, Schedule
+from clopsim.training.recipe import Distance, Kind, Schedule
 
 Source = Annotated[
     str,

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 from clopsim import cli
-from clopsim.recipe import Training
+from clopsim.training.recipe import Training
 
 QUICK = shlex.split(
     "train --data clusters --samples 80 --features 6 --dim 4 --width 8 --batch 16 --steps 20 --save-every 5"
@@ -295,8 +295,8 @@ def test_every_option_is_in_the_help_which_needs_no_torch(clopsim):
 
 
 def test_the_progress_line_shows_loss_rank_and_mean_resultant_length(monkeypatch, capsys):
-    from clopsim.checkpoint import State
     from clopsim.cli import shell
+    from clopsim.training.checkpoint import State
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     state = State(5, {}, {}, {"loss": [4.0], "effective_rank": [2.5], "mean_resultant_length": [0.25]})

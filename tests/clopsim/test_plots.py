@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import plots, results, training
+from clopsim import plots, results
 from clopsim import sweep as job
 from clopsim.config import Sweep
-from clopsim.datasets import load
-from clopsim.observation import dataset_of
-from clopsim.recipe import Training
-from clopsim.trainee import trainee
+from clopsim.training import loop
+from clopsim.training.datasets import load
+from clopsim.training.observation import dataset_of
+from clopsim.training.recipe import Training
+from clopsim.training.trainee import trainee
 
 
 @pytest.mark.parametrize("loss, panels, lines", [("merged", 2, 3), ("full", 3, 3)])
@@ -39,7 +40,7 @@ def test_a_training_run_is_drawn_as_it_was_recorded(sharpness):
     )  # fmt: skip
     data = load(recipe)
     model = trainee(recipe, data, device=torch.device("cpu"), dtype=torch.float32)
-    dataset = dataset_of(recipe, training.train(recipe, data, model), 32).assign_attrs(loss_at_collapse=3.0)
+    dataset = dataset_of(recipe, loop.train(recipe, data, model), 32).assign_attrs(loss_at_collapse=3.0)
     loss, rank, length, rates = plots.draw_training(dataset).axes
     for axes, name in ((loss, "loss"), (rank, "effective_rank"), (length, "mean_resultant_length")):
         np.testing.assert_array_equal(axes.lines[0].get_ydata(), dataset[name].values.ravel())

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from clopsim.recipe import Training
 from clopsim.recipes import AXES, TrainingSweep
+from clopsim.training.recipe import Training
 
 
 def test_every_combination_is_a_run_with_the_recipe_of_its_cell():

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from clopsim import cli
 from clopsim.cli.configfile import EXECUTION, reproducing_command
-from clopsim.ensemble import train_together
-from clopsim.recipe import Training
 from clopsim.recipes import AXES, BASE, TrainingSweep
+from clopsim.training.recipe import Training
+from clopsim.training.stack.ensemble import train_together
 from clopsim.training_sweep import DIMENSIONS, run_training_sweep, summarise
 
 SMALL = TrainingSweep(

@@ -13,9 +13,9 @@ import pytest
 import xarray as xr
 
 from clopsim import plan, store, training_sweep
-from clopsim.recipe import Training
 from clopsim.recipes import TrainingSweep
 from clopsim.states import describe
+from clopsim.training.recipe import Training
 
 ROOT = Path(__file__).parents[2]
 GRID = ["--loss", "clop,infonce", "--rate", "0.01,1", "--seeds", "3"]

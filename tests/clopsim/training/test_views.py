@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from clopsim.views import Views, two_views
+from clopsim.training.views import Views, two_views
 
 
 def seeded(seed=0):

@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import stack_module_state
 
-from clopsim import evaluation
-from clopsim.batches import views_of
-from clopsim.datasets import DataSet, load
-from clopsim.embedders import build
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
-from clopsim.observation import observed_views
-from clopsim.recipe import Training
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.stacked_loss import has_closed_form, stacked_loss, stacked_prototype_term
-from clopsim.stacked_network import stacked_network
+from clopsim.training import evaluation
+from clopsim.training.batches import views_of
+from clopsim.training.datasets import DataSet, load
+from clopsim.training.embedders import build
+from clopsim.training.observation import observed_views
+from clopsim.training.recipe import Training
+from clopsim.training.stack.loss import has_closed_form, stacked_loss, stacked_prototype_term
+from clopsim.training.stack.network import stacked_network
 
 SHARED_NOT = frozenset({
     "rate", "weight_decay", "weight", "prototypes", "temperature", "labelled", "label_noise", "seed",

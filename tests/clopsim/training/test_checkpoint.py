@@ -7,9 +7,9 @@ import resource
 import pytest
 import torch
 
-from clopsim import checkpoint
-from clopsim.checkpoint import State
-from clopsim.recipe import Training
+from clopsim.training import checkpoint
+from clopsim.training.checkpoint import State
+from clopsim.training.recipe import Training
 
 RECIPE = Training()
 STATE = State(3, {"a": torch.tensor([1.0, 2.0])}, {"a": torch.tensor([0.5, 0.1])}, {"loss": [0.1, float("nan")]})

@@ -5,11 +5,11 @@ import torch
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
-from clopsim.embedders import build
 from clopsim.losses import info_nce
 from clopsim.metrics import geometry
-from clopsim.recipe import Embedder
 from clopsim.sphere import starts
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Embedder
 
 
 def settled(setting, rate, decay, *, seed, steps):

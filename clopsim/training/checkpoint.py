@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clopsim.recipe import Training
+from clopsim.training.recipe import Training
 
 Params = dict[str, Tensor]
 

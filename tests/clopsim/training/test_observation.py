@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import training
-from clopsim.datasets import load
-from clopsim.observation import Observer, dataset_of
-from clopsim.recipe import Training
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.tables import sharpness_line
-from clopsim.trainee import trainee
+from clopsim.training import loop
+from clopsim.training.datasets import load
+from clopsim.training.observation import Observer, dataset_of
+from clopsim.training.recipe import Training
+from clopsim.training.trainee import trainee
 
 SMALL = Training(
     data="clusters", samples=20, held_out=0.2, features=3, dimension=3, classes=2, depth=1, width=4, batch=8, steps=30,
@@ -64,10 +64,10 @@ EMBEDDERS = [
 def test_the_recorded_sharpness_is_that_of_the_dense_hessian(more):
     recipe = dataclasses.replace(SMALL, **more)
     data, model = ready(recipe)
-    state = training.start(model)
-    value = training.objective(model, recipe, data.y.device)
+    state = loop.start(model)
+    value = loop.objective(model, recipe, data.y.device)
     for _ in range(3):
-        state, _ = training.step(value, state, training.batch_of(data, recipe, state.step), recipe)
+        state, _ = loop.step(value, state, loop.batch_of(data, recipe, state.step), recipe)
     observer = Observer(recipe, data, model)
     assert len(observer.labels) == 16
     assert observer.sharpness(state.params) == pytest.approx(dense(observer, model, state.params), rel=0.01)
@@ -76,7 +76,7 @@ def test_the_recorded_sharpness_is_that_of_the_dense_hessian(more):
 @pytest.mark.parametrize("momentum, weight_decay", [(0.0, 0.0), (0.9, 0.5)])
 def test_it_is_recorded_at_the_start_about_once_a_decade_and_at_the_end(momentum, weight_decay):
     recipe = dataclasses.replace(SMALL, steps=100, momentum=momentum, weight_decay=weight_decay)
-    state = training.train(recipe, *ready(recipe))
+    state = loop.train(recipe, *ready(recipe))
     dataset = dataset_of(recipe, state, 16).isel(temperature=0, learning_rate=0, seed=0)
     measured = dataset["sharpness"].dropna("step")
     assert list(measured["step"].values) == [*recorded_steps(100)[::8], 100] == [0, 8, 38, 100]
@@ -92,16 +92,16 @@ def test_it_is_recorded_at_the_start_about_once_a_decade_and_at_the_end(momentum
 def test_mixed_precision_and_the_compiler_have_no_part_in_it(more):
     recipe = dataclasses.replace(SMALL, precision="float32")
     data, model = ready(recipe)
-    params = training.start(model).params
+    params = loop.start(model).params
     plain = Observer(recipe, data, model).sharpness(params)
     assert plain == Observer(dataclasses.replace(recipe, **more), data, model).sharpness(params)
 
 
 def test_looking_does_not_touch_the_training_and_reports_its_products():
     seen = []
-    looked = training.train(SMALL, *ready(SMALL), on_product=lambda state, number: seen.append((state.step, number)))
+    looked = loop.train(SMALL, *ready(SMALL), on_product=lambda state, number: seen.append((state.step, number)))
     blind = dataclasses.replace(SMALL, sharpness=False)
-    not_looked = training.train(blind, *ready(blind))
+    not_looked = loop.train(blind, *ready(blind))
     assert all(torch.equal(looked.params[name], value) for name, value in not_looked.params.items())
     assert {step for step, _ in seen} == {0, 10, 30}
     assert [number for step, number in seen if step == 10][:3] == [1, 2, 3]
@@ -112,11 +112,11 @@ def test_looking_does_not_touch_the_training_and_reports_its_products():
 
 def test_nan_and_never_a_crash(monkeypatch):
     data, model = ready(SMALL)
-    observer, state = Observer(SMALL, data, model), training.start(model)
+    observer, state = Observer(SMALL, data, model), loop.start(model)
     broken = {name: value * math.nan for name, value in state.params.items()}
     assert math.isnan(observer.sharpness(broken))
-    monkeypatch.setattr(sys.modules["clopsim.sharpness"], "RESTARTS", 1)
-    monkeypatch.setattr(sys.modules["clopsim.observation"], "SHARPNESS_TOLERANCE", 1e-15)
+    monkeypatch.setattr(sys.modules["clopsim.training.sharpness"], "RESTARTS", 1)
+    monkeypatch.setattr(sys.modules["clopsim.training.observation"], "SHARPNESS_TOLERANCE", 1e-15)
     record = observer.record(state).records
     assert math.isnan(record["sharpness"][0])
     assert math.isnan(record["stable_learning_rate"][0])
@@ -127,7 +127,7 @@ def test_without_upward_curvature_no_rate_is_too_large(monkeypatch):
     data, model = ready(SMALL)
     observer = Observer(SMALL, data, model)
     monkeypatch.setattr(observer, "sharpness", lambda params, on_product: -1.0)
-    final = {name: values[-1] for name, values in observer.record(training.start(model)).records.items()}
+    final = {name: values[-1] for name, values in observer.record(loop.start(model)).records.items()}
     assert math.isnan(final["stable_learning_rate"])
     setting = dataclasses.asdict(dataclasses.replace(SMALL, schedule="constant", momentum=0.0))
     line = sharpness_line(setting, {**final, "stable_learning_rate": None})

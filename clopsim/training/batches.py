@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clopsim.datasets import DataSet
-from clopsim.recipe import Training
-from clopsim.views import two_views
+from clopsim.training.datasets import DataSet
+from clopsim.training.recipe import Training
+from clopsim.training.views import two_views
 
 BATCHES, VIEWS = 0, 1
 """Random streams of a run beside its step."""

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from clopsim import batches, checkpoint, training
-from clopsim.datasets import load
-from clopsim.observation import dataset_of, predictions
-from clopsim.recipe import LossName, Training
-from clopsim.trainee import objective, trainee
+from clopsim.training import batches, checkpoint, loop
+from clopsim.training.datasets import load
+from clopsim.training.observation import dataset_of, predictions
+from clopsim.training.recipe import LossName, Training
+from clopsim.training.trainee import objective, trainee
 
 CPU = torch.device("cpu")
 SMALL = Training(
@@ -26,7 +26,7 @@ def ready(recipe, device=CPU, dtype=torch.float64):
 
 
 def trained(recipe, **more):
-    return training.train(recipe, *ready(recipe), **more)
+    return loop.train(recipe, *ready(recipe), **more)
 
 
 def same(first, second):
@@ -53,10 +53,10 @@ def test_the_whole_step_runs_on_the_meta_device(embedder, precision):
     meta = torch.device("meta")
     recipe = Training(embedder=embedder, prototypes="orthonormal", labelled=0.1, precision=precision, batch=64)
     data, model = ready(recipe, meta, torch.float32)
-    state = training.start(model)
+    state = loop.start(model)
     value = objective(model, recipe, CPU if precision == "bfloat16" else meta)  # no autocast for meta
     for _ in range(2):
-        state, loss = training.step(value, state, training.batch_of(data, recipe, state.step), recipe)
+        state, loss = loop.step(value, state, loop.batch_of(data, recipe, state.step), recipe)
     assert state.step == 2
     assert {tensor.device.type for tensor in (loss, *state.params.values(), *state.velocity.values())} == {"meta"}
 
@@ -70,7 +70,7 @@ def test_every_loss_steps_on_the_meta_device(embedder, loss):
     )
     data, model = ready(recipe, meta)
     value = objective(model, recipe, meta)
-    state, _ = training.step(value, training.start(model), training.batch_of(data, recipe, 0), recipe)
+    state, _ = loop.step(value, loop.start(model), loop.batch_of(data, recipe, 0), recipe)
     assert state.step == 1
 
 
@@ -81,7 +81,7 @@ def test_training_on_cuda(embedder, precision):
     recipe = Training(embedder=embedder, prototypes="orthonormal", steps=30, batch=128, width=16, precision=precision)
     dtype = torch.float64 if precision == "float64" else torch.float32
     data, model = ready(recipe, torch.device("cuda"), dtype)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     assert {tensor.device.type for tensor in state.params.values()} == {"cuda"}
     assert state.records["loss"][-1] < state.records["loss"][0]
 
@@ -98,7 +98,7 @@ def test_the_update_is_that_of_torch(momentum, weight_decay):
         for name, parameter in theirs.items():
             parameter.grad = gradient[name].clone()
         optimiser.step()
-        weights, velocity = training.update(
+        weights, velocity = loop.update(
             weights, velocity, gradient, rate=0.3, momentum=momentum, weight_decay=weight_decay
         )
     for name, parameter in theirs.items():
@@ -118,7 +118,7 @@ def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order():
 def test_views_differ_from_step_to_step_and_not_from_call_to_call():
     data, _ = ready(dataclasses.replace(SMALL, batch=0))
     recipe = dataclasses.replace(SMALL, batch=0)
-    first, again, next_ = (training.batch_of(data, recipe, step) for step in (3, 3, 4))
+    first, again, next_ = (loop.batch_of(data, recipe, step) for step in (3, 3, 4))
     assert torch.equal(first[0], again[0])
     assert not torch.equal(first[0], next_[0])
     assert not torch.equal(first[0], first[1])
@@ -138,7 +138,7 @@ def test_precisions_follow_float64(precision):
     """Not step by step: the noise of the views is drawn in the precision of the data."""
     recipe = dataclasses.replace(SMALL, precision=precision)
     data, model = ready(recipe, dtype=torch.float32)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     assert {tensor.dtype for tensor in state.params.values()} == {torch.float32}
     assert state.records["loss"][-1] == pytest.approx(trained(SMALL).records["loss"][-1], abs=0.1)
 
@@ -175,9 +175,9 @@ def test_a_run_resumed_from_a_checkpoint_is_the_same_bit_for_bit(tmp_path, embed
 def test_a_record_looks_at_whole_batches_of_the_training_size():
     """Or the loss at collapse, log(2B - 1), would not be comparable."""
     data, model = ready(SMALL)
-    observer = training.Observer(SMALL, data, model)
+    observer = loop.Observer(SMALL, data, model)
     assert len(observer.labels) == 64
-    state = training.start(model)
+    state = loop.start(model)
     collapsed = torch.ones(64, 4, dtype=torch.float64)
     assert float(observer.loss(collapsed, collapsed)) == pytest.approx(torch.tensor(31.0).log().item())
     assert set(observer.observe(state.params)) >= {"loss", "effective_rank", "view_cosine", "squared_norm"}
@@ -235,15 +235,15 @@ def diverging(**more):
 def test_nan_stops_the_run_at_its_step_and_keeps_good_checkpoints():
     saved = []
     recipe = diverging(save_every=2)
-    with pytest.raises(training.Diverged) as stop:
+    with pytest.raises(loop.Diverged) as stop:
         trained(recipe, on_checkpoint=saved.append)
     assert saved
     for state in saved:
         assert all(bool(value.isfinite().all()) for value in state.params.values())
     data, model = ready(recipe)
-    value, state = objective(model, recipe, CPU), training.start(model)
+    value, state = objective(model, recipe, CPU), loop.start(model)
     for step in range(recipe.steps):  # by hand
-        state, loss = training.step(value, state, training.batch_of(data, recipe, step), recipe)
+        state, loss = loop.step(value, state, loop.batch_of(data, recipe, step), recipe)
         if not loss.isfinite():
             break
     assert stop.value.step == step > 0
@@ -255,7 +255,7 @@ def test_many_networks_step_together_as_one_by_one():
     recipes = [dataclasses.replace(SMALL, seed=seed, prototypes="orthonormal") for seed in range(3)]
     pairs = [ready(recipe) for recipe in recipes]
     models = [model for _, model in pairs]
-    batches = [training.batch_of(data, recipe, 0) for recipe, (data, _) in zip(recipes, pairs, strict=True)]
+    batches = [loop.batch_of(data, recipe, 0) for recipe, (data, _) in zip(recipes, pairs, strict=True)]
     params, buffers = stack_module_state(models)
 
     def value(p, b, first, second, labels):
@@ -263,7 +263,7 @@ def test_many_networks_step_together_as_one_by_one():
 
     stacked = [torch.stack(parts) for parts in zip(*batches, strict=True)]
     gradient, losses = vmap(grad_and_value(value))(params, buffers, *stacked)
-    moved, _ = training.update(
+    moved, _ = loop.update(
         params,
         {n: torch.zeros_like(p) for n, p in params.items()},
         gradient,
@@ -272,7 +272,7 @@ def test_many_networks_step_together_as_one_by_one():
         weight_decay=1e-4,
     )
     for k, (recipe, model) in enumerate(zip(recipes, models, strict=True)):
-        state, loss = training.step(objective(model, recipe, CPU), training.start(model), batches[k], recipe)
+        state, loss = loop.step(objective(model, recipe, CPU), loop.start(model), batches[k], recipe)
         torch.testing.assert_close(losses[k].detach(), loss)
         for name, tensor in state.params.items():
             torch.testing.assert_close(moved[name][k].detach(), tensor)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim.datasets import load, read, visible_labels
-from clopsim.recipe import Training
+from clopsim.training.datasets import load, read, visible_labels
+from clopsim.training.recipe import Training
 
 
 def test_clusters_and_lines_are_drawn():

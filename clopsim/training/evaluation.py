@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bounds.free_norm import effective_rate
-from clopsim import checkpoint, results
-from clopsim.checkpoint import State
-from clopsim.datasets import UNLABELLED, DataSet
-from clopsim.embedders import with_statistics
+from clopsim import results
 from clopsim.losses import LOSSES
 from clopsim.metrics.geometry import POINT
-from clopsim.observation import Observer, dataset_of, predictions, setting_of, stable_rate
-from clopsim.recipe import Training
-from clopsim.trainee import Trainee, autocast
+from clopsim.training import checkpoint
+from clopsim.training.checkpoint import State
+from clopsim.training.datasets import UNLABELLED, DataSet
+from clopsim.training.embedders import with_statistics
+from clopsim.training.observation import Observer, dataset_of, predictions, setting_of, stable_rate
+from clopsim.training.recipe import Training
+from clopsim.training.trainee import Trainee, autocast
 
 FIGURE = "train.png"
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 import xarray as xr
 
-from clopsim import checkpoint, evaluation, training
-from clopsim.datasets import load
-from clopsim.evaluation import Embeddings
-from clopsim.recipe import Training
-from clopsim.trainee import trainee
+from clopsim.training import checkpoint, evaluation, loop
+from clopsim.training.datasets import load
+from clopsim.training.evaluation import Embeddings
+from clopsim.training.recipe import Training
+from clopsim.training.trainee import trainee
 
 CPU = torch.device("cpu")
 SMALL = Training(
@@ -45,14 +45,14 @@ def test_no_accuracy_without_labels_or_held_out_data(tmp_path):
     for more in ({"data": str(tmp_path / "x.npz")}, {"held_out": 0.0}, {"embedder": "table"}):
         recipe = dataclasses.replace(SMALL, **{"samples": 0, **more})
         data, model = ready(recipe)
-        assert evaluation.accuracies(data, evaluation.embed(recipe, data, model, training.start(model))) == nothing
+        assert evaluation.accuracies(data, evaluation.embed(recipe, data, model, loop.start(model))) == nothing
 
 
 def test_digits_are_told_apart_far_above_chance_after_a_short_training():
     recipe = Training(steps=100, batch=128, width=32)
     data = load(recipe)
     model = trainee(recipe, data, device=CPU, dtype=torch.float32)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     found = evaluation.accuracies(data, evaluation.embed(recipe, data, model, state))
     assert found["knn"] > 0.5
     assert found["linear_probe"] > 0.5
@@ -61,7 +61,7 @@ def test_digits_are_told_apart_far_above_chance_after_a_short_training():
 
 def test_a_held_out_sample_has_one_embedding_whatever_its_company():
     data, model = ready(SMALL)
-    state = training.start(model)
+    state = loop.start(model)
     all_of_them = evaluation.embed(SMALL, data, model, state).held_out
     few = evaluation.embed(SMALL, dataclasses.replace(data, held_x=data.held_x[:3]), model, state).held_out
     np.testing.assert_allclose(few, all_of_them[:3])
@@ -70,9 +70,9 @@ def test_a_held_out_sample_has_one_embedding_whatever_its_company():
 def at(recipe, vectors):
     """A table that holds these vectors, recorded."""
     data, model = ready(dataclasses.replace(recipe, embedder="table"))
-    state = training.start(model)
+    state = loop.start(model)
     state.params["network.rows"].copy_(vectors)
-    observer = training.Observer(dataclasses.replace(recipe, embedder="table"), data, model)
+    observer = loop.Observer(dataclasses.replace(recipe, embedder="table"), data, model)
     return data, model, observer.record(state)
 
 
@@ -146,7 +146,7 @@ def test_the_loss_alone_does_not_make_a_collapse():
 def test_a_good_run_is_spread_and_prototypes_are_not_recommended_twice():
     recipe = dataclasses.replace(SMALL, rate=0.5)
     data, model = ready(recipe)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     assert evaluation.verdict(recipe, data, model, state).state == "spread"
     recipe = dataclasses.replace(SMALL, embedder="table", prototypes="orthonormal", weight_decay=1.0)
     data, model, state = at(recipe, POINT.expand(128, 4))
@@ -161,14 +161,14 @@ def test_weight_decay_collapses_a_network_for_good():
         SMALL, rate=1.0, weight_decay=0.5, momentum=0.0, schedule="constant", steps=200, batch_norm=False
     )
     data, model = ready(recipe)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     assert evaluation.verdict(recipe, data, model, state).state == "collapsed"
 
 
 def test_a_run_is_written_with_everything_to_go_on(tmp_path):
     recipe = dataclasses.replace(SMALL, labelled=0.5)
     data, model = ready(recipe)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     summary = evaluation.write(tmp_path, recipe, data, model, state=state, command="clopsim train ...")
     assert {path.name for path in tmp_path.iterdir()} == {
         "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",

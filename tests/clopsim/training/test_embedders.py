@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from clopsim.embedders import TABLE_VIEW_NOISE, build, with_statistics
-from clopsim.recipe import Embedder
+from clopsim.training.embedders import TABLE_VIEW_NOISE, build, with_statistics
+from clopsim.training.recipe import Embedder
 
 KINDS = ("table", "linear", "mlp", "conv")
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from clopsim.checkpoint import Params
-from clopsim.datasets import DataSet
-from clopsim.embedders import build
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
-from clopsim.recipe import Training
+from clopsim.training.checkpoint import Params
+from clopsim.training.datasets import DataSet
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Training
 
 
 class Trainee(nn.Module):

@@ -6,10 +6,10 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from bounds import Setting, uniform_rate
-from clopsim.sharpness import sharpest, sharpness
 from clopsim.sphere import starts
 from clopsim.sphere.gradient import contrastive_loss
 from clopsim.sphere.thresholds import search
+from clopsim.training.sharpness import sharpest, sharpness
 
 
 def test_equals_the_dense_hessian():
@@ -59,7 +59,7 @@ def test_nan_where_it_is_not_to_be_had(monkeypatch):
     def crowded(w):
         return (torch.linspace(1, 1.001, 50) * w["x"] ** 2).sum()
 
-    monkeypatch.setattr(sys.modules["clopsim.sharpness"], "RESTARTS", 2)
+    monkeypatch.setattr(sys.modules["clopsim.training.sharpness"], "RESTARTS", 2)
     assert np.isnan(sharpness(crowded, weights, tolerance=1e-9))
     with pytest.raises(ArpackNoConvergence):
         sharpest(crowded, weights, tolerance=1e-9)

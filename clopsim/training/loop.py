@@ -11,13 +11,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from clopsim.batches import views_of
-from clopsim.checkpoint import Params, State
-from clopsim.datasets import DataSet
-from clopsim.observation import Observer
-from clopsim.recipe import Training
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.trainee import Objective, Trainee, objective
+from clopsim.training.batches import views_of
+from clopsim.training.checkpoint import Params, State
+from clopsim.training.datasets import DataSet
+from clopsim.training.observation import Observer
+from clopsim.training.recipe import Training
+from clopsim.training.trainee import Objective, Trainee, objective
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Two views and the visible labels."""

@@ -14,8 +14,8 @@ from torch.func import vmap
 from bounds.setting import one_of
 from clopsim.losses import LOSSES, LossName, by_name, prototype_term
 from clopsim.losses.views import at_least_float32, lengths
-from clopsim.recipe import Distance
 from clopsim.sphere.engine import lowest_temperature
+from clopsim.training.recipe import Distance
 
 CACHE_BYTES = 2**20
 """Of the kernels that are computed together: they stay in the cache of a core."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bounds.setting import whole_number
-from clopsim.recipe import Embedder
+from clopsim.training.recipe import Embedder
 
 TABLE_VIEW_NOISE = 0.05
 """Standard deviation of a table's views around their sample, times sqrt(d): they start close, as augmentations do."""

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import ensemble, evaluation, training
-from clopsim.batches import views_of
-from clopsim.datasets import load
-from clopsim.embedders import build
-from clopsim.ensemble import OBSERVABLES, Stack, parts_of, train_together
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
-from clopsim.recipe import Training
-from clopsim.trainee import trainee
+from clopsim.training import evaluation, loop
+from clopsim.training.batches import views_of
+from clopsim.training.datasets import load
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Training
+from clopsim.training.stack import ensemble
+from clopsim.training.stack.ensemble import OBSERVABLES, Stack, parts_of, train_together
+from clopsim.training.trainee import trainee
 
 SMALL = Training(
     data="clusters", samples=40, features=6, classes=3, dimension=4, width=8, batch=8, steps=12, labelled=0.5,
@@ -146,7 +147,7 @@ def test_a_member_is_what_train_makes_of_its_recipe(prototypes):
     recipe = replace(SMALL, prototypes=prototypes, seed=3, batch=16)
     data = load(recipe, dtype=torch.float64)
     model = trainee(recipe, data, device=torch.device("cpu"), dtype=torch.float64)
-    state = training.train(recipe, data, model)
+    state = loop.train(recipe, data, model)
     accuracies = evaluation.accuracies(data, evaluation.embed(recipe, data, model, state))
     trained = train_together([recipe, replace(recipe, rate=1.0)])
     for name in set(OBSERVABLES) & set(state.records):

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clopsim.recipe import OPENML, Training
 from clopsim.sphere.data import GaussianClusters, antipodal_lines, gaussian_clusters
-from clopsim.views import ViewKind, Views
+from clopsim.training.recipe import OPENML, Training
+from clopsim.training.views import ViewKind, Views
 
 UNLABELLED = -1
 """Class of a sample that has none, or whose class the loss does not see."""

@@ -15,15 +15,15 @@ from bounds import Setting
 from bounds.alignment import alignment_uniform_rate
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
-from clopsim.checkpoint import Params, State
-from clopsim.datasets import DataSet
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
-from clopsim.recipe import Training
-from clopsim.sharpness import sharpness
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.trainee import Trainee, autocast
-from clopsim.views import two_views
+from clopsim.training.checkpoint import Params, State
+from clopsim.training.datasets import DataSet
+from clopsim.training.recipe import Training
+from clopsim.training.sharpness import sharpness
+from clopsim.training.trainee import Trainee, autocast
+from clopsim.training.views import two_views
 
 OBSERVED = 1024
 """Largest number of training samples that a record looks at, or one batch where that is more."""

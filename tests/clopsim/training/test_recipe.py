@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from clopsim.recipe import Embedder, Training
+from clopsim.training.recipe import Embedder, Training
 
 
 def test_the_embedder_record_is_part_of_the_recipe():

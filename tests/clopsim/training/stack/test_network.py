@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from clopsim import stacked_network as stacked
-from clopsim.embedders import build
-from clopsim.recipe import Embedder
+from clopsim.training.embedders import build
+from clopsim.training.recipe import Embedder
+from clopsim.training.stack import network as stacked
 
 
 @pytest.mark.parametrize(

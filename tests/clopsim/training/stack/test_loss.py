@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.func import vmap
 
-from clopsim import stacked_loss as stacked
 from clopsim.losses import LOSSES, OrthonormalPrototypes, by_name, prototype_term
+from clopsim.training.stack import loss as stacked
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Networks trained with a contrastive loss: recipe, data, loop, observation, evaluation; many at once in `stack`."""
