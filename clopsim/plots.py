@@ -9,9 +9,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.typeset import greek
 from clopsim.datafile import slabs
-from clopsim.experiments.experiment import Experiment
-from clopsim.typeset import greek
 
 if TYPE_CHECKING:
     from clopsim.metrics.inspection import Inspection

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import figures
 from clopsim import cli
-from clopsim.ledger import PAPER
+from clopsim.audit.ledger import PAPER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

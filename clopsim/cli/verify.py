@@ -22,22 +22,22 @@ def verify(
 
     Each claim's verdict is recorded; the exit status is 1 if the evidence no longer supports one of them.
     """
-    from clopsim import audit
-    from clopsim.report import check_report, write_report
+    from clopsim.audit import run
+    from clopsim.audit.report import check_report, write_report
 
     with user_input():
-        claims = audit.chosen(only)
+        claims = run.chosen(only)
         if report is not None:
             check_report(report)
 
-    def progress(finding: audit.Finding) -> None:
+    def progress(finding: run.Finding) -> None:
         if sys.stderr.isatty():
             claim = finding.claim
             typer.echo(
                 f"{claim.identifier:>4}  {finding.verdict:<10} {finding.seconds:5.1f} s  {claim.statement}", err=True
             )
 
-    findings = audit.audit(claims, on_finding=progress)
+    findings = run.audit(claims, on_finding=progress)
     if json_output:
         typer.echo(json.dumps([finding.as_row() for finding in findings], indent=2))
     else:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from clopsim import cli, ledger
-from clopsim.experiments import Experiment
+from clopsim import cli
+from clopsim.audit import ledger
+from clopsim.audit.experiments import Experiment
 
 
 @pytest.fixture
@@ -29,9 +30,10 @@ def test_one_claim_as_a_table(verify):
 
 
 def test_the_whole_ledger_fits_the_table():
-    from clopsim import audit, tables
+    from clopsim import tables
+    from clopsim.audit import run
 
-    rows = [audit.Finding(claim, (), (), {}, 12.3).as_row() for claim in ledger.CLAIMS]
+    rows = [run.Finding(claim, (), (), {}, 12.3).as_row() for claim in ledger.CLAIMS]
     assert max(len(line) for line in tables.audit_table(rows).splitlines()) <= 120
 
 
@@ -66,7 +68,7 @@ def test_a_verdict_that_no_longer_holds_is_status_1(verify, monkeypatch, tmp_pat
         return Experiment("a floor", "x", "y", (0.0,), (1.05,), (1.0,), 0.01)
 
     claims = [replace(claim, experiments=(wrong,)) if claim.identifier == "T6" else claim for claim in ledger.CLAIMS]
-    monkeypatch.setattr("clopsim.audit.CLAIMS", tuple(claims))
+    monkeypatch.setattr("clopsim.audit.run.CLAIMS", tuple(claims))
     result = verify("--only", "T6", "--report", "audit.md")
     assert result.exit_code == 1
     assert "T6 FAILS: a floor: gap 0.05 over 0.01" in result.stdout

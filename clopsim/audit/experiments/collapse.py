@@ -18,7 +18,7 @@ from bounds import (
     together_curvature,
     view_multiplier,
 )
-from clopsim.experiments.experiment import Experiment, bracket
+from clopsim.audit.experiments.experiment import Experiment, bracket
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run, step

@@ -5,7 +5,7 @@ import torch
 
 from bounds import Setting
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from clopsim.experiments.experiment import Experiment
+from clopsim.audit.experiments.experiment import Experiment
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step

@@ -4,6 +4,6 @@ Every experiment takes a factor that its formula is multiplied by (1 by default)
 and a test holds that. Float64, seeded; what a finite batch costs is in the tolerance and said in the note.
 """
 
-from clopsim.experiments.experiment import Experiment
+from clopsim.audit.experiments.experiment import Experiment
 
 __all__ = ["Experiment"]

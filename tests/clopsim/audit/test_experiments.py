@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from clopsim.experiments import Experiment
-from clopsim.ledger import CLAIMS
+from clopsim.audit.experiments import Experiment
+from clopsim.audit.ledger import CLAIMS
 
 EXPERIMENTS = {experiment.__name__: experiment for claim in CLAIMS for experiment in claim.experiments}
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bounds import Gradient, Setting, exact_rate
-from clopsim.experiments.experiment import Experiment
+from clopsim.audit.experiments.experiment import Experiment
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from clopsim.experiments import Experiment
-from clopsim.ledger import CLAIMS, Claim
+from clopsim.audit.experiments import Experiment
+from clopsim.audit.ledger import CLAIMS, Claim
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from clopsim import audit
-from clopsim.ledger import CLAIMS
-from clopsim.report import write_report
+from clopsim.audit import run
+from clopsim.audit.ledger import CLAIMS
+from clopsim.audit.report import write_report
 
 
 @pytest.fixture(scope="module")
 def findings():
-    return audit.audit([claim for claim in CLAIMS if claim.identifier in ("T2", "T4", "T10")])
+    return run.audit([claim for claim in CLAIMS if claim.identifier in ("T2", "T4", "T10")])
 
 
 def test_html_is_one_page_without_a_request(findings, tmp_path):
@@ -37,7 +37,7 @@ def test_markdown_has_formulas_and_its_figures(findings, tmp_path):
 
 
 def test_failures_are_shown(findings, tmp_path):
-    bad = audit.Finding(findings[0].claim, (), (), {}, 0.0, errors=("RuntimeError: no luck",))
+    bad = run.Finding(findings[0].claim, (), (), {}, 0.0, errors=("RuntimeError: no luck",))
     for name in ("bad.md", "bad.html"):
         write_report([bad], tmp_path / name)
         assert "Fails" in (tmp_path / name).read_text()
@@ -45,7 +45,7 @@ def test_failures_are_shown(findings, tmp_path):
 
 
 def test_wrong_places(tmp_path, findings):
-    with pytest.raises(ValueError, match=r"^report must end in .md or .html, got '.*audit.pdf'; rename it"):
+    with pytest.raises(ValueError, match=r"^report must end in .md or .html, got '.*run.pdf'; rename it"):
         write_report(findings, tmp_path / "audit.pdf")
     (tmp_path / "taken-figures").touch()
     with pytest.raises(ValueError, match="^report needs a folder taken-figures for figures, got a file there"):

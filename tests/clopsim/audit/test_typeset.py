@@ -1,7 +1,7 @@
 import pytest
 import sympy as sp
 
-from clopsim.typeset import greek, mathml, prose
+from clopsim.audit.typeset import greek, mathml, prose
 
 
 @pytest.mark.parametrize(

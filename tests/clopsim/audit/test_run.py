@@ -5,9 +5,9 @@ import pytest
 import sympy as sp
 
 from bounds.derivation import Derivation, Step
-from clopsim import audit
-from clopsim.experiments import Experiment
-from clopsim.ledger import CLAIMS, Claim
+from clopsim.audit import run
+from clopsim.audit.experiments import Experiment
+from clopsim.audit.ledger import CLAIMS, Claim
 
 X = sp.Symbol("x", positive=True)
 
@@ -29,7 +29,7 @@ SOUND = Claim(
 
 
 def test_a_sound_claim_keeps_its_verdict():
-    finding = audit.examine(SOUND)
+    finding = run.examine(SOUND)
     assert (finding.verdict, finding.failures) == ("proved", [])
     assert finding.evidence == "1 identity, 1 enclosure, 1 experiment"
     json.dumps(finding.as_row(), allow_nan=False)
@@ -50,13 +50,13 @@ def broken() -> Experiment:
     ],
 )
 def test_failed_evidence_opens_the_claim_and_is_named(change, failure):
-    finding = audit.examine(replace(SOUND, **change))
-    assert finding.verdict == audit.OPEN
+    finding = run.examine(replace(SOUND, **change))
+    assert finding.verdict == run.OPEN
     assert failure in finding.failures
 
 
 def test_one_broken_piece_of_evidence_does_not_hide_the_rest():
-    finding = audit.examine(
+    finding = run.examine(
         replace(SOUND, derivations=(broken, *SOUND.derivations), experiments=(broken, lambda: experiment(0.0)))
     )
     assert finding.failures == ["RuntimeError: no luck"] * 2
@@ -67,14 +67,14 @@ def test_a_claim_falls_with_what_it_rests_on():
     bad = replace(SOUND, identifier="B", experiments=(broken,))
     rests = replace(SOUND, identifier="C", rests_on=("B",))
     seen: list[str] = []
-    findings = audit.audit([SOUND, bad, rests], on_finding=lambda finding: seen.append(finding.claim.identifier))
+    findings = run.audit([SOUND, bad, rests], on_finding=lambda finding: seen.append(finding.claim.identifier))
     assert seen == ["A", "B", "C"]
     assert [finding.verdict for finding in findings] == ["proved", "open", "open"]
     assert "rests on B, which is open" in findings[2].failures
 
 
 def test_choosing_claims_brings_what_they_rest_on():
-    assert audit.chosen(()) == list(CLAIMS)
-    assert [claim.identifier for claim in audit.chosen(["P1"])] == ["T1", "P1"]
+    assert run.chosen(()) == list(CLAIMS)
+    assert [claim.identifier for claim in run.chosen(["P1"])] == ["T1", "P1"]
     with pytest.raises(ValueError, match="^only must name claims of the ledger, got 'T99'; they are T0, T1"):
-        audit.chosen(["T99"])
+        run.chosen(["T99"])

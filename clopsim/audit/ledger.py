@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from clopsim import certificates
-from clopsim.experiments import Experiment, clop, collapse, free_norm, long_runs, uniform
+from clopsim.audit import certificates
+from clopsim.audit.experiments import Experiment, clop, collapse, free_norm, long_runs, uniform
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation

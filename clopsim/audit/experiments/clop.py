@@ -11,7 +11,7 @@ from bounds.critical_weight import critical_weight, spread_curvature
 from bounds.equilibrium import class_equilibrium
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
-from clopsim.experiments.experiment import Experiment
+from clopsim.audit.experiments.experiment import Experiment
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step

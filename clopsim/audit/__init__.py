@@ -1,0 +1,1 @@
+"""The audit: the ledger of claims, their proofs, certificates and experiments, and the report of their fate."""
