@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clopsim import chunks, plan, plots, results, sweep, training_sweep
+from clopsim import chunks, plan, results, sweep, training_sweep
 from clopsim.config import Sweep
 from clopsim.executors import Work
 from clopsim.plan import Config, Search
 from clopsim.recipes import TrainingSweep
+from clopsim.show import plots
 from clopsim.sweep import Results
 
 FIGURE = "sweep.png"

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from clopsim.plots import undated
+from clopsim.show.plots import undated
 from clopsim.store import write_atomically
 from figures.style import STYLE
 

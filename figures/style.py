@@ -8,8 +8,8 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from clopsim import plots
-from clopsim.plots import BLUE, GREEN, GREY, PURPLE, VERMILION
+from clopsim.show import plots
+from clopsim.show.plots import BLUE, GREEN, GREY, PURPLE, VERMILION
 
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 COLUMN, PAGE = 3.4, 7.0

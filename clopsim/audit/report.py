@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from clopsim import plots
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.run import Finding, Proof
 from clopsim.audit.typeset import mathml, prose
+from clopsim.show import plots
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222; }

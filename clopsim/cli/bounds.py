@@ -6,9 +6,9 @@ from dataclasses import asdict
 import typer
 
 from bounds import Setting, critical_rates
-from clopsim import tables
 from clopsim.cli.options import Dim, GradientOption, Json, KeysOption, LossOption, ReductionOption, Samples, Tau
 from clopsim.cli.shell import app, user_input
+from clopsim.show import tables
 
 
 @app.command()

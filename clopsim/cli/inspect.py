@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.shell import app, user_input
+from clopsim.show import tables
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -67,7 +67,7 @@ def _beside(file: Path, given: str | None, name: str) -> Any:
 
 
 def _draw(found: Any, out: Path) -> None:
-    from clopsim import plots
+    from clopsim.show import plots
 
     try:
         plots.draw_inspection(found).savefig(out, dpi=150, metadata=plots.undated(out.suffix[1:]))

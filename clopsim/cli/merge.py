@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.running import status
 from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input, warn_of_machines
+from clopsim.show import tables
 
 
 @app.command()

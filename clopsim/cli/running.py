@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from clopsim import tables
 from clopsim.cli.configfile import EXECUTION, GRID, Grid, defaults, grid, read, reproducing_command
 from clopsim.cli.options import choice_option, whole_option
 from clopsim.cli.shell import (
@@ -26,6 +25,7 @@ from clopsim.cli.shell import (
 )
 from clopsim.executors import Engine
 from clopsim.plan import Config
+from clopsim.show import tables
 from clopsim.states import PROVENANCE, recorded_summary
 
 if TYPE_CHECKING:

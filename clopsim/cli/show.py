@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input
+from clopsim.show import tables
 
 
 @app.command()
@@ -35,7 +35,8 @@ def show(
 
 
 def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
-    from clopsim import kinds, plots, runs
+    from clopsim import kinds, runs
+    from clopsim.show import plots
     from clopsim.training import evaluation
 
     name, draw = {

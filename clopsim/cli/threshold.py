@@ -7,7 +7,6 @@ import typer
 
 from bounds import Setting
 from bounds.setting import positive_number, whole_number
-from clopsim import tables
 from clopsim.cli.options import (
     Dim,
     GradientOption,
@@ -21,6 +20,7 @@ from clopsim.cli.options import (
     whole_option,
 )
 from clopsim.cli.shell import FAILS, HOLDS, app, progress, user_input
+from clopsim.show import tables
 
 
 @app.command()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clopsim import tables
 from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
 from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, option_name, progress, user_input
 from clopsim.cli.training_options import (
@@ -33,6 +32,7 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
+from clopsim.show import tables
 from clopsim.training.recipe import NamedLoss, Precision, Prototypes, Training, spelt_out
 
 if TYPE_CHECKING:

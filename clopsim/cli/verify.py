@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clopsim import tables
 from clopsim.cli.options import Json
 from clopsim.cli.shell import FAILS, HOLDS, app, user_input
+from clopsim.show import tables
 
 
 @app.command()

@@ -134,7 +134,7 @@ def write(
 
     embeddings.npz: z (N, d) unit rows, norm (N,) before that, y and labels (N,), split (N,) "train" or "held_out".
     """
-    from clopsim import plots  # matplotlib: slow to load, and workers need the rest of this file
+    from clopsim.show import plots  # matplotlib: slow to load, and workers need the rest of this file
 
     embeddings = embed(recipe, data, model, state)
     ended = verdict(recipe, data, model, state)

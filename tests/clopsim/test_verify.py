@@ -30,8 +30,8 @@ def test_one_claim_as_a_table(verify):
 
 
 def test_the_whole_ledger_fits_the_table():
-    from clopsim import tables
     from clopsim.audit import run
+    from clopsim.show import tables
 
     rows = [run.Finding(claim, (), (), {}, 12.3).as_row() for claim in ledger.CLAIMS]
     assert max(len(line) for line in tables.audit_table(rows).splitlines()) <= 120

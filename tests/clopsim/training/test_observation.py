@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from clopsim.show.tables import sharpness_line
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.tables import sharpness_line
 from clopsim.training import loop
 from clopsim.training.datasets import load
 from clopsim.training.observation import Observer, dataset_of

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import plots, results
+from clopsim import results
 from clopsim import sweep as job
 from clopsim.config import Sweep
+from clopsim.show import plots
 from clopsim.training import loop
 from clopsim.training.datasets import load
 from clopsim.training.observation import dataset_of
