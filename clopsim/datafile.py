@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 LARGEST = 2**32 - 4
 """Bytes that one variable of such a file may have."""
 
-SLAB = 2**14
-"""Values of one variable that are read at once: 128 KiB, or 1 MiB as strings."""
-
 RESERVE = 2**13
 """Bytes kept free behind the header for the large variables, 200 each: beyond it each new one moves all before it."""
 
@@ -101,13 +98,6 @@ class DataFile:
             yield
         except RuntimeError as error:  # the system's errors, and after those that it keeps to itself its own
             raise OSError(EIO, f"data.nc cannot be written: {error}", str(self.path)) from None
-
-
-def slabs(dataset: xr.Dataset) -> Iterator[slice]:
-    """Consecutive rates such that all their seeds at one temperature are about SLAB cells, one rate at least."""
-    count = max(1, SLAB // dataset.sizes["seed"])
-    for low in range(0, dataset.sizes["rate"], count):
-        yield slice(low, low + count)
 
 
 def _coordinates(small: xr.Dataset, dims: tuple[Any, ...]) -> dict[str, str]:

@@ -17,8 +17,9 @@ from bounds import critical_rates, loss_at_collapse
 from clopsim import plan
 from clopsim.chunks import Arrays, perform, threshold
 from clopsim.config import Sweep
-from clopsim.datafile import LARGEST, DataFile, slabs
+from clopsim.datafile import LARGEST, DataFile
 from clopsim.plan import Chunk, Search, Task
+from clopsim.show.slabs import slabs
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clopsim.audit.experiments import Experiment
+from clopsim.audit.picture import draw_experiment
 from clopsim.audit.run import Finding, Proof
 from clopsim.audit.typeset import mathml, prose
-from clopsim.show import plots
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -188,5 +188,5 @@ def _sentence(experiment: Experiment) -> str:
 
 def _png(experiment: Experiment) -> bytes:
     buffer = io.BytesIO()
-    plots.draw_experiment(experiment).savefig(buffer, format="png", dpi=110)
+    draw_experiment(experiment).savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

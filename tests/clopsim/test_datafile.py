@@ -16,7 +16,7 @@ from clopsim import plan
 from clopsim import sweep as job
 from clopsim.chunks import perform
 from clopsim.config import Sweep
-from clopsim.datafile import RESERVE, DataFile, slabs
+from clopsim.datafile import RESERVE, DataFile
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=3, steps=10, loss="full", clusters=2)
 ATTRIBUTES = {"loss": "full", "holds": 1, "rates": [0.5, float("nan")], "text": "π, 5 letters", "none": []}
@@ -142,12 +142,3 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path, room):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     gc.collect()  # closes what could not be closed
-
-
-def test_slabs_cover_the_rates(monkeypatch):
-    monkeypatch.setattr("clopsim.datafile.SLAB", 7)
-    for seeds, count in ((3, 2), (7, 1), (50, 1)):
-        dataset = xr.Dataset(coords={"rate": np.arange(5.0), "seed": np.arange(seeds)})
-        parts = [dataset["rate"][part].values for part in slabs(dataset)]
-        assert max(map(len, parts)) == count
-        np.testing.assert_array_equal(np.concatenate(parts), np.arange(5.0))
