@@ -45,7 +45,7 @@ def measure(name: str, *, quick: bool = False, on_progress: Callable[[float], No
     The number of threads changes no bit: torch computes on one, but for networks that are trained together, each of
     which has its own anyway.
     """
-    from clopsim.chunks import one_thread
+    from clopsim.runs.chunks import one_thread
     from figures.runs import Run
 
     with nullcontext() if name in TRAINED_TOGETHER else one_thread():

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from bounds import critical_rates
-from clopsim import sweep as job
-from clopsim.config import Sweep
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
 from clopsim.show import plots
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bounds import critical_rates
-from clopsim import sweep as job
-from clopsim.config import Sweep
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run
 from figures.style import GREEN, GREY, PAGE, STYLE, VERMILION, measured, plain_ticks

@@ -10,8 +10,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from clopsim.runs.store import write_atomically
 from clopsim.show.plots import undated
-from clopsim.store import write_atomically
 from figures.style import STYLE
 
 

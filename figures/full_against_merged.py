@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bounds import Gradient, Loss, critical_rates, exact_rate
-from clopsim import sweep as job
-from clopsim.config import Sweep
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
 from clopsim.sphere.thresholds import Kind
 from figures.drawing import Drawing, Gap, apart
 from figures.runs import Arrays, Run

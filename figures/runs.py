@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from clopsim import plan, store
-from clopsim.chunks import machine
+from clopsim.runs import plan, store
+from clopsim.runs.chunks import machine
 
 Arrays = Mapping[str, NDArray[Any]]
 

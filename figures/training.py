@@ -20,9 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clopsim.recipes import TrainingSweep
+from clopsim.runs.recipes import TrainingSweep
+from clopsim.runs.training_sweep import run_training_sweep
 from clopsim.training.recipe import LossName, Training
-from clopsim.training_sweep import run_training_sweep
 from figures.drawing import Drawing
 from figures.runs import Arrays, Run
 from figures.style import BLUE, ORANGE, PAGE, STYLE

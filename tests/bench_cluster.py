@@ -18,11 +18,11 @@ from statistics import median
 
 from distributed import LocalCluster
 
-from clopsim import executors, plan
-from clopsim.chunks import Result, perform
-from clopsim.config import Sweep
-from clopsim.plan import Chunk
-from clopsim.store import Record, create, locked
+from clopsim.runs import executors, plan
+from clopsim.runs.chunks import Result, perform
+from clopsim.runs.config import Sweep
+from clopsim.runs.plan import Chunk
+from clopsim.runs.store import Record, create, locked
 
 CONFIG = Sweep(rates=(0.5, 0.7, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0), seeds=256)  # 2048 cells in 13 chunks
 TASKS = 300

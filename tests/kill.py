@@ -18,11 +18,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from clopsim import executors, kinds, plan, results, runs, store
-from clopsim.config import Sweep
-from clopsim.plan import Config
-from clopsim.recipes import TrainingSweep
-from clopsim.states import describe
+from clopsim.runs import executors, kinds, plan, results, store
+from clopsim.runs import folder as runs
+from clopsim.runs.config import Sweep
+from clopsim.runs.plan import Config
+from clopsim.runs.recipes import TrainingSweep
+from clopsim.runs.states import describe
 from clopsim.training.recipe import Training
 
 CONFIGS = {

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clopsim.cli.shell import OPTION_NAMES, option_name
-from clopsim.plan import RECORDS, Config
-from clopsim.states import PROVENANCE, recorded_config
-from clopsim.store import PLAN
+from clopsim.runs.plan import RECORDS, Config
+from clopsim.runs.states import PROVENANCE, recorded_config
+from clopsim.runs.store import PLAN
 
 EXECUTION = ("workers", "engine", "scheduler", "fail_fast")
 """Options that a file may hold though they change no result."""

@@ -22,7 +22,8 @@ def merge(
 ) -> None:
     """Join the shares of a sweep of either kind (--shard I/N) into the run folder of the whole sweep, byte for byte."""
     with user_input(), ExitStack() as stack:
-        from clopsim import runs, store
+        from clopsim.runs import folder as runs
+        from clopsim.runs import store
 
         shares = []
         for folder in folders:

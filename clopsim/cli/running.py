@@ -23,13 +23,13 @@ from clopsim.cli.shell import (
     user_input,
     warn_of_machines,
 )
-from clopsim.executors import Engine
-from clopsim.plan import Config
+from clopsim.runs.executors import Engine
+from clopsim.runs.plan import Config
+from clopsim.runs.states import PROVENANCE, recorded_summary
 from clopsim.show import tables
-from clopsim.states import PROVENANCE, recorded_summary
 
 if TYPE_CHECKING:
-    from clopsim.store import Store
+    from clopsim.runs.store import Store
 
 ConfigFile = Annotated[
     Path | None,
@@ -146,8 +146,9 @@ def run_points(
     fail_fast: bool,
 ) -> "dict[str, dict[str, Any] | Store]":
     """Run every sweep of the grid in its folder; summaries by name, the store for a share, which has no summary."""
-    from clopsim import executors, kinds, plan, results, runs, store
-    from clopsim.jobs import TaskFailed
+    from clopsim.runs import executors, kinds, plan, results, store
+    from clopsim.runs import folder as runs
+    from clopsim.runs.jobs import TaskFailed
 
     command = next(iter(grid.points.values())).kind
     again = shlex.join(
@@ -211,7 +212,7 @@ def run_points(
 
 
 def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> None:
-    from clopsim import store
+    from clopsim.runs import store
 
     if (folder / store.PLAN).exists() or (folder / PROVENANCE).exists():
         raise ValueError(f"out must be the folder of a grid, got {str(folder)!r}, a single run; choose another folder")
@@ -227,7 +228,7 @@ def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> 
 
 
 def _save(path: Path, text: str) -> None:
-    from clopsim.store import write_atomically
+    from clopsim.runs.store import write_atomically
 
     try:
         write_atomically(path, text.encode())

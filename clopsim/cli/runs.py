@@ -21,7 +21,7 @@ def runs(
 ) -> None:
     """List run folders with their setting, state, verdict and date."""
     with user_input():
-        from clopsim.states import describe, run_folders
+        from clopsim.runs.states import describe, run_folders
 
         if not folder.is_dir() and folder != DEFAULT:
             raise ValueError(f"folder must be there, got {str(folder)!r}; name the folder that holds your runs")

@@ -108,7 +108,7 @@ def user_input() -> Iterator[None]:
 
 def warn_of_machines(folder: Path) -> None:
     """One line on stderr if the parts of a complete run come from several kinds of machine."""
-    from clopsim.states import recorded_machines
+    from clopsim.runs.states import recorded_machines
 
     kinds = recorded_machines(folder)
     if len(kinds) > 1:

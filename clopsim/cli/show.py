@@ -19,7 +19,7 @@ def show(
 ) -> None:
     """Print a run's table again and redraw its figure, if it has one, without running anything."""
     with user_input():
-        from clopsim.states import PROVENANCE, kind_of, recorded_summary
+        from clopsim.runs.states import PROVENANCE, kind_of, recorded_summary
 
         if not (folder / PROVENANCE).is_file():
             raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
@@ -35,7 +35,8 @@ def show(
 
 
 def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
-    from clopsim import kinds, runs
+    from clopsim.runs import folder as runs
+    from clopsim.runs import kinds
     from clopsim.show import plots
     from clopsim.training import evaluation
 

@@ -32,7 +32,7 @@ from clopsim.cli.running import (
     run_command,
 )
 from clopsim.cli.shell import app, user_input
-from clopsim.config import Data, Precision, Start, Sweep
+from clopsim.runs.config import Data, Precision, Start, Sweep
 
 FIELDS = {field.name for field in fields(Sweep)}
 

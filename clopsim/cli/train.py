@@ -120,7 +120,7 @@ class _Checked(Exception):
 
 
 def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict[str, Any]:
-    from clopsim import results
+    from clopsim.runs import results
     from clopsim.sphere.devices import choose
     from clopsim.training import checkpoint, evaluation, loop
     from clopsim.training.datasets import load

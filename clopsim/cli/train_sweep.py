@@ -39,7 +39,7 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
-from clopsim.recipes import AXES, TrainingSweep
+from clopsim.runs.recipes import AXES, TrainingSweep
 from clopsim.training.recipe import Prototypes, Training
 
 DEFAULT = TrainingSweep().to_plain()

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bounds.free_norm import effective_rate
-from clopsim import results
 from clopsim.losses import LOSSES
 from clopsim.metrics.geometry import POINT
+from clopsim.runs import results
 from clopsim.training import checkpoint
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import UNLABELLED, DataSet

@@ -17,10 +17,10 @@ import xarray as xr
 
 from bounds import Setting, critical_rates
 from clopsim import cli
-from clopsim import sweep as job
 from clopsim.cli.configfile import EXECUTION
-from clopsim.config import Sweep
-from clopsim.states import describe
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
+from clopsim.runs.states import describe
 
 QUICK = ["sweep", "--samples", "16", "--rates", "0.5,2", "--seeds", "2", "--steps", "20"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from clopsim import chunks, executors, plan, store
 from clopsim.cli import running
 from clopsim.cli.configfile import defaults, grid
-from clopsim.config import Sweep
-from clopsim.states import describe
+from clopsim.runs import chunks, executors, plan, store
+from clopsim.runs.config import Sweep
+from clopsim.runs.states import describe
 
 QUICK = ["sweep", "--samples", "16", "--rates", "0.5,2", "--seeds", "4", "--steps", "20"]
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from clopsim import plan, store, training_sweep
-from clopsim.recipes import TrainingSweep
-from clopsim.states import describe
+from clopsim.runs import plan, store, training_sweep
+from clopsim.runs.recipes import TrainingSweep
+from clopsim.runs.states import describe
 from clopsim.training.recipe import Training
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import results
-from clopsim import sweep as job
-from clopsim.config import Sweep
+from clopsim.runs import results
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
 from clopsim.show import plots
 from clopsim.training import loop
 from clopsim.training.datasets import load

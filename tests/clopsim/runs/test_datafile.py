@@ -12,11 +12,11 @@ import pytest
 import xarray as xr
 from scipy.io import netcdf_file
 
-from clopsim import plan
-from clopsim import sweep as job
-from clopsim.chunks import perform
-from clopsim.config import Sweep
-from clopsim.datafile import RESERVE, DataFile
+from clopsim.runs import plan
+from clopsim.runs import sweep as job
+from clopsim.runs.chunks import perform
+from clopsim.runs.config import Sweep
+from clopsim.runs.datafile import RESERVE, DataFile
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=3, steps=10, loss="full", clusters=2)
 ATTRIBUTES = {"loss": "full", "holds": 1, "rates": [0.5, float("nan")], "text": "π, 5 letters", "none": []}

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clopsim import plan, results, runs, store
-from clopsim.config import Sweep
-from clopsim.executors import Done
-from clopsim.jobs import TaskFailed
-from clopsim.states import describe
-from clopsim.store import Damaged, Record
+from clopsim.runs import folder as runs
+from clopsim.runs import plan, results, store
+from clopsim.runs.config import Sweep
+from clopsim.runs.executors import Done
+from clopsim.runs.jobs import TaskFailed
+from clopsim.runs.states import describe
+from clopsim.runs.store import Damaged, Record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = Sweep(samples=8, clusters=2, rates=(0.5, 2.0), seeds=2, steps=10)
 ORIGIN = results.origin_now("clopsim sweep")
 

@@ -20,9 +20,9 @@ import numpy as np
 
 import bounds
 from bounds import exact_rate
-from clopsim import recipes
-from clopsim.config import Sweep
-from clopsim.recipes import TrainingSweep
+from clopsim.runs import recipes
+from clopsim.runs.config import Sweep
+from clopsim.runs.recipes import TrainingSweep
 
 BATCH = {"cpu": 2**16}
 """Cosines advanced at once, by type of device: 512 KiB in float64, so that a batch stays in the cache of a core."""

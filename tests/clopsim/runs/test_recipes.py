@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clopsim.recipes import AXES, TrainingSweep
+from clopsim.runs.recipes import AXES, TrainingSweep
 from clopsim.training.recipe import Training
 
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from clopsim.config import DEFAULT_RATES, Sweep
+from clopsim.runs.config import DEFAULT_RATES, Sweep
 
 
 def test_defaults_are_the_main_job():

@@ -11,15 +11,15 @@ import torch
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from clopsim import plan
-from clopsim.chunks import Arrays, Result, machine, own_device
 from clopsim.metrics.geometry import POINT
-from clopsim.plan import Chunk
-from clopsim.recipes import AXES, BASE, Cell, TrainingSweep
+from clopsim.runs import plan
+from clopsim.runs.chunks import Arrays, Result, machine, own_device
+from clopsim.runs.plan import Chunk
+from clopsim.runs.recipes import AXES, BASE, Cell, TrainingSweep
+from clopsim.runs.sweep import FAILED, Results
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
-from clopsim.sweep import FAILED, Results
 from clopsim.training.datasets import load
 from clopsim.training.stack.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
 from clopsim.training.trainee import trainee

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from clopsim import results
-from clopsim import sweep as job
-from clopsim.config import Sweep
+from clopsim.runs import results
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
 from clopsim.sphere.outcomes import Outcome
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=2, steps=10)

@@ -6,9 +6,10 @@ import tracemalloc
 
 import pytest
 
-from clopsim import plan, results, runs
-from clopsim.config import Sweep
-from clopsim.executors import Done
+from clopsim.runs import folder as runs
+from clopsim.runs import plan, results
+from clopsim.runs.config import Sweep
+from clopsim.runs.executors import Done
 
 ORIGIN = results.origin_now("clopsim sweep")
 BYTES_A_CELL = 50

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from clopsim import plan
-from clopsim import sweep as job
-from clopsim.config import Sweep
+from clopsim.runs import plan
+from clopsim.runs import sweep as job
+from clopsim.runs.config import Sweep
 
 SMALL = Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.3, 1.5), seeds=2, steps=300)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clopsim import plan, store
-from clopsim.plan import Config
+from clopsim.runs import plan, store
+from clopsim.runs.plan import Config
 
 PARTS = {"thresholds": "sweep", "runs": "train-sweep", "accuracy": "train"}
 """Commands by what only their summaries have."""

@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from clopsim.executors import Executor, Work
-from clopsim.store import Record, Store
+from clopsim.runs.executors import Executor, Work
+from clopsim.runs.store import Record, Store
 
 
 @dataclass(frozen=True)

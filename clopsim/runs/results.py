@@ -16,7 +16,7 @@ from typing import Any
 
 import xarray as xr
 
-from clopsim import states
+from clopsim.runs import states
 
 DATA, SUMMARY, PROVENANCE = states.DATA, states.SUMMARY, states.PROVENANCE
 PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray", "scikit-learn")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clopsim import chunks, plan, results, sweep, training_sweep
-from clopsim.config import Sweep
-from clopsim.executors import Work
-from clopsim.plan import Config, Search
-from clopsim.recipes import TrainingSweep
+from clopsim.runs import chunks, plan, results, sweep, training_sweep
+from clopsim.runs.config import Sweep
+from clopsim.runs.executors import Work
+from clopsim.runs.plan import Config, Search
+from clopsim.runs.recipes import TrainingSweep
+from clopsim.runs.sweep import Results
 from clopsim.show import plots
-from clopsim.sweep import Results
 
 FIGURE = "sweep.png"
 

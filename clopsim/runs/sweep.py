@@ -14,11 +14,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bounds import critical_rates, loss_at_collapse
-from clopsim import plan
-from clopsim.chunks import Arrays, perform, threshold
-from clopsim.config import Sweep
-from clopsim.datafile import LARGEST, DataFile
-from clopsim.plan import Chunk, Search, Task
+from clopsim.runs import plan
+from clopsim.runs.chunks import Arrays, perform, threshold
+from clopsim.runs.config import Sweep
+from clopsim.runs.datafile import LARGEST, DataFile
+from clopsim.runs.plan import Chunk, Search, Task
 from clopsim.show.slabs import slabs
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps

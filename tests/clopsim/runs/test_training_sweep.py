@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from clopsim import cli
 from clopsim.cli.configfile import EXECUTION, reproducing_command
-from clopsim.recipes import AXES, BASE, TrainingSweep
+from clopsim.runs.recipes import AXES, BASE, TrainingSweep
+from clopsim.runs.training_sweep import DIMENSIONS, run_training_sweep, summarise
 from clopsim.training.recipe import Training
 from clopsim.training.stack.ensemble import train_together
-from clopsim.training_sweep import DIMENSIONS, run_training_sweep, summarise
 
 SMALL = TrainingSweep(
     base=Training(

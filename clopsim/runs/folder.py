@@ -17,14 +17,14 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from clopsim import kinds, plan, results, store
-from clopsim.chunks import Arrays
-from clopsim.executors import Executor
-from clopsim.jobs import Job, Pace, check_code, work_off
-from clopsim.kinds import FIGURE
-from clopsim.plan import Chunk, Config, Task
-from clopsim.states import recorded_config
-from clopsim.store import Share, Store
+from clopsim.runs import kinds, plan, results, store
+from clopsim.runs.chunks import Arrays
+from clopsim.runs.executors import Executor
+from clopsim.runs.jobs import Job, Pace, check_code, work_off
+from clopsim.runs.kinds import FIGURE
+from clopsim.runs.plan import Chunk, Config, Task
+from clopsim.runs.states import recorded_config
+from clopsim.runs.store import Share, Store
 
 COMMIT = ".commit"
 

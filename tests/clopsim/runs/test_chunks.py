@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim import chunks, plan
-from clopsim.config import Sweep
-from clopsim.plan import Chunk, Search
+from clopsim.runs import chunks, plan
+from clopsim.runs.config import Sweep
+from clopsim.runs.plan import Chunk, Search
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, clusters=2, rates=(0.5, 1.25, 2.0), seeds=4, steps=50)
 WHOLE = Chunk(0, 24)

@@ -10,9 +10,10 @@ import dask.config
 import pytest
 from distributed import Client, LocalCluster
 
-from clopsim import executors, plan, results, runs, store
-from clopsim.config import Sweep
-from clopsim.executors import Done
+from clopsim.runs import executors, plan, results, store
+from clopsim.runs import folder as runs
+from clopsim.runs.config import Sweep
+from clopsim.runs.executors import Done
 from tests.work import work
 
 CONFIG = Sweep(samples=16, rates=(0.5, 1.0, 2.0), seeds=6, steps=100)
