@@ -36,13 +36,12 @@ def show(
 
 def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
     from clopsim.runs import folder as runs
-    from clopsim.runs import kinds
+    from clopsim.runs import kinds, training_run
     from clopsim.show import plots
-    from clopsim.training import evaluation
 
     name, draw = {
         "sweep": (kinds.FIGURE, plots.draw_sweep),
-        "train": (evaluation.FIGURE, plots.draw_training),
+        "train": (training_run.FIGURE, plots.draw_training),
     }[kind]
     target = figure or folder / name
     try:

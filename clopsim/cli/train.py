@@ -120,7 +120,7 @@ class _Checked(Exception):
 
 
 def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict[str, Any]:
-    from clopsim.runs import results
+    from clopsim.runs import results, training_run
     from clopsim.sphere.devices import choose
     from clopsim.training import checkpoint, evaluation, loop
     from clopsim.training.datasets import load
@@ -156,7 +156,7 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
         raise Stopped(f"interrupted; {kept} stays, go on with --resume", INTERRUPTED) from None
     command = reproducing_command(recipe)
     with user_input(), results.run_folder(folder, force=force) as staging:
-        summary = evaluation.write(staging, recipe, data, model, state=state, command=command)
+        summary = training_run.write(staging, recipe, data, model, state=state, command=command)
     kept.unlink(missing_ok=True)
     return summary
 

@@ -145,7 +145,7 @@ def failed(failures: Sequence[Mapping[str, Any]] | None) -> str:
 
 
 def training_report(summary: Mapping[str, Any], folder: Path) -> str:
-    """What a training run came to, for the terminal; summary as made by evaluation.write."""
+    """What a training run came to, for the terminal; summary as made by training_run.write."""
     setting, final, predicted = summary["setting"], summary["final"], summary["predicted"]
     counts = summary["samples"]
     prototypes = (

@@ -1,7 +1,6 @@
 """What the trained embeddings are worth: accuracy on held-out data, and whether the run collapsed, in plain words."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,16 +11,12 @@ from torch import nn
 from bounds.free_norm import effective_rate
 from clopsim.losses import LOSSES
 from clopsim.metrics.geometry import POINT
-from clopsim.runs import results
-from clopsim.training import checkpoint
 from clopsim.training.checkpoint import State
-from clopsim.training.datasets import UNLABELLED, DataSet
+from clopsim.training.datasets import DataSet
 from clopsim.training.embedders import with_statistics
-from clopsim.training.observation import Observer, dataset_of, predictions, setting_of, stable_rate
+from clopsim.training.observation import Observer, setting_of, stable_rate
 from clopsim.training.recipe import Training
 from clopsim.training.trainee import Trainee, autocast
-
-FIGURE = "train.png"
 
 NEIGHBOURS = 20
 """k of the k-nearest-neighbour classifier, or half the samples of the training set where that is less."""
@@ -74,7 +69,7 @@ def accuracies(data: DataSet, embeddings: Embeddings) -> dict[str, float | None]
     none: dict[str, float | None] = {"knn": None, "linear_probe": None, "largest_class": None}
     y, held_y = data.y.cpu().numpy(), data.held_y.cpu().numpy()
     known, held_known = y >= 0, held_y >= 0
-    z, held_z = (_unit(part.astype(np.float64)) for part in embeddings)  # float32 does not solve a collapsed one
+    z, held_z = (unit(part.astype(np.float64)) for part in embeddings)  # float32 does not solve a collapsed one
     finite = np.isfinite(z).all() and np.isfinite(held_z).all()
     if not finite or not held_known.any() or len(np.unique(y[known])) < 2:
         return none
@@ -127,52 +122,6 @@ def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Ve
     return Verdict("spread", f"not collapsed: {shown}.", at_collapse)
 
 
-def write(
-    folder: Path, recipe: Training, data: DataSet, model: Trainee, *, state: State, command: str
-) -> dict[str, Any]:
-    """Evaluate a finished run and write its files, the picture among them; returns the summary.
-
-    embeddings.npz: z (N, d) unit rows, norm (N,) before that, y and labels (N,), split (N,) "train" or "held_out".
-    """
-    from clopsim.show import plots  # matplotlib: slow to load, and workers need the rest of this file
-
-    embeddings = embed(recipe, data, model, state)
-    ended = verdict(recipe, data, model, state)
-    last = {name: values[-1] for name, values in state.records.items()}
-    accuracy = accuracies(data, embeddings)
-    summary: dict[str, Any] = {
-        "verdict": ended.state,
-        "text": ended.text,
-        "loss_at_collapse": ended.loss_at_collapse,
-        "final": {name: value if np.isfinite(value) else None for name, value in last.items()},
-        "predicted": predictions(recipe, len(data.y)),
-        "accuracy": accuracy,
-        "samples": {"train": len(data.y), "labelled": int((data.labels >= 0).sum()), "held_out": len(data.held_y)},
-        "setting": asdict(recipe),
-    }
-    dataset = dataset_of(recipe, state, len(data.y)).assign_attrs(
-        command=command,
-        verdict=ended.state,
-        loss_at_collapse=ended.loss_at_collapse,
-        git=results.git_hash(),
-        versions=", ".join(f"{name} {number}" for name, number in results.versions().items()),
-        **{f"accuracy_{name}": float("nan") if v is None else v for name, v in accuracy.items()},
-    )
-    plots.draw_training(dataset).savefig(folder / FIGURE, dpi=150)
-    both = np.concatenate(embeddings)
-    np.savez(
-        folder / "embeddings.npz",
-        z=_unit(both),
-        norm=np.linalg.norm(both, axis=1),
-        y=torch.cat([data.y, data.held_y]).cpu().numpy(),
-        labels=torch.cat([data.labels, torch.full_like(data.held_y, UNLABELLED)]).cpu().numpy(),
-        split=np.repeat(["train", "held_out"], [len(part) for part in embeddings]),
-    )
-    checkpoint.save(folder / "checkpoint.pt", recipe, state)
-    results.save(folder, dataset, summary, command=command)
-    return summary
-
-
 def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
     """The bound and the remedy for a run that collapsed or diverged; last: its last record, maybe empty."""
     words = []
@@ -206,6 +155,7 @@ def divergence(recipe: Training, data: DataSet, *, step: int, loss: float, state
     )
 
 
-def _unit(z: NDArray[Any]) -> NDArray[Any]:
+def unit(z: NDArray[Any]) -> NDArray[Any]:
+    """Rows of length one; a row without length stays zero."""
     norm = np.linalg.norm(z, axis=1, keepdims=True)
     return z / np.where(norm > 0, norm, 1)

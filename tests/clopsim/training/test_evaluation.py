@@ -1,14 +1,12 @@
 """Accuracy on held-out data, and the verdict in plain words."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
-from clopsim.training import checkpoint, evaluation, loop
+from clopsim.training import evaluation, loop
 from clopsim.training.datasets import load
 from clopsim.training.evaluation import Embeddings
 from clopsim.training.recipe import Training
@@ -110,17 +108,15 @@ def test_a_large_common_mean_hides_a_collapse_from_losses_that_subtract_it(loss,
 
 
 @pytest.mark.parametrize("alive", (0, 3))
-def test_embeddings_without_length_are_a_collapse_too(tmp_path, alive):
+def test_embeddings_without_length_are_a_collapse_too(alive):
     """Rate x weight decay = 1 forgets the weights in each step and can end here, where no cosine is defined."""
     recipe = dataclasses.replace(SMALL, embedder="table")
     data, model, state = at(recipe, normal() * (torch.arange(128)[:, None] < alive))
-    summary = evaluation.write(
-        tmp_path, dataclasses.replace(recipe, embedder="table"), data, model, state=state, command="clopsim train"
-    )
-    assert summary["verdict"] == "collapsed"
-    assert summary["text"].startswith("collapsed to zero: embeddings without length have no direction, loss ")
-    assert "Lower the rate" in summary["text"]
-    assert summary["loss_at_collapse"] == pytest.approx(np.log(127))
+    found = evaluation.verdict(recipe, data, model, state)
+    assert found.state == "collapsed"
+    assert found.text.startswith("collapsed to zero: embeddings without length have no direction, loss ")
+    assert "Lower the rate" in found.text
+    assert found.loss_at_collapse == pytest.approx(np.log(127))
 
 
 def test_a_line_is_told_so():
@@ -163,29 +159,3 @@ def test_weight_decay_collapses_a_network_for_good():
     data, model = ready(recipe)
     state = loop.train(recipe, data, model)
     assert evaluation.verdict(recipe, data, model, state).state == "collapsed"
-
-
-def test_a_run_is_written_with_everything_to_go_on(tmp_path):
-    recipe = dataclasses.replace(SMALL, labelled=0.5)
-    data, model = ready(recipe)
-    state = loop.train(recipe, data, model)
-    summary = evaluation.write(tmp_path, recipe, data, model, state=state, command="clopsim train ...")
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
-    }  # fmt: skip
-    assert json.loads((tmp_path / "summary.json").read_text()) == json.loads(json.dumps(summary))
-    assert set(json.loads((tmp_path / "provenance.json").read_text())["sha256"]) == {
-        "data.nc", "summary.json", "train.png", "embeddings.npz", "checkpoint.pt",
-    }  # fmt: skip
-    with np.load(tmp_path / "embeddings.npz") as arrays:
-        assert arrays["z"].shape == (80, 4)
-        np.testing.assert_allclose(np.linalg.norm(arrays["z"], axis=1), 1)
-        assert (arrays["split"] == "train").sum() == 64
-        np.testing.assert_array_equal(arrays["y"], np.concatenate([data.y, data.held_y]))
-        assert (arrays["labels"] >= 0).sum() == 32
-        assert arrays["norm"].min() > 0
-    with xr.open_dataset(tmp_path / "data.nc") as dataset:
-        assert dataset.attrs["command"] == "clopsim train ..."
-        assert json.loads(dataset.attrs["recipe"])["labelled"] == 0.5
-        assert dataset.attrs["accuracy_knn"] == summary["accuracy"]["knn"]
-    assert checkpoint.load(tmp_path / "checkpoint.pt", recipe).step == 30
