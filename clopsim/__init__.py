@@ -1,9 +1,8 @@
 """clopsim: simulate contrastive learning and hold it against the theory in `bounds`.
 
-Nothing is imported here, so that the command line answers `--help` without torch; import the module that you need:
-the dynamics: data, starts, gradient, dynamics, engine, metrics, outcomes, thresholds, sweep, results, plots;
-runs that outlive their process: plan, chunks, executors, jobs, store, runs; training: losses, recipe, datasets, views,
-embedders, training, evaluation; embeddings of others: inspection, class_metrics; the audit: ledger, experiments, audit.
+The rooms, from the top floor down: cli; lab, lessons; runs (what outlives a process); audit and training; sphere (free
+embeddings) and show; metrics and losses. Imports only go down. Nothing is imported here, so that the command line
+answers `--help` without torch.
 """
 
 __all__: list[str] = []

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from clopsim.runs import plan, store
+from clopsim.runs import store
 from clopsim.runs.chunks import machine
+from clopsim.runs.code import code
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -80,8 +81,8 @@ def recall(folder: Path, name: str, *, quick: bool) -> Run | None:
 
 
 def _identity(name: str, *, quick: bool) -> dict[str, Any]:
-    code = {**plan.code(), "scikit-learn": version("scikit-learn"), "figure": _measurement(name)}
-    return {"figure": name, "quick": quick, "code": code}
+    measured_by = {**code(), "scikit-learn": version("scikit-learn"), "figure": _measurement(name)}
+    return {"figure": name, "quick": quick, "code": measured_by}
 
 
 def _measurement(name: str) -> str:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bounds import Setting
+from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import message
-from clopsim.runs.plan import Search, Task, batch_size, cell, code, unit
+from clopsim.runs.plan import Search, Task, batch_size, cell, unit
 from clopsim.sphere import starts
 from clopsim.sphere.data import antipodal_lines, gaussian_clusters
 from clopsim.sphere.dynamics import recorded_steps, run

@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 from clopsim.runs import kinds, plan, results, store
 from clopsim.runs.chunks import Arrays
+from clopsim.runs.code import check_code, code
 from clopsim.runs.executors import Executor
-from clopsim.runs.jobs import Job, Pace, check_code, work_off
+from clopsim.runs.jobs import Job, Pace, work_off
 from clopsim.runs.kinds import FIGURE
 from clopsim.runs.plan import Chunk, Config, Task
 from clopsim.runs.states import recorded_config
@@ -62,7 +63,7 @@ def begin(
             raise ValueError(
                 f"shard must stay {_share(found.share)} in {shown!r}, got {_share(share)}; choose another --out"
             )
-        check_code(found.plan["code"], plan.code(), where="this installation")
+        check_code(found.plan["code"], code(), where="this installation")
         return found
     if not (found or complete or store.is_fresh(folder)):
         if force or resume:
@@ -185,7 +186,7 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
                 f"{str(holders[0].folder)!r} is unfinished: resume it" if holders else "add the folder of its share"
             )
             raise ValueError(f"folders must hold every task, got none with task {number}; {remedy}")
-    check_code(first.plan["code"], plan.code(), where="this installation")
+    check_code(first.plan["code"], code(), where="this installation")
     whole = begin(into, config, origin=first.origin, force=force)
     if whole is None:
         raise RuntimeError("a run that is begun anew cannot be complete")

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from clopsim.runs.code import check_code
 from clopsim.runs.executors import Executor, Work
 from clopsim.runs.store import Record, Store
 
@@ -81,15 +82,6 @@ def work_off(
             done += weight
             rate = (done - before) / (time.monotonic() - began)
             on_progress(Pace(done / total, rate, (total - done) / rate))
-
-
-def check_code(planned: Mapping[str, str], found: Mapping[str, str], *, where: str) -> None:
-    """ValueError unless the code that is found gives the same results as the planned code."""
-    for name, value in planned.items():
-        if found.get(name) != value:
-            other = f"got {name} {value} there and {found.get(name)} in {where}"
-            remedy = "use that version, or start again with --force"
-            raise ValueError(f"out must go on with the code it began with, {other}; {remedy}")
 
 
 def _duration(seconds: float) -> str:

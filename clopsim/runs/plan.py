@@ -4,23 +4,18 @@ Neither engine, shard, number of workers nor a resume changes what is computed t
 Imports no torch.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from itertools import groupby, pairwise
 from math import ceil
-from pathlib import Path
-from platform import python_version
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-import bounds
 from bounds import exact_rate
 from clopsim.runs import recipes
+from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.recipes import TrainingSweep
 
@@ -153,19 +148,6 @@ def seconds(config: Config) -> float:
         return len(tasks(config))
     rows = sum(2 * (cell.batch or config.base.samples or UNKNOWN) for cell in config.cells())
     return SECONDS * rows * config.base.steps / ROW_STEPS["cpu"]
-
-
-@cache
-def code() -> Mapping[str, str]:
-    """What decides the bits of a result: a digest of the theory's and the simulator's source, and library versions."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for root in (here, Path(bounds.__file__).parent):
-        for path in sorted(root.rglob("*.py")):
-            if "cli" not in path.parts and path.stem not in ("plots", "tables"):
-                digest.update(f"{root.name}/{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
-    libraries = {name: version(name) for name in ("numpy", "scipy", "torch")}
-    return {"source": digest.hexdigest()[:16], "python": python_version(), **libraries}
 
 
 def document(config: Config) -> dict[str, Any]:

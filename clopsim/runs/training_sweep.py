@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from clopsim.metrics.geometry import POINT
 from clopsim.runs import plan
 from clopsim.runs.chunks import Arrays, Result, machine, own_device
+from clopsim.runs.code import code
 from clopsim.runs.plan import Chunk
 from clopsim.runs.recipes import AXES, BASE, Cell, TrainingSweep
 from clopsim.runs.sweep import FAILED, Results
@@ -81,7 +82,7 @@ def perform(job: tuple[TrainingSweep, Chunk], worker: int = 0) -> Result:
     cells = plan.ordered(record)[task.first : task.first + task.size]
     with threadpool_limits(1):  # of NumPy and scikit-learn, whose threads would change last bits
         trained = train_together([record.recipe(cell) for cell in cells], device=device, workers=1)
-    return Result(_arrays(trained), {}, dict(plan.code()), machine(device))
+    return Result(_arrays(trained), {}, dict(code()), machine(device))
 
 
 def run_training_sweep(record: TrainingSweep, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:

@@ -2,7 +2,8 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from clopsim.audit.ledger import CLAIMS, Verdict
+from clopsim.audit.claim import Verdict
+from clopsim.audit.ledger import CLAIMS
 
 
 def test_every_claim_is_complete_and_unique():

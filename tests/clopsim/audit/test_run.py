@@ -6,8 +6,9 @@ import sympy as sp
 
 from bounds.derivation import Derivation, Step
 from clopsim.audit import run
+from clopsim.audit.claim import Claim
 from clopsim.audit.experiments import Experiment
-from clopsim.audit.ledger import CLAIMS, Claim
+from clopsim.audit.ledger import CLAIMS
 
 X = sp.Symbol("x", positive=True)
 

@@ -11,6 +11,7 @@ import pytest
 
 from clopsim.runs import folder as runs
 from clopsim.runs import plan, results, store
+from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import Done
 from clopsim.runs.jobs import TaskFailed
@@ -125,7 +126,7 @@ def test_a_full_disk_leaves_no_half_file(kept, monkeypatch, function):
     assert [path.name for path in (kept.folder / "chunks").iterdir()] == ["00000"]
 
 
-HOLD = "import sys, time; from pathlib import Path; from clopsim import store\n"
+HOLD = "import sys, time; from pathlib import Path; from clopsim.runs import store\n"
 HOLD += "with store.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 
 
@@ -160,8 +161,8 @@ def test_resume_refuses_another_configuration_code_or_share(tmp_path, monkeypatc
     assert runs.begin(folder, CONFIG, origin=ORIGIN, resume=True).plan == plan.document(CONFIG)
     with pytest.raises(ValueError, match="^out must not exist, got .*, an unfinished run; add --resume to go on"):
         runs.begin(folder, CONFIG, origin=ORIGIN)
-    other_code = {**plan.code(), "torch": "9.9"}
-    monkeypatch.setattr(plan, "code", lambda: other_code)
+    other_code = {**code(), "torch": "9.9"}
+    monkeypatch.setattr(runs, "code", lambda: other_code)
     with pytest.raises(ValueError, match=r"^out must go on with the code it began with, got torch .* there and 9.9 in"):
         runs.begin(folder, CONFIG, origin=ORIGIN, resume=True)
     monkeypatch.undo()
@@ -172,16 +173,6 @@ def test_resume_refuses_another_configuration_code_or_share(tmp_path, monkeypatc
     assert runs.begin(folder, CONFIG, origin=ORIGIN, force=True).finished() == {}
 
 
-def test_the_code_is_known_by_its_source(monkeypatch, tmp_path):
-    before = plan.code.__wrapped__()
-    assert set(before) == {"source", "python", "numpy", "scipy", "torch"}
-    read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b"#" if path.stem == "dynamics" else b""))
-    assert plan.code.__wrapped__()["source"] != before["source"]
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b"#" if path.stem == "plots" else b""))
-    assert plan.code.__wrapped__() == before
-
-
 def test_a_worker_with_other_code_is_refused(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -189,7 +180,7 @@ def test_a_worker_with_other_code_is_refused(tmp_path):
 
     def stranger(work, tasks):
         for key, payload in tasks.items():
-            yield Done(key, work(payload, 0)._replace(code={**plan.code(), "numpy": "1.0"}))
+            yield Done(key, work(payload, 0)._replace(code={**code(), "numpy": "1.0"}))
 
     with pytest.raises(ValueError, match=r"^out must go on with the code .*, got numpy .* and 1.0 in a worker"):
         runs.run_all([begun], stranger)

@@ -17,7 +17,7 @@ from clopsim.runs.recipes import TrainingSweep
 from clopsim.runs.states import describe
 from clopsim.training.recipe import Training
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GRID = ["--loss", "clop,infonce", "--rate", "0.01,1", "--seeds", "3"]
 NETWORK = ["--data", "clusters", "--samples", "40", "--batch", "8", "--width", "8", "--steps", "4", "--device", "cpu"]
 QUICK = ["sweep", "--embedder", "mlp", *GRID, *NETWORK]  # three chunks of four networks

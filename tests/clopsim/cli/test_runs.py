@@ -17,7 +17,7 @@ from clopsim.runs.config import Sweep
 from clopsim.runs.states import describe
 
 QUICK = ["sweep", "--samples", "16", "--rates", "0.5,2", "--seeds", "4", "--steps", "20"]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
