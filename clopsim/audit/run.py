@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clopsim.audit.claim import Claim
 from clopsim.audit.experiments import Experiment
-from clopsim.audit.ledger import CLAIMS, Claim
+from clopsim.audit.ledger import CLAIMS
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation

@@ -1,0 +1,41 @@
+"""One claim: what is said, by whom, under which assumptions, what became of it, and the evidence."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from clopsim.audit.experiments import Experiment
+
+if TYPE_CHECKING:
+    from bounds.derivation import Derivation
+
+Verdict = Literal["proved", "certified", "measured", "refined", "refuted"]
+"""proved: symbolically, for all symbols. certified: by enclosures in rigorous arithmetic. measured: simulation alone.
+refined: true in a sharper or narrower form, which is given. refuted: false as stated, with a counterexample."""
+
+V1 = "arXiv:2403.18699v1"
+V2 = "arXiv:2403.18699v2"
+SUCCESSOR = "arXiv:2512.07880"
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim and its evidence; the audit runs the evidence and compares the verdict with the recorded one."""
+
+    identifier: str  # T1 .. T10: theorems; P1 ..: claims of the paper
+    statement: str
+    source: str  # paper, version and number, or "ours"
+    assumptions: str
+    verdict: Verdict  # recorded; the audit confirms it or exits with 1
+    finding: str  # what the evidence says, in a sentence or two
+    derivations: tuple[Callable[[], "Derivation"], ...] = ()
+    certificates: tuple[Callable[[], dict[str, bool]], ...] = ()  # statement -> whether it is certified
+    experiments: tuple[Callable[[], Experiment], ...] = ()
+    rests_on: tuple[str, ...] = ()  # claims whose evidence this one uses too
+
+
+def derivation_of(module: str) -> "Callable[[], Derivation]":
+    """The derive() of a file in bounds, imported when it runs: sympy is slow to load."""
+    return lambda: importlib.import_module(f"bounds.{module}").derive()
