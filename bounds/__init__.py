@@ -1,6 +1,7 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
 from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.ascent import ascent_rates, largest_loss
 from bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
@@ -51,6 +52,7 @@ __all__ = [
     "alignment_collapse_rate",
     "alignment_uniform_rate",
     "apart_curvature",
+    "ascent_rates",
     "bessel_ratios",
     "certify_collapse",
     "class_cosine",
@@ -71,6 +73,7 @@ __all__ = [
     "gradient_bound",
     "harmonic_spectrum",
     "heavy_ball_rate",
+    "largest_loss",
     "leading_share_bound",
     "loss_at_collapse",
     "mean_after_step",

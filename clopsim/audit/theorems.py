@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, uniform
+from clopsim.audit.experiments import ascent, clop, collapse, free_norm, long_runs, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -36,6 +36,20 @@ THEOREMS: tuple[Claim, ...] = (
             collapse.collapse_is_a_saddle,
             collapse.runs_leave_the_collapse,
             long_runs.small_steps_end_far_from_collapse,
+        ),
+    ),
+    Claim(
+        identifier="T11",
+        statement="Where mu z.g > 1 an ambient step climbs the loss, which is largest at a point (merged) or line (full).",
+        source=OURS,
+        assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
+        verdict="proved",
+        finding="Collapse at a large rate is maximisation: T4, P3 and P4 follow, and the full loss ends on a line.",
+        derivations=(derivation_of("ascent"),),
+        experiments=(
+            ascent.step_is_ascent,
+            ascent.loss_rises_to_its_maximum,
+            ascent.collapse_at_an_infinite_rate,
         ),
     ),
     Claim(
