@@ -1,6 +1,7 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
 from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
 from bounds.collapse import (
     alignment_collapse_rate,
@@ -15,6 +16,7 @@ from bounds.curvature import apart_curvature, together_curvature
 from bounds.enclosures import (
     Enclosure,
     certify_collapse,
+    enclose_antipodal_line_rate,
     enclose_bessel_ratio,
     enclose_exact_rate,
     enclose_root,
@@ -44,6 +46,7 @@ __all__ = [
     "Enclosure",
     "Gradient",
     "Keys",
+    "LineMultipliers",
     "Loss",
     "Reduction",
     "Setting",
@@ -51,6 +54,7 @@ __all__ = [
     "UniformRate",
     "alignment_collapse_rate",
     "alignment_uniform_rate",
+    "antipodal_line_rate",
     "apart_curvature",
     "ascent_rates",
     "bessel_ratios",
@@ -65,6 +69,7 @@ __all__ = [
     "critical_weight",
     "decayed_view_cosine",
     "effective_rate",
+    "enclose_antipodal_line_rate",
     "enclose_bessel_ratio",
     "enclose_exact_rate",
     "enclose_root",
@@ -75,6 +80,7 @@ __all__ = [
     "heavy_ball_rate",
     "largest_loss",
     "leading_share_bound",
+    "line_multipliers",
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",

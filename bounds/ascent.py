@@ -159,9 +159,9 @@ def derive() -> "Derivation":
             Step("Merged loss: every cosine is at most 1, so it is at most, with equality iff all are 1,",
                  claims["merged"]),
             Step("Full loss: an anchor of sample k has log(1 + sum exp((c - s_k)/tau)), c its cosines to the others,"
-                 " s_k that to its other view. The logarithm is concave: L <= n log(1 + the mean sum). It remains to bound,"
-                 " for two samples, the sum of the eight exp((c - s)/tau), c one of their four cross cosines, s one of"
-                 " their two view cosines"),
+                 " s_k that to its other view. As log is concave, L <= n log(1 + the mean of the sums). It remains to"
+                 " bound, for two samples, the sum of the eight exp((c - s)/tau), c one of their four cross cosines, s"
+                 " one of their two view cosines"),
             Step("Every c - s is at most 2, and any set of the eight adds up to at most 8: a quadratic form in the four"
                  " views, bounded by diag(y) with y_1 + .. + y_4 = 8 (all 256 sets, exactly). So the eight are weakly"
                  " majorised by (2, 2, 2, 2, 0, 0, 0, 0), and as exp is convex and grows, the sum is at most 4 + 4"

@@ -1,7 +1,14 @@
 """Statements certified in rigorous arithmetic: each function maps a statement to whether the enclosures prove it."""
 
-from bounds import Setting
-from bounds.enclosures import certify_collapse, enclose_exact_rate, enclose_uniform_rate
+import math
+
+from bounds import Setting, antipodal_line_rate
+from bounds.enclosures import (
+    certify_collapse,
+    enclose_antipodal_line_rate,
+    enclose_exact_rate,
+    enclose_uniform_rate,
+)
 from bounds.equilibrium import class_equilibrium, enclose_class_cosine
 
 
@@ -29,6 +36,21 @@ def uniform() -> dict[str, bool]:
         box, found = enclose_uniform_rate(Setting(tau, d, 100))
         text = f"d = {d}, tau = {tau}: mu_A in [{box.low!r}, {box.high!r}], degree {degree} breaks first"
         answers[text] = found == degree and box.high - box.low < 1e-10 * box.high
+    return answers
+
+
+def antipodal_line() -> dict[str, bool]:
+    """T12: enclosures of mu_line with the code's floats in them, and one setting in which it is certified: never."""
+    answers = {}
+    for samples, tau in ((8, 0.5), (32, 0.2), (64, 2.0)):
+        setting = Setting(tau, 8, samples, loss="full")
+        box, rate = enclose_antipodal_line_rate(setting), float(antipodal_line_rate(setting) or math.nan)
+        near = box.low * (1 - 1e-15) <= rate <= box.high * (1 + 1e-15)
+        answers[f"n = {samples}, tau = {tau}: mu_line in [{box.low!r}, {box.high!r}], the code's float to 1e-15"] = (
+            near and box.high - box.low < 1e-14 * box.high
+        )
+    few = Setting(0.5, 8, 4, loss="full")
+    answers["n = 4, tau = 0.5: the line never attracts"] = enclose_antipodal_line_rate(few).low == math.inf
     return answers
 
 

@@ -30,7 +30,7 @@ PAPER: tuple[Claim, ...] = (
         verdict="refined",
         finding="The edge is tau (n-1)/(n-2), not tau; low temperature breaks the uniform state earlier (T5).",
         experiments=(long_runs.merged_runs_collapse_outside_the_range,),
-        rests_on=("T3", "T4", "T5"),
+        rests_on=("T3", "T4", "T5", "T11"),
     ),
     Claim(
         identifier="P4",
@@ -38,13 +38,14 @@ PAPER: tuple[Claim, ...] = (
         source="asked by a reviewer of v2, not answered there",
         assumptions="full loss",
         verdict="refuted",
-        finding="Collapse onto a point never attracts; the views come apart. Far above, ambient runs end on one line.",
+        finding="A point never attracts. Ambient runs can end on a line: it attracts above tau coth(1/tau) (1.08 mu_c"
+        " at n = 32, tau = 0.5), while the aligned uniform state holds up to tau/(2 A_1) (2.03 mu_c): both in between.",
         experiments=(
             collapse.full_loss_keeps_off_the_point,
             long_runs.full_runs_do_not_collapse,
             long_runs.full_loss_ends_on_a_line,
         ),
-        rests_on=("T4", "T5a"),
+        rests_on=("T4", "T5a", "T11", "T12"),
     ),
     Claim(
         identifier="P5",

@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import ascent, clop, collapse, free_norm, long_runs, uniform
+from clopsim.audit.experiments import ascent, clop, collapse, free_norm, line, long_runs, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -40,7 +40,7 @@ THEOREMS: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="T11",
-        statement="Where mu z.g > 1 an ambient step climbs the loss, which is largest at a point (merged) or line (full).",
+        statement="Where mu z.g > 1 an ambient step climbs the loss; its maximum is a point (merged) or line (full).",
         source=OURS,
         assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
         verdict="proved",
@@ -94,7 +94,7 @@ THEOREMS: tuple[Claim, ...] = (
         source=OURS,
         assumptions="full loss, n -> infinity",
         verdict="proved",
-        finding="The swap has period two and cosine tau/(2 mu).",
+        finding="The tangent swap has period two and cosine tau/(2 mu); ambient views end antipodal where T12 says so.",
         derivations=(derivation_of("alignment"),),
         experiments=(uniform.alignment_threshold, uniform.swap_of_the_views),
     ),
@@ -148,5 +148,16 @@ THEOREMS: tuple[Claim, ...] = (
         finding="The swap is exact at every angle; above mu w = 0.03 long runs end up to 5 % further from 1.",
         derivations=(derivation_of("free_norm"),),
         experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
+    ),
+    Claim(
+        identifier="T12",
+        statement="The line with antipodal views attracts iff mu > tau [(N-1) + N q]/[(N-2) - N q], q = exp(-2/tau).",
+        source=OURS,
+        assumptions="full loss, N = n/2 samples, ambient gradient, sum; never where N - 2 <= N q",
+        verdict="certified",
+        finding="tau coth(1/tau) for many samples, below T5a's tau/(2 A_1): between the two the start decides.",
+        derivations=(derivation_of("antipodal_line"),),
+        certificates=(certificates.antipodal_line,),
+        experiments=(line.line_multipliers_of_a_step, line.line_threshold, line.both_states_attract),
     ),
 )

@@ -16,6 +16,7 @@ MEANING = {
     "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
     "alignment_uniform_rate": "views come apart above, uniform state (T5, n -> infinity)",
     "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
+    "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
 }
 
 
@@ -30,7 +31,18 @@ def bounds_table(rates: CriticalRates) -> str:
             shown = "-" if value is None else f"{value:.6g}"
         why = rates.reasons.get(name)
         rows.append((name, shown, meaning if why is None else f"none: {why}"))
-    return _table(("rate", "value", "meaning"), rows)
+    table = _table(("rate", "value", "meaning"), rows)
+    line = rates.antipodal_line_rate
+    ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
+    if line is None or not ends:
+        return table
+    between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
+    states = "the aligned uniform state {} the antipodal line"
+    if line < min(ends):
+        words = f"both {states.format('and')} attract: the start decides"
+    else:
+        words = f"neither {states.format('nor')} attracts"
+    return f"{table}\n\n{between} {words} (T5, T5a, T12)."
 
 
 QUESTION = {
@@ -38,6 +50,7 @@ QUESTION = {
     "uniform": "the uniform state breaks",
     "alignment_uniform": "views come apart, uniform state",
     "alignment_collapse": "views come apart at collapse",
+    "line": "the antipodal line attracts",
 }
 
 
