@@ -27,6 +27,7 @@ from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared
 from bounds.heavy_ball import heavy_ball_rate
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
+from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
 from bounds.rates import CriticalRates, critical_rates
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
@@ -78,15 +79,18 @@ __all__ = [
     "gradient_bound",
     "harmonic_spectrum",
     "heavy_ball_rate",
+    "is_rank_one_minimum",
     "largest_loss",
     "leading_share_bound",
     "line_multipliers",
     "loss_at_collapse",
+    "lowest_rank_one_curvature",
     "mean_after_step",
     "mean_length_bound",
     "paper_range",
     "radial_rate",
     "rank_one_gradient_floor",
+    "rank_one_hessian",
     "rescue_angle",
     "ripple_multiplier",
     "spread_curvature",

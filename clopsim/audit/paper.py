@@ -18,9 +18,10 @@ PAPER: tuple[Claim, ...] = (
         statement="They are local minima of InfoNCE.",
         source=f"{V1}, Theorem 3.1",
         assumptions="none stated",
-        verdict="refuted",
-        finding="T2: a strict saddle. The draft concludes a minimum from a zero gradient alone.",
-        rests_on=("T2",),
+        verdict="refined",
+        finding="Only for N = 2 samples: aligned views, antipodal samples. For N >= 3 every rank-one state has a way"
+        " down (T15), all-equal embeddings for every N >= 2 (T2). The draft argues from a zero gradient alone.",
+        rests_on=("T2", "T15"),
     ),
     Claim(
         identifier="P3",

@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import ascent, clop, collapse, free_norm, line, long_runs, uniform
+from clopsim.audit.experiments import ascent, clop, collapse, free_norm, line, long_runs, rank_one, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -30,7 +30,7 @@ THEOREMS: tuple[Claim, ...] = (
         source=f"{OURS}; corrects {V1}, Theorem 3.1",
         assumptions="n > 2; up to rotation",
         verdict="proved",
-        finding="Views together: curvature -2n/(tau(n-1)) < 0. Small steps leave the collapse.",
+        finding="Views together: curvature -2n/(tau(n-1)) < 0. Small steps leave the collapse. Lines: T15.",
         derivations=(derivation_of("curvature"),),
         experiments=(
             collapse.collapse_is_a_saddle,
@@ -159,5 +159,19 @@ THEOREMS: tuple[Claim, ...] = (
         derivations=(derivation_of("antipodal_line"),),
         certificates=(certificates.antipodal_line,),
         experiments=(line.line_multipliers_of_a_step, line.line_threshold, line.both_states_attract),
+    ),
+    Claim(
+        identifier="T15",
+        statement="Of N >= 3 samples no rank-one state +-z* is a minimum of InfoNCE, whatever its signs; of N = 2 one is.",
+        source=f"{OURS}; settles {V1}, Theorem 3.1",
+        assumptions="full loss, N >= 2; merged loss: none for n >= 3, the antipodal pair for n = 2",
+        verdict="proved",
+        finding="For N = 2 the aligned antipodal state is the global minimum, the simplex of two points.",
+        derivations=(derivation_of("rank_one_minima"),),
+        experiments=(
+            rank_one.curvature_of_every_pattern,
+            rank_one.minima_among_the_patterns,
+            rank_one.small_steps_end_at_rank_one_for_two_samples_only,
+        ),
     ),
 )
