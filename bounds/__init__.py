@@ -3,6 +3,7 @@
 from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
 from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
+from bounds.clusters import ClusterMultipliers, cluster_multipliers
 from bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
@@ -43,6 +44,7 @@ from bounds.uniform import (
 
 __all__ = [
     "ClassEquilibrium",
+    "ClusterMultipliers",
     "CriticalRates",
     "Enclosure",
     "Gradient",
@@ -64,6 +66,7 @@ __all__ = [
     "class_effective_rank",
     "class_equilibrium",
     "class_weight",
+    "cluster_multipliers",
     "collapse_rate",
     "critical_angle",
     "critical_rates",

@@ -157,8 +157,8 @@ def derive() -> "Derivation":
         " N = 2 one is, the global minimum: aligned views, antipodal samples. Merged loss: n = 2, antipodal, only.",
         steps=(
             Step("On great circles s_ij'' = 2 delta_i delta_j - (delta_i^2 + delta_j^2) s_ij and s_ij' = 0 on a line,"
-                 " so tau times the second derivative is delta^T H delta with W = P less the pairing, S = W + W^T, H = S"
-                 " - diag(S sigma sigma^T). For all patterns of four, e.g. + + + - with q = exp(-2/tau), H =", three),
+                 " so tau times the second derivative is delta^T H delta with W = P less the pairing, S = W + W^T, H ="
+                 " S - diag(S sigma sigma^T). For all patterns of four, e.g. + + + - with q = exp(-2/tau), H =", three),
             Step("a embeddings at z*, b at -z*, a >= b. A spread of zero sum on the side of a has per unit length,"
                  " times tau, the repulsion's curvature", claims["side"]),
             Step("The attraction adds 0 where both views are on the side and move alike, -2 delta_i^2 where the partner"

@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import ascent, clop, collapse, free_norm, line, long_runs, rank_one, uniform
+from clopsim.audit.experiments import ascent, clop, clusters, collapse, free_norm, line, long_runs, rank_one, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -162,16 +162,26 @@ THEOREMS: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="T15",
-        statement="Of N >= 3 samples no rank-one state +-z* is a minimum of InfoNCE, whatever its signs; of N = 2 one is.",
+        statement="No rank-one state +-z* is a minimum of InfoNCE for N >= 3 samples; exactly one is for N = 2.",
         source=f"{OURS}; settles {V1}, Theorem 3.1",
         assumptions="full loss, N >= 2; merged loss: none for n >= 3, the antipodal pair for n = 2",
         verdict="proved",
-        finding="For N = 2 the aligned antipodal state is the global minimum, the simplex of two points.",
+        finding="Whatever the signs. At N = 2 it is the global minimum: aligned views, antipodal samples.",
         derivations=(derivation_of("rank_one_minima"),),
         experiments=(
             rank_one.curvature_of_every_pattern,
             rank_one.minima_among_the_patterns,
             rank_one.small_steps_end_at_rank_one_for_two_samples_only,
         ),
+    ),
+    Claim(
+        identifier="T25",
+        statement="Without prototypes no M >= 2 equal clusters on a simplex hold, at any rate, with either gradient.",
+        source=OURS,
+        assumptions="merged loss, h = n/M >= 2 points a cluster, d >= M - 1",
+        verdict="proved",
+        finding="Where the step descends spreads inside a cluster grow, where it climbs the clusters move.",
+        derivations=(derivation_of("clusters"),),
+        experiments=(clusters.one_step_at_clusters, clusters.runs_leave_two_clusters),
     ),
 )
