@@ -22,13 +22,11 @@ def _patterns(n: int) -> list[tuple[float, ...]]:
 
 def _lowest(patterns: list[tuple[float, ...]], setting: Setting) -> Tensor:
     """Lowest curvature of the loss at each pattern, by autograd on the circle's angles, turns aside."""
-    tau = float(setting.tau)
-
-    def loss(angles: Tensor) -> Tensor:
-        return contrastive_loss(torch.stack([angles.cos(), angles.sin()], dim=-1), tau, setting)
-
-    angles = torch.where(torch.tensor(patterns).double() > 0, 0.0, torch.pi).double()
-    hessians = torch.func.vmap(torch.func.hessian(loss))(angles)
+    angles = torch.where(torch.tensor(patterns).double() > 0, 0.0, torch.pi).double().requires_grad_()
+    z = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    (slopes,) = torch.autograd.grad(contrastive_loss(z, float(setting.tau), setting).sum(), angles, create_graph=True)
+    rows = [torch.autograd.grad(slope.sum(), angles, retain_graph=True)[0] for slope in slopes.mT]
+    hessians = torch.stack(rows, dim=1)  # (patterns, n, n)
     lifted = hessians + 4 * hessians.abs().sum(dim=(-2, -1), keepdim=True) / setting.samples  # every angle alike
     return torch.linalg.eigvalsh(lifted)[:, 0]
 
