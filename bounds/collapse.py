@@ -1,6 +1,8 @@
 """T4: one step near complete collapse, exactly, for a finite batch: when collapse attracts, when views come apart."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -223,23 +225,21 @@ def derive() -> "Derivation":
         full = setting.loss == "full"
         attracts = not full and setting.gradient == "ambient"
         spread = claims["merged ambient" if attracts else "merged tangent"].subs(to_rate)
-        numbers: dict[str, tuple[Floats | None, sp.Expr | None]] = {
-            "exact_rate": (exact_rate(setting), rate),
-            "collapse_rate": (collapse_rate(setting), rate if attracts else None),
-            "alignment_collapse_rate": (alignment_collapse_rate(setting), rate if full else None),
-            "spread_multiplier": (spread_multiplier(0.7, setting), spread),
-            "loss_at_collapse": (loss_at_collapse(setting), (paired if full else grouped) * share),
+        numbers: dict[str, tuple[Callable[[], Floats | None], sp.Expr | None]] = {
+            "exact_rate": (partial(exact_rate, setting), rate),
+            "collapse_rate": (partial(collapse_rate, setting), rate if attracts else None),
+            "alignment_collapse_rate": (partial(alignment_collapse_rate, setting), rate if full else None),
+            "spread_multiplier": (partial(spread_multiplier, 0.7, setting), spread),
+            "loss_at_collapse": (partial(loss_at_collapse, setting), (paired if full else grouped) * share),
         }
         if full:
-            numbers["view_multiplier"] = view_multiplier(0.7, setting), claims["apart"].subs(to_rate)
+            numbers["view_multiplier"] = partial(view_multiplier, 0.7, setting), claims["apart"].subs(to_rate)
         for name, (code, derived) in numbers.items():
             point = None if derived is None else derived.subs(here)
             agreements[f"{name}, {written_out(setting)}"] = Agreement(code, point)
     for alone in every_setting(0.3, 8, 2):
-        agreements[f"collapse_rate, {written_out(alone)}, n = 2"] = Agreement(collapse_rate(alone), None)
-        agreements[f"alignment_collapse_rate, {written_out(alone)}, n = 2"] = Agreement(
-            alignment_collapse_rate(alone), None
-        )
+        for none in (collapse_rate, alignment_collapse_rate):
+            agreements[f"{none.__name__}, {written_out(alone)}, n = 2"] = Agreement(partial(none, alone), None)
     return Derivation(
         theorem="T4",
         statement="Complete collapse of the merged loss under the ambient step attracts iff "

@@ -1,5 +1,6 @@
 """T2: the curvature of the loss at complete collapse: a saddle of InfoNCE, a maximum of the merged loss."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bounds.setting import Floats, Setting
@@ -82,9 +83,9 @@ def derive() -> "Derivation":
     for setting in every_setting(0.3, 8, 12):
         here = {n: 12, tau: sp.Float("0.3", 30)}
         share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
-        numbers = {"together_curvature": (together_curvature(setting), claims["together"])}
+        numbers = {"together_curvature": (partial(together_curvature, setting), claims["together"])}
         if setting.loss == "full":
-            numbers["apart_curvature"] = apart_curvature(setting), claims["apart"]
+            numbers["apart_curvature"] = partial(apart_curvature, setting), claims["apart"]
         for name, (code, derived) in numbers.items():
             agreements[f"{name}, {written_out(setting)}"] = Agreement(code, derived.subs(here) * share)
     return Derivation(

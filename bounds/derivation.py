@@ -4,7 +4,7 @@ Every theorem file has a `derive() -> Derivation`. sympy is imported here and in
 the closed forms themselves load fast.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import get_args
@@ -30,16 +30,17 @@ class Step:
 class Agreement:
     """A number that the code gives to users beside the derived formula at the same point; None where there is none."""
 
-    code: Floats | None
+    code: Callable[[], Floats | None]  # asked when the two are compared, so that tests.mutate can change the code
     derived: sp.Expr | float | None
-    tolerance: float = AGREE  # relative; more only where the code approximates, and then the derivation says how well
+    tolerance: float = AGREE  # relative; more only where the code solves numerically
 
     @property
     def apart(self) -> str:
         """How the two differ, in words; empty where they agree."""
-        if self.code is None or self.derived is None:
-            return "" if self.code is self.derived else f"the code gives {self.code}, the derivation {self.derived}"
-        code, derived = float(np.asarray(self.code)), float(sp.N(self.derived, 30))
+        found = self.code()
+        if found is None or self.derived is None:
+            return "" if found is self.derived else f"the code gives {found}, the derivation {self.derived}"
+        code, derived = float(np.asarray(found)), float(sp.N(self.derived, 30))
         if abs(code - derived) <= self.tolerance * max(abs(code), abs(derived)):
             return ""
         return f"the code gives {code!r}, the derivation {derived!r}"

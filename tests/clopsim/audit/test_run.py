@@ -15,7 +15,9 @@ X = sp.Symbol("x", positive=True)
 
 def proof(rest: sp.Expr, code: float | None = 2.0) -> Derivation:
     steps = (Step("Look at", X**2), Step("and stop"))
-    return Derivation("T", "A statement.", steps, {"identity": rest}, agreements={"f(4)": Agreement(code, sp.sqrt(4))})
+    return Derivation(
+        "T", "A statement.", steps, {"identity": rest}, agreements={"f(4)": Agreement(lambda: code, sp.sqrt(4))}
+    )
 
 
 def experiment(gap: float) -> Experiment:
