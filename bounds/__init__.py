@@ -9,7 +9,7 @@ from bounds.collapse import (
     spread_multiplier,
     view_multiplier,
 )
-from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
+from bounds.critical_weight import critical_angle, critical_weight, enclose_critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
 from bounds.enclosures import (
     Enclosure,
@@ -64,6 +64,7 @@ __all__ = [
     "decayed_view_cosine",
     "effective_rate",
     "enclose_bessel_ratio",
+    "enclose_critical_weight",
     "enclose_exact_rate",
     "enclose_root",
     "enclose_uniform_rate",

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from bounds.enclosures import PRECISION, Enclosure, enclose_root, outward
 from bounds.setting import SMALLEST_TEMPERATURE, positive_number, whole_number
 
 if TYPE_CHECKING:
@@ -87,6 +89,42 @@ def spread_curvature(angle: float, *, classes: int, per_class: int, temperature:
     return (2 * P_over_x / tau) * (x * (1 + math.sqrt(K - 1) * W / math.sin(angle) + V) - 1)
 
 
+def enclose_critical_weight(*, classes: int, per_class: int, temperature: float, dimension: int) -> Enclosure:
+    """Enclosure of lambda*, in ball arithmetic: of critical_angle first, then of the weight that holds this angle.
+
+    Left less right of the angle's equation, times x sin theta, has certified opposite signs at both ends of the angle's
+    enclosure and falls in theta (derive); T8's weight falls in theta too, so the two ends give its enclosure. The
+    temperature counts as the exact number that the float is.
+
+    Valid for: as critical_weight, m >= 2. Source: T9 (ours). Errors: ValueError as critical_angle.
+    """
+    from flint import arb, ctx
+
+    critical_angle(classes=classes, per_class=per_class, temperature=temperature, dimension=dimension)  # checks them
+    K, m, tau = classes, per_class, arb(temperature)
+
+    def parts(theta: "arb") -> "tuple[arb, arb, arb]":
+        root = arb(K - 1).sqrt()
+        W = theta.cos() - root * theta.sin()
+        x = (-(1 - (W**2 - 1) / (K - 1)) / tau).exp()
+        return W, x, m * x / (m - 1 + (K - 1) * m * x)
+
+    def margin(theta: "arb") -> "arb":
+        W, x, P = parts(theta)
+        root = arb(K - 1).sqrt()
+        w = W * (theta.sin() + root * theta.cos())
+        V = w**2 * (2 / arb(K - 1) - P) / (2 * tau) if dimension == K else arb(0)
+        return theta.sin() * (x * (1 + V) - 1) + x * root * W
+
+    def weight(theta: "arb") -> "arb":
+        W, _, P = parts(theta)
+        return 2 * P / tau * W * (1 + arb(K - 1).sqrt() * theta.cos() / theta.sin())
+
+    angle = enclose_root(margin, 0.0, math.nextafter(math.atan(1 / math.sqrt(K - 1)), 2.0))
+    with ctx.workprec(PRECISION):
+        return outward(weight(arb(angle.low)).union(weight(arb(angle.high))))
+
+
 def check_classes(*, classes: int, per_class: int, temperature: float, dimension: int) -> None:
     """Raise ValueError unless 2 <= K <= d, m >= 1 and tau is a temperature."""
     whole_number("classes", classes, low=2)
@@ -153,7 +191,7 @@ def derive() -> "Derivation":
     """The second variation at T8's state, of the loss itself, for every direction: spreads inside a class and means."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, p, s, g, a, b = sp.symbols("K m tau lambda theta p s g a b", positive=True)
     P, Q, V, W, U, w, x, y, r = sp.symbols("P Q V W U w x y r", positive=True)  # r: sqrt(K - 1), for sympy's sake
@@ -224,6 +262,26 @@ def derive() -> "Derivation":
     def at_state(formula: sp.Expr, resisting: sp.Expr) -> sp.Expr:
         return written(formula.subs(V, resisting).subs(x, sp.exp(-(1 - cosine) / tau)))
 
+    agreements: dict[str, Agreement] = {}
+    for k, size, temperature, dimension, form in (
+        (4, 8, 0.5, 8, ""), (3, 5, 0.3, 3, ", d = K"), (2, 2, 1.0, 2, ", d = K"), (6, 2, 2.0, 7, ""),
+    ):  # fmt: skip
+        here = {K: k, m: size, tau: sp.Rational(str(temperature))}
+        given: dict[str, Any] = {"classes": k, "per_class": size, "temperature": temperature, "dimension": dimension}
+        resisting = resistance.subs(P, P_x) if form else sp.Integer(0)
+        stiffness, weighs = at_state(curvature, resisting).subs(here), at_state(critical, resisting).subs(here)
+        top = sp.atan(1 / sp.sqrt(sp.Integer(k) - 1)).evalf(40)
+        angle = sp.nsolve(stiffness, theta, (top / 10**6, top), solver="anderson", prec=40, verify=False)
+        where = f"K = {k}, m = {size}, tau = {temperature}, d = {dimension}"
+        agreements |= {
+            f"critical_angle, {where}": Agreement(partial(critical_angle, **given), angle),
+            f"critical_weight, {where}": Agreement(partial(critical_weight, **given), weighs.subs(theta, angle)),
+            f"spread_curvature, {where}": Agreement(
+                partial(spread_curvature, float(top) / 3, **given), stiffness.subs(theta, sp.Float(float(top) / 3, 40))
+            ),
+        }  # fmt: skip
+    single: dict[str, Any] = {"classes": 4, "per_class": 1, "temperature": 0.5, "dimension": 8}
+    agreements["critical_weight, m = 1"] = Agreement(partial(critical_weight, **single), sp.Integer(0))
     return Derivation(
         theorem="T9",
         statement="T8's state is a strict local minimum of the loss above one critical weight and none below it.",
@@ -277,4 +335,5 @@ def derive() -> "Derivation":
             "spread_curvature": at_state(curvature, sp.Integer(0)),
             "spread_curvature, d = K": at_state(curvature, resistance.subs(P, P_x)),
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from bounds.critical_weight import check_angle, check_classes, critical_weight, sign_change
 from bounds.enclosures import PRECISION, Enclosure, enclose_root, outward
@@ -163,7 +164,7 @@ def derive() -> "Derivation":
     """The loss along the one angle that the symmetry leaves, its only zero, the ends, and why it is the minimum."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, s, f, x, P, p = sp.symbols("K m tau lambda theta s f x P p", positive=True)
     q = sp.symbols("q", real=True)
@@ -207,6 +208,35 @@ def derive() -> "Derivation":
     F, V = sp.Function("F"), sp.symbols("V", positive=True)
     lower = m * K * F((V**2 - K) / (K * (K - 1)))
     top = sp.atan(1 / sp.sqrt(K - 1))
+    agreements: dict[str, Agreement] = {}
+    holds, between = written(weight).subs(P, share(written(cosine))), written(cosine)
+    for k, size, temperature, angle in ((4, 8, 0.5, 0.1), (3, 5, 0.3, 0.05), (2, 1, 1.0, 0.4), (6, 2, 2.0, 0.2)):
+        here = {K: k, m: size, tau: sp.Rational(str(temperature)), theta: sp.Rational(str(angle))}
+        exact = float(sp.N(holds.subs(here), 30))
+        at, rank = between.subs(here), sp.exp(entropy).subs({K: k, s: between.subs(here)})
+        given: dict[str, Any] = {"classes": k, "per_class": size, "temperature": temperature}
+
+        def settled(
+            name: str, exact: float = exact, k: int = k, size: int = size, temperature: float = temperature
+        ) -> float:
+            state = class_equilibrium(
+                exact, classes=k, per_class=size, temperature=temperature, dimension=k + 1, allow_unstable=True
+            )
+            return float(getattr(state, name))
+
+        where = f"K = {k}, m = {size}, tau = {temperature}, theta = {angle}"
+        agreements |= {
+            f"class_weight, {where}": Agreement(partial(class_weight, angle, **given), holds.subs(here)),
+            f"class_cosine, {where}": Agreement(partial(class_cosine, angle, classes=k), at),
+            f"class_effective_rank, {where}": Agreement(partial(class_effective_rank, float(at), classes=k), rank),
+            f"class_equilibrium, angle, {where}": Agreement(partial(settled, "angle"), here[theta]),
+            f"class_equilibrium, cosine, {where}": Agreement(partial(settled, "cosine"), at),
+            f"class_equilibrium, effective rank, {where}": Agreement(partial(settled, "effective_rank"), rank),
+        }
+    for end, directions in ((0.0, 5), (-0.25, 4)):  # the frame, the simplex
+        agreements[f"class_effective_rank, s = {end}, K = 5"] = Agreement(
+            partial(class_effective_rank, end, classes=5), sp.Integer(directions)
+        )
     return Derivation(
         theorem="T8",
         statement="A prototype weight has one class-collapsed minimum, between the simplex ETF and the frame.",
@@ -266,4 +296,5 @@ def derive() -> "Derivation":
             "class_cosine": written(cosine),
             "class_effective_rank": sp.exp(entropy),
         },
+        agreements=agreements,
     )  # fmt: skip
