@@ -82,18 +82,18 @@ class _Place(ast.NodeTransformer):
             return ast.copy_location(ast.BinOp(node.left, swap(), node.right), node)
         for side in ("left", "right"):
             number = getattr(node, side)
+            if isinstance(number, ast.UnaryOp):  # -2
+                number = number.operand
             if isinstance(number, ast.Constant) and type(number.value) in (int, float) and number.value:
                 words = f"{number.value} -> {number.value * 1.05:g} in ({_source(node)})"
                 if self._here(node, words):
-                    changed = copy.copy(node)
-                    setattr(changed, side, ast.copy_location(ast.Constant(number.value * 1.05), number))
-                    return changed
+                    number.value *= 1.05
+                    return node
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
-        negative = isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant)
-        if negative and self._here(node, f"minus dropped in ({_source(node)})"):
+        if isinstance(node.op, ast.USub) and self._here(node, f"minus dropped in ({_source(node)})"):
             return node.operand
         return node
 
