@@ -1,6 +1,7 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
 from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
@@ -9,7 +10,7 @@ from bounds.collapse import (
     spread_multiplier,
     view_multiplier,
 )
-from bounds.critical_weight import critical_angle, critical_weight, enclose_critical_weight, spread_curvature
+from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
 from bounds.enclosures import (
     Enclosure,
@@ -64,6 +65,7 @@ __all__ = [
     "decayed_view_cosine",
     "effective_rate",
     "enclose_bessel_ratio",
+    "enclose_class_cosine",
     "enclose_critical_weight",
     "enclose_exact_rate",
     "enclose_root",

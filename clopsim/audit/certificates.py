@@ -3,8 +3,9 @@
 from fractions import Fraction
 
 from bounds import Setting
+from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.collapse import exact_rate
-from bounds.critical_weight import critical_weight, enclose_critical_weight
+from bounds.critical_weight import critical_weight
 from bounds.enclosures import (
     certify_collapse,
     enclose_exact_rate,
@@ -12,7 +13,7 @@ from bounds.enclosures import (
     enclose_uniform_rate,
     outward,
 )
-from bounds.equilibrium import class_equilibrium, enclose_class_cosine
+from bounds.equilibrium import class_equilibrium
 
 
 def collapse() -> dict[str, bool]:
