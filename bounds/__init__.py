@@ -3,6 +3,7 @@
 from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
 from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
+from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.clusters import ClusterMultipliers, cluster_multipliers
 from bounds.collapse import (
     alignment_collapse_rate,
@@ -75,6 +76,8 @@ __all__ = [
     "effective_rate",
     "enclose_antipodal_line_rate",
     "enclose_bessel_ratio",
+    "enclose_class_cosine",
+    "enclose_critical_weight",
     "enclose_exact_rate",
     "enclose_root",
     "enclose_uniform_rate",

@@ -1,5 +1,7 @@
 """T12: when the antipodal line attracts: all first views of the full loss at one point, all second views opposite."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -102,7 +104,7 @@ def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep N a symbol: T0's gradient, step, linearise the angles."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
     N, mu, tau, pull, x, q = sp.symbols("N mu tau pull x q", positive=True)
     eps = sp.symbols("epsilon", real=True)
@@ -168,6 +170,21 @@ def derive() -> "Derivation":
         "N -> infinity": sp.limit(critical, N, sp.oo).subs(q, sp.exp(-2 / tau)) - 2 * sp.coth(1 / tau).rewrite(sp.exp),
     }
     to_rate = {x: pull * mu / tau, q: sp.exp(-2 / tau)}
+    rate = (critical * tau / pull).subs(to_rate)
+    agreements = {}
+    for setting in every_setting(0.3, 8, 12):
+        here = {N: 6, tau: sp.Float("0.3", 30), pull: defined_pull(setting), mu: sp.Float("0.7", 30)}
+        attracts = setting.loss == "full" and setting.gradient == "ambient"
+        code: Callable[[], Floats | None] = partial(antipodal_line_rate, setting)
+        name = f"antipodal_line_rate, {written_out(setting)}"
+        agreements[name] = Agreement(code, rate.subs(here) if attracts else None)
+        for mode in LineMultipliers._fields if attracts else ():
+            code = partial(lambda mode, setting: getattr(line_multipliers(0.7, setting), mode), mode, setting)
+            value = claims[mode].subs(to_rate).subs(here)
+            agreements[f"{mode}, {written_out(setting)}"] = Agreement(code, value)
+    for samples, temperature in ((2, 0.3), (4, 0.3), (6, 4.0)):  # N - 2 <= N q
+        few = Setting(temperature, 8, samples, loss="full")
+        agreements[f"antipodal_line_rate, n = {samples}"] = Agreement(partial(antipodal_line_rate, few), None)
     return Derivation(
         theorem="T12",
         statement="The antipodal line attracts iff mu > (2 tau/pull) [(N-1) + N q]/[(N-2) - N q], q = exp(-2/tau);"
@@ -191,6 +208,7 @@ def derive() -> "Derivation":
         zeros=zeros,
         formulas={
             **{name: claims[name].subs(to_rate) for name in ("together", "apart", "common")},
-            "antipodal_line_rate": (critical * tau / pull).subs(to_rate),
+            "antipodal_line_rate": rate,
         },
+        agreements=agreements,
     )  # fmt: skip

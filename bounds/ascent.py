@@ -1,5 +1,6 @@
 """T11: above 1/rho an ambient step with renormalisation climbs the loss: collapse at a large rate is maximisation."""
 
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ def derive() -> "Derivation":
 
     from bounds.collapse import _closed_forms as collapse
     from bounds.curvature import _closed_forms as curvature
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
     from bounds.gradients import _closed_form as gradient
 
     mu, rho, tau, n, N, x = sp.symbols("mu rho tau n N x", positive=True)
@@ -143,6 +144,17 @@ def derive() -> "Derivation":
     multiplier = 1 + at_collapse * curvature(n, tau)["together"]
     zeros["T4 is ascent on T2's curvature"] = multiplier - collapse(x, n)["merged ambient"]
     zeros["rate of collapse at mu = infinity"] = sp.limit(multiplier, x, sp.oo) + 1 / (n - 1)
+    agreements: dict[str, Agreement] = {}
+    for setting in every_setting(0.3, 8, 12):
+        share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
+        value = claims[setting.loss].subs({n: 12, tau: sp.Float("0.3", 30)}) * share
+        agreements[f"largest_loss, {written_out(setting)}"] = Agreement(partial(largest_loss, setting), value)
+    alone = Setting(0.3, 8, 2, loss="full")
+    agreements["largest_loss, one sample"] = Agreement(partial(largest_loss, alone), 0)
+    for force in (2, 5):  # descends, climbs
+        z = np.array([0.6, 0.8])
+        at = eta.subs({mu: sp.Rational(1, 4), rho: force})
+        agreements[f"ascent_rates at rho = {force}"] = Agreement(partial(ascent_rates, z, force * z, 0.25), at)
     return Derivation(
         theorem="T11",
         statement="Where mu rho_i > 1, an ambient step with renormalisation is Riemannian gradient ascent at the rates"
@@ -174,4 +186,5 @@ def derive() -> "Derivation":
             "largest_loss, merged": claims["merged"],
             "largest_loss, full": claims["full"],
         },
+        agreements=agreements,
     )  # fmt: skip

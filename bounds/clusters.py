@@ -1,5 +1,7 @@
 """T25: equal clusters on a simplex are no resting place of the merged loss at any rate."""
 
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -79,7 +81,7 @@ def derive() -> "Derivation":
     """Second derivatives along great circles, summed over pairs of points; M and h stay symbols."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
     h, M, kappa, mu, R, pull, tau = sp.symbols("h M kappa mu R pull tau", positive=True)
     y = sp.symbols("y", positive=True)
@@ -132,6 +134,26 @@ def derive() -> "Derivation":
     x = mu * pull / tau  # replaces 2 kappa mu
     place = {kappa: 1 / tau, R: sp.exp(-M / (M - 1) / tau)}
     r = 1 - x * claims["rho"]
+    formulas = {
+        f"{name}, {gradient}": (1 - x * claims[name] / stretch).subs(place)
+        for gradient, stretch in (("tangent", 1), ("ambient", r))
+        for name in ClusterMultipliers._fields
+    }
+    agreements = {}
+    for setting in every_setting(0.3, 8, 12):
+        if setting.loss == "full":
+            continue
+        for count, name in product((2, 3, 4), ClusterMultipliers._fields):
+            here = {h: 12 // count, M: count, tau: sp.Float("0.3", 30), pull: defined_pull(setting)}
+            value = formulas[f"{name}, {setting.gradient}"].subs(here | {mu: sp.Float("0.7", 30)})
+            code = partial(lambda setting, name, M: getattr(cluster_multipliers(0.7, setting, clusters=M), name))
+            absent = name == "within" and count == 2
+            agreements[f"{name}, {count} clusters, {written_out(setting)}"] = Agreement(
+                partial(code, setting, name, count), None if absent else value
+            )
+    for name in ("across", "common"):
+        code = partial(lambda name: getattr(cluster_multipliers(0.7, Setting(0.3, 2, 12), clusters=3), name), name)
+        agreements[f"{name}, no dimension to spare"] = Agreement(code, None)
     return Derivation(
         theorem="T25",
         statement="M >= 2 equal clusters on a simplex are unstable at every rate, with either gradient: spreads inside"
@@ -151,9 +173,6 @@ def derive() -> "Derivation":
             Step("r > 0: k < 0 grows. r < 0: k > 0 grows. So no rate holds the state"),
         ),
         zeros=zeros,
-        formulas={
-            f"{name}, {gradient}": (1 - x * claims[name] / stretch).subs(place)
-            for gradient, stretch in (("tangent", 1), ("ambient", r))
-            for name in ("across", "within", "common")
-        },
+        formulas=formulas,
+        agreements=agreements,
     )  # fmt: skip

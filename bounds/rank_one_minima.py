@@ -1,12 +1,14 @@
 """T15: the curvature of the loss at every rank-one state +-z*, and which of these states are minima."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Setting
+from bounds.setting import Loss, Reduction, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -106,7 +108,7 @@ def derive() -> "Derivation":
     """The second derivative for all patterns of four embeddings; sides of any size; two samples."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     a, b, q = sp.symbols("a b q", positive=True)
     t = sp.symbols("t", real=True)
@@ -151,6 +153,23 @@ def derive() -> "Derivation":
     spread = 8 * q / (1 + 2 * q)
     zeros["two samples: curvatures"] = best.charpoly(lam).as_expr() - lam * (lam - spread) * (lam - apart) ** 2
     zeros["two samples: mean of c - s"] = (-x * y - x**2 - y**2 + 1 + 2) - ((1 - x * y) + (1 - x**2) + (1 - y**2))
+    agreements = {}
+    at = {q: sp.exp(-2 / sp.Float("0.7", 30))}
+    for loss, reduction in product(get_args(Loss), get_args(Reduction)):
+        setting = Setting(0.7, 3, 4, loss=loss, reduction=reduction)
+        share = sp.Rational(1, 4) if reduction == "mean" else sp.Integer(1)
+        for sigma in patterns:
+            matrix = _hessian(sigma, q, full=loss == "full").subs(at) / sp.Float("0.7", 30) * share
+            where = f"{loss}, {reduction}, {sigma}"
+            for i, j in ((0, 0), (0, 1), (0, 2), (3, 3)):
+                code = partial(lambda i, j, *a: 1 + rank_one_hessian(*a)[i, j], i, j, sigma, setting)
+                agreements[f"1 + rank_one_hessian {i}{j}, {where}"] = Agreement(code, 1 + matrix[i, j])
+            values = np.linalg.eigvalsh(np.array(matrix, dtype=np.float64))
+            lowest = np.delete(values, np.abs(values).argmin())[0]  # the turn aside
+            code = partial(lowest_rank_one_curvature, sigma, setting)
+            agreements[f"lowest_rank_one_curvature, {where}"] = Agreement(code, lowest, 1e-10)
+            minimum = partial(lambda *a: float(is_rank_one_minimum(*a)), sigma, setting)
+            agreements[f"is_rank_one_minimum, {where}"] = Agreement(minimum, float(lowest > 0))
     return Derivation(
         theorem="T15",
         statement="No rank-one state +-z* is a local minimum of InfoNCE for N >= 3 samples, whatever its signs; for"
@@ -176,4 +195,5 @@ def derive() -> "Derivation":
         ),
         zeros=zeros,
         formulas={"side": claims["side"], "two samples, apart": apart, "two samples, spread": spread},
+        agreements=agreements,
     )  # fmt: skip
