@@ -65,7 +65,7 @@ EDGES = ((0, 2), (0, 3), (1, 2), (1, 3))
 """Pairs of one view of sample k (0, 1) and one of sample l (2, 3)."""
 
 
-def _uncertified() -> int:
+def _uncertified() -> "sp.Integer":
     """Sets of the eight c - s of two samples whose sum is not shown to be at most 8 on unit vectors.
 
     The sum is a quadratic form A in the four views. diag(y) - A >= 0 with y_1 + .. + y_4 = 8 shows it; y is what
@@ -89,7 +89,7 @@ def _uncertified() -> int:
                 break
         else:
             missing += 1
-    return missing
+    return sp.Integer(missing)
 
 
 def _closed_forms(
@@ -137,7 +137,7 @@ def derive() -> "Derivation":
     zeros["full, on the line"] = sp.simplify(2 * N * sp.log(sp.expand(line))) - sp.expand_log(
         claims["full"].subs(n, 2 * N)
     ).replace(sp.log, lambda value: sp.log(sp.expand(value)))
-    zeros["sets of the eight terms without a certificate"] = sp.Integer(_uncertified())
+    zeros["sets of the eight terms without a certificate"] = _uncertified()
 
     # what it explains: ascent at the rate eta on T2's curvature is T4
     at_collapse = eta.subs(rho, 2 / tau).subs(mu, x * tau / 2)

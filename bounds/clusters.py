@@ -43,14 +43,14 @@ def cluster_multipliers(rate: Floats, setting: Setting, *, clusters: int) -> Clu
         raise ValueError(f"loss must be merged, got {setting.loss!r}; the clusters of the full loss are not solved")
     if n % M or n < 2 * M:
         raise ValueError(f"clusters must divide the samples, two or more a cluster, got {M} for {n}; choose another")
-    if d < M - 1:
+    if M >= d + 2:
         raise ValueError(f"clusters must be <= dimension + 1, got {M} in dimension {d}; a simplex needs the room")
     h, tau, mu = n // M, np.asarray(setting.tau), np.asarray(rate, dtype=np.float64)
     ratio = np.exp(-M / (M - 1) / tau)  # P_out / P_in
     P_in = 1 / ((h - 1) + (M - 1) * h * ratio)
     P_out = ratio * P_in
     pull = mu * setting.pull / tau
-    r = 1 - pull * ((h - 1) * P_in - h * P_out) if setting.gradient == "ambient" else 1.0 + 0 * pull
+    r = 1 - pull * ((h - 1) * P_in - h * P_out) if setting.gradient == "ambient" else np.ones_like(pull)
     with np.errstate(divide="ignore"):
         across = 1 + pull * h * (P_in - P_out) / r
         within = across - pull / tau * h * P_out * M / (M - 1) / r

@@ -31,7 +31,7 @@ def rank_one_hessian(signs: Sequence[float] | Array, setting: Setting) -> Array:
     """
     sigma, tau = _checked(signs, setting)
     n = setting.samples
-    E = np.exp((np.outer(sigma, sigma) - 1) / tau)
+    E = np.where(np.outer(sigma, sigma) > 0, 1.0, np.exp(-2 / tau))  # over e^(1/tau)
     np.fill_diagonal(E, 0.0)
     W = E / E.sum(axis=1, keepdims=True)
     if setting.loss == "full":
@@ -51,7 +51,7 @@ def lowest_rank_one_curvature(signs: Sequence[float] | Array, setting: Setting) 
     """
     hessian = rank_one_hessian(signs, setting)
     turn = np.asarray(signs, dtype=np.float64) / np.sqrt(setting.samples)
-    above = 4 * np.abs(hessian).sum()  # lifts the turn over every other eigenvalue
+    above = np.abs(hessian).sum()  # lifts the turn over every other eigenvalue
     return float(np.linalg.eigvalsh(hessian + above * np.outer(turn, turn))[0])
 
 

@@ -37,6 +37,14 @@ def test_keys_and_reduction_scale_the_rate():
     assert antipodal_line_rate(full(6, reduction="mean")) == pytest.approx(12 * antipodal_line_rate(full(6)), rel=1e-14)
 
 
+def test_one_rate_gives_floats_and_several_broadcast():
+    several = line_multipliers(np.array([0.3, 0.6]), full(4))
+    for name, one in line_multipliers(0.6, full(4))._asdict().items():
+        assert isinstance(one, float)
+        assert getattr(several, name)[1] == one
+    assert line_multipliers(0.3, full(4, tau=(0.5, 1.0))).common.shape == (2,)
+
+
 def test_never():
     for setting in (Setting(0.5, 8, 32), full(16, gradient="tangent"), full(1), full(2), full(4, tau=50.0)):
         assert antipodal_line_rate(setting) is None

@@ -68,6 +68,13 @@ def test_no_rate_holds_the_clusters():
         assert np.all(np.maximum(np.abs(multipliers.across), np.abs(multipliers.common)) > 1)
 
 
+def test_one_rate_gives_floats_and_several_broadcast():
+    several = cluster_multipliers(np.array([0.1, 0.2]), Setting(0.5, 4, 12, gradient="tangent"), clusters=3)
+    for name, one in cluster_multipliers(0.2, Setting(0.5, 4, 12, gradient="tangent"), clusters=3)._asdict().items():
+        assert isinstance(one, float)
+        assert getattr(several, name)[1] == one
+
+
 def test_reduction_scales_the_rate():
     total, mean = Setting(0.5, 4, 12), Setting(0.5, 4, 12, reduction="mean")
     assert cluster_multipliers(0.2, total, clusters=3) == pytest.approx(cluster_multipliers(2.4, mean, clusters=3))
