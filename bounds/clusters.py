@@ -43,7 +43,7 @@ def cluster_multipliers(rate: Floats, setting: Setting, *, clusters: int) -> Clu
         raise ValueError(f"loss must be merged, got {setting.loss!r}; the clusters of the full loss are not solved")
     if n % M or n < 2 * M:
         raise ValueError(f"clusters must divide the samples, two or more a cluster, got {M} for {n}; choose another")
-    if M >= d + 2:
+    if d + 2 <= M:
         raise ValueError(f"clusters must be <= dimension + 1, got {M} in dimension {d}; a simplex needs the room")
     h, tau, mu = n // M, np.asarray(setting.tau), np.asarray(rate, dtype=np.float64)
     ratio = np.exp(-M / (M - 1) / tau)  # P_out / P_in
