@@ -36,10 +36,12 @@ from bounds.uniform import (
     ripple_multiplier,
     uniform_rate,
 )
+from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
 
 __all__ = [
     "ClassEquilibrium",
     "CriticalRates",
+    "Displacement",
     "Enclosure",
     "Gradient",
     "Keys",
@@ -67,6 +69,7 @@ __all__ = [
     "enclose_exact_rate",
     "enclose_root",
     "enclose_uniform_rate",
+    "energy_off_line",
     "exact_rate",
     "gradient_bound",
     "harmonic_spectrum",
@@ -88,4 +91,6 @@ __all__ = [
     "uniform_rate",
     "view_difference_multiplier",
     "view_multiplier",
+    "weak_displacement",
+    "weak_effective_rank",
 ]

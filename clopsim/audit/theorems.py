@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, uniform
+from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, uniform, weak_prototypes
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -134,5 +134,19 @@ THEOREMS: tuple[Claim, ...] = (
         finding="The swap is exact at every angle; above mu w = 0.03 long runs end up to 5 % further from 1.",
         derivations=(derivation_of("free_norm"),),
         experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
+    ),
+    Claim(
+        identifier="T16",
+        statement="Weak prototypes do not stop collapse at large rates: the run stays beside a point, or a line.",
+        source=OURS,
+        assumptions="ambient gradient, mu above the collapse rate; first order in the weight; all labelled, balanced",
+        verdict="proved",
+        finding="Displacement (lambda tau/2)(n-1)/(n-2)/(1 - mu_c/mu) along c_y - c_mean (sum): it has a limit in mu.",
+        derivations=(derivation_of("weak_prototypes"),),
+        experiments=(
+            weak_prototypes.energy_off_the_point,
+            weak_prototypes.energy_off_the_antipodal_line,
+            weak_prototypes.rank_beside_the_point,
+        ),
     ),
 )
