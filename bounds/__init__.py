@@ -19,6 +19,13 @@ from bounds.enclosures import (
     enclose_root,
     enclose_uniform_rate,
 )
+from bounds.equiangular import (
+    authors_etf_cosine,
+    equiangular_critical_weight,
+    equiangular_curvature,
+    equiangular_equilibrium,
+    equiangular_weight,
+)
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
@@ -53,6 +60,7 @@ __all__ = [
     "alignment_collapse_rate",
     "alignment_uniform_rate",
     "apart_curvature",
+    "authors_etf_cosine",
     "bessel_ratios",
     "certify_collapse",
     "class_cosine",
@@ -70,6 +78,10 @@ __all__ = [
     "enclose_root",
     "enclose_uniform_rate",
     "energy_off_line",
+    "equiangular_critical_weight",
+    "equiangular_curvature",
+    "equiangular_equilibrium",
+    "equiangular_weight",
     "exact_rate",
     "gradient_bound",
     "harmonic_spectrum",

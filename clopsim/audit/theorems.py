@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, uniform, weak_prototypes
+from clopsim.audit.experiments import clop, collapse, equiangular, free_norm, long_runs, uniform, weak_prototypes
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -148,5 +148,16 @@ THEOREMS: tuple[Claim, ...] = (
             weak_prototypes.energy_off_the_antipodal_line,
             weak_prototypes.rank_beside_the_point,
         ),
+    ),
+    Claim(
+        identifier="T18",
+        statement="Prototypes with any common cosine have one class-collapsed minimum and one critical weight.",
+        source=OURS,
+        assumptions="as T8 and T9, which are the cosine 0; a simplex included; symmetric or detached keys",
+        verdict="proved",
+        finding="Closed form up to one angle. The more obtuse the prototypes, the larger the weight; detached keys need"
+        " half of it for d > K, up to 0.516 of it at d = K.",
+        derivations=(derivation_of("equiangular"),),
+        experiments=(equiangular.lowest_curvature, equiangular.stability_turns),
     ),
 )
