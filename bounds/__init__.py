@@ -29,6 +29,14 @@ from bounds.equiangular import (
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
+from bounds.labels import (
+    PairEquilibrium,
+    class_curvatures,
+    lone_unlabelled_cosine,
+    pair_critical_weights,
+    pair_equilibrium,
+    pair_weight,
+)
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
@@ -53,6 +61,7 @@ __all__ = [
     "Gradient",
     "Keys",
     "Loss",
+    "PairEquilibrium",
     "Reduction",
     "Setting",
     "Spectrum",
@@ -64,6 +73,7 @@ __all__ = [
     "bessel_ratios",
     "certify_collapse",
     "class_cosine",
+    "class_curvatures",
     "class_effective_rank",
     "class_equilibrium",
     "class_weight",
@@ -87,9 +97,13 @@ __all__ = [
     "harmonic_spectrum",
     "heavy_ball_rate",
     "leading_share_bound",
+    "lone_unlabelled_cosine",
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",
+    "pair_critical_weights",
+    "pair_equilibrium",
+    "pair_weight",
     "paper_range",
     "radial_rate",
     "rank_one_gradient_floor",

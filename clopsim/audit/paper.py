@@ -101,7 +101,7 @@ PAPER: tuple[Claim, ...] = (
         source=f'{V2}, abstract: "more distinguishable" than with a simplex ETF',
         assumptions="as T18",
         verdict="refined",
-        finding="Rank K against K - 1, and a smaller weight to gather the classes (3.28 against 3.43 at K = 4, m = 8,"
+        finding="Rank K against K - 1, and a smaller weight to gather the classes (3.28 against 3.44 at K = 4, m = 8,"
         " d = 8, tau = 0.5), but a smaller angle: 90 degrees against arccos(-1/(K-1)) = 109.5. T8 gives all between.",
         rests_on=("T8", "T18"),
     ),

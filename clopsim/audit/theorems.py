@@ -2,7 +2,16 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, equiangular, free_norm, long_runs, uniform, weak_prototypes
+from clopsim.audit.experiments import (
+    clop,
+    collapse,
+    equiangular,
+    free_norm,
+    labels,
+    long_runs,
+    uniform,
+    weak_prototypes,
+)
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -159,5 +168,20 @@ THEOREMS: tuple[Claim, ...] = (
         " half of it for d > K, up to 0.516 of it at d = K.",
         derivations=(derivation_of("equiangular"),),
         experiments=(equiangular.lowest_curvature, equiangular.stability_turns),
+    ),
+    Claim(
+        identifier="T19",
+        statement="Prototypes gather labelled samples only, and a class's critical weight depends on the sizes of all.",
+        source=OURS,
+        assumptions="merged loss; one unlabelled embedding beside collapsed classes; two sizes m_1, m_2 with d > 2",
+        verdict="proved",
+        finding="The unlabelled one ends at cosine -1/sqrt(K) to every prototype, its own too. Low temperature: weight"
+        " (2/tau) m_k/(m_k - 1); at tau = 0.5 sizes 8 and 2 need 4.41 and 4.68, sizes 20 and 2 need 4.14 and 3.28.",
+        derivations=(derivation_of("labels"),),
+        experiments=(
+            labels.the_unlabelled_one_keeps_away,
+            labels.sizes_and_their_weights,
+            labels.sizes_on_both_sides,
+        ),
     ),
 )
