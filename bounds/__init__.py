@@ -11,6 +11,7 @@ from bounds.collapse import (
 )
 from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
+from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
 from bounds.enclosures import (
     Enclosure,
     certify_collapse,
@@ -92,6 +93,8 @@ __all__ = [
     "equiangular_curvature",
     "equiangular_equilibrium",
     "equiangular_weight",
+    "euclidean_critical_weight",
+    "euclidean_rank_one_floor",
     "exact_rate",
     "gradient_bound",
     "harmonic_spectrum",
@@ -99,6 +102,7 @@ __all__ = [
     "leading_share_bound",
     "lone_unlabelled_cosine",
     "loss_at_collapse",
+    "manhattan_critical_weight",
     "mean_after_step",
     "mean_length_bound",
     "pair_critical_weights",
