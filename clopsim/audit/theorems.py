@@ -189,7 +189,7 @@ THEOREMS: tuple[Claim, ...] = (
         identifier="T20",
         statement="With the Euclidean or Manhattan distance a finite weight holds every sample on its prototype.",
         source=OURS,
-        assumptions="merged loss, all labelled, balanced, from beside the prototypes; its rank-1 floor: any cosine-only loss",
+        assumptions="merged loss, all labelled, balanced, from beside the prototypes; floor: any loss of cosines",
         verdict="proved",
         finding="Euclidean (2 P/tau) sqrt(K-1), 0.73 where the cosine distance needs 3.28 for a point. Manhattan: less,"
         " and it changes when the prototypes are turned. From far away it takes about three times as much (measured).",
