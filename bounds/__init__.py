@@ -9,7 +9,7 @@ from bounds.collapse import (
     spread_multiplier,
     view_multiplier,
 )
-from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
+from bounds.critical_weight import critical_angle, critical_weight, enclose_critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
 from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
 from bounds.enclosures import (
@@ -85,6 +85,7 @@ __all__ = [
     "decayed_view_cosine",
     "effective_rate",
     "enclose_bessel_ratio",
+    "enclose_critical_weight",
     "enclose_exact_rate",
     "enclose_root",
     "enclose_uniform_rate",

@@ -1,7 +1,17 @@
 """Statements certified in rigorous arithmetic: each function maps a statement to whether the enclosures prove it."""
 
+from fractions import Fraction
+
 from bounds import Setting
-from bounds.enclosures import certify_collapse, enclose_exact_rate, enclose_uniform_rate
+from bounds.collapse import exact_rate
+from bounds.critical_weight import critical_weight, enclose_critical_weight
+from bounds.enclosures import (
+    certify_collapse,
+    enclose_exact_rate,
+    enclose_root,
+    enclose_uniform_rate,
+    outward,
+)
 from bounds.equilibrium import class_equilibrium, enclose_class_cosine
 
 
@@ -12,6 +22,7 @@ def collapse() -> dict[str, bool]:
         setting = Setting(tau, 8, n)
         box = enclose_exact_rate(setting)
         where = f"n = {n}, tau = {tau}"
+        answers[f"{where}: the code's mu_c lies there"] = exact_rate(setting) in box
         answers[f"{where}: mu_c in [{box.low!r}, {box.high!r}], width below 1e-12"] = (
             box.high - box.low < 1e-12 * box.high
         )
@@ -42,3 +53,42 @@ def equilibrium() -> dict[str, bool]:
         answers[f"{where}: s in [{low!r}, {high!r}], width below 1e-15"] = 0 <= high - low < 1e-15
         answers[f"{where}: the code's root gives this s to 1e-14"] = low - 1e-14 < value < high + 1e-14
     return answers
+
+
+def critical() -> dict[str, bool]:
+    """T9: enclosures of the critical weight, and how far the code's lies from them."""
+    answers = {}
+    for k, m, tau, d in ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128)):
+        low, high = enclose_critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
+        value = critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
+        where = f"K = {k}, m = {m}, tau = {tau}, d = {d}"
+        answers[f"{where}: lambda* in [{low!r}, {high!r}], width below 1e-12"] = high - low < 1e-12 * high
+        answers[f"{where}: the code's lambda* lies there to 1e-13"] = low * (1 - 1e-13) < value < high * (1 + 1e-13)
+    return answers
+
+
+def arithmetic() -> dict[str, bool]:
+    """What the enclosures rest on: balls that hold both readings of a number, outward rounding, signs that are sure."""
+    from flint import arb
+
+    def blurred(point: "arb") -> "arb":
+        return point - arb(1) / 3 + arb(0, 0.01)
+
+    third = outward(arb(1) / 3)
+    root = enclose_root(blurred, 0.0, 1.0)
+    setting = Setting(0.1, 8, 8)
+    box = enclose_exact_rate(setting)
+    readings = [Fraction(0.1) * 7 / 6, Fraction(1, 10) * 7 / 6]  # the float next to one tenth, and one tenth
+    return {
+        "1/3 lies strictly between the floats that enclose it": Fraction(third.low) < Fraction(1, 3)
+        and Fraction(third.high) > Fraction(1, 3),
+        "neighbouring floats enclose it": third.high - third.low < 1e-15,
+        "mu_c at tau = 0.1 holds both readings of 0.1": all(
+            Fraction(box.low) <= one <= Fraction(box.high) for one in readings
+        ),
+        "a root known to 0.01 is bracketed where both signs are sure": bool(blurred(arb(root.low)) < 0)
+        and bool(blurred(arb(root.high)) > 0),
+        "and no wider than the bisection leaves it": root.high - root.low < 0.1,
+        "at mu_c itself, an exact float, nothing is certified": certify_collapse(0.5625, Setting(0.5, 8, 10))
+        == "undecided",
+    }

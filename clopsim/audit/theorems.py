@@ -66,7 +66,7 @@ THEOREMS: tuple[Claim, ...] = (
         verdict="certified",
         finding="Proved for all n, found by bisection to 0.02 %, attraction and repulsion certified on either side.",
         derivations=(derivation_of("collapse"),),
-        certificates=(certificates.collapse,),
+        certificates=(certificates.arithmetic, certificates.collapse),
         experiments=(
             collapse.collapse_multipliers,
             collapse.collapse_threshold,
@@ -130,9 +130,10 @@ THEOREMS: tuple[Claim, ...] = (
         statement="Below a critical prototype weight every class keeps internal spread, above it falls onto one point.",
         source=OURS,
         assumptions="as T8; m >= 2; d > K, and d = K with one more term",
-        verdict="proved",
+        verdict="certified",
         finding="So T8 describes the equilibrium above the critical weight only.",
         derivations=(derivation_of("critical_weight"),),
+        certificates=(certificates.critical,),
         experiments=(clop.curvature_inside_a_class, clop.spread_below_the_critical_weight),
     ),
     Claim(
