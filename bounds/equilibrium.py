@@ -47,8 +47,8 @@ def class_equilibrium(
 
     Valid for: the merged loss, sum reduction, symmetric keys, all samples labelled, K balanced classes; either gradient
     (same stationary states), small steps. The weight is per labelled sample, next to the sum loss: for the mean over
-    the labelled samples S give weight/|S|. Detached keys: give twice the weight; at d = K the critical weight then lies
-    a little above half of critical_weight.
+    the labelled samples S give weight/|S|. Detached keys: give twice the weight, or ask
+    equiangular_equilibrium, which knows their critical weight too (T18).
     Source: T8 (ours); the prototype term is that of arXiv:2403.18699v2.
 
     weight: lambda > 0; classes: K, 2 <= K <= d; per_class: m >= 1; temperature: tau; dimension: d.
