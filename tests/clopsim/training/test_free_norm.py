@@ -12,7 +12,6 @@ from clopsim.sphere.dynamics import free_step
 from clopsim.training.embedders import build
 from clopsim.training.recipe import Embedder
 
-
 STEPS = 80
 """Few: nothing settles, and rounding grows tenfold in ten to twenty steps, until after 200 it decides the state."""
 
