@@ -2,15 +2,18 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import ascent, clop, clusters, collapse, free_norm, line, long_runs, rank_one, uniform
 from clopsim.audit.experiments import (
+    ascent,
     clop,
+    clusters,
     collapse,
     distances,
     equiangular,
     free_norm,
     labels,
+    line,
     long_runs,
+    rank_one,
     uniform,
     weak_prototypes,
 )
@@ -47,20 +50,6 @@ THEOREMS: tuple[Claim, ...] = (
             collapse.collapse_is_a_saddle,
             collapse.runs_leave_the_collapse,
             long_runs.small_steps_end_far_from_collapse,
-        ),
-    ),
-    Claim(
-        identifier="T11",
-        statement="Where mu z.g > 1 an ambient step climbs the loss; its maximum is a point (merged) or line (full).",
-        source=OURS,
-        assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
-        verdict="proved",
-        finding="Collapse at a large rate is maximisation: T4, P3 and P4 follow, and the full loss ends on a line.",
-        derivations=(derivation_of("ascent"),),
-        experiments=(
-            ascent.step_is_ascent,
-            ascent.loss_rises_to_its_maximum,
-            ascent.collapse_at_an_infinite_rate,
         ),
     ),
     Claim(
@@ -162,6 +151,20 @@ THEOREMS: tuple[Claim, ...] = (
         experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
     ),
     Claim(
+        identifier="T11",
+        statement="Where mu z.g > 1 an ambient step climbs the loss; its maximum is a point (merged) or line (full).",
+        source=OURS,
+        assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
+        verdict="proved",
+        finding="Collapse at a large rate is maximisation: T4, P3 and P4 follow, and the full loss ends on a line.",
+        derivations=(derivation_of("ascent"),),
+        experiments=(
+            ascent.step_is_ascent,
+            ascent.loss_rises_to_its_maximum,
+            ascent.collapse_at_an_infinite_rate,
+        ),
+    ),
+    Claim(
         identifier="T12",
         statement="The line with antipodal views attracts iff mu > tau [(N-1) + N q]/[(N-2) - N q], q = exp(-2/tau).",
         source=OURS,
@@ -187,14 +190,6 @@ THEOREMS: tuple[Claim, ...] = (
         ),
     ),
     Claim(
-        identifier="T25",
-        statement="Without prototypes no M >= 2 equal clusters on a simplex hold, at any rate, with either gradient.",
-        source=OURS,
-        assumptions="merged loss, h = n/M >= 2 points a cluster, d >= M - 1",
-        verdict="proved",
-        finding="Where the step descends spreads inside a cluster grow, where it climbs the clusters move.",
-        derivations=(derivation_of("clusters"),),
-        experiments=(clusters.one_step_at_clusters, clusters.runs_leave_two_clusters),
         identifier="T16",
         statement="Weak prototypes do not stop collapse at large rates: the run stays beside a point, or a line.",
         source=OURS,
@@ -249,5 +244,15 @@ THEOREMS: tuple[Claim, ...] = (
             distances.euclidean_floor,
             distances.every_line_has_a_euclidean_gradient,
         ),
+    ),
+    Claim(
+        identifier="T25",
+        statement="Without prototypes no M >= 2 equal clusters on a simplex hold, at any rate, with either gradient.",
+        source=OURS,
+        assumptions="merged loss, h = n/M >= 2 points a cluster, d >= M - 1",
+        verdict="proved",
+        finding="Where the step descends spreads inside a cluster grow, where it climbs the clusters move.",
+        derivations=(derivation_of("clusters"),),
+        experiments=(clusters.one_step_at_clusters, clusters.runs_leave_two_clusters),
     ),
 )
