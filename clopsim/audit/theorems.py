@@ -127,12 +127,18 @@ THEOREMS: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="T10",
-        statement="With a free norm and weight decay w the views settle at cosine 1 - mu w, |u|^2 at 2 mu/tau.",
-        source=OURS,
+        statement="With a free norm and weight decay w the views swap at cosine 1 - mu w, |u|^2 = 2 mu/tau.",
+        source=f"{OURS}; corrects our own earlier T10, which said that runs settle there",
         assumptions="full loss, tangent gradient, n -> infinity, alignment is the first instability",
-        verdict="proved",
-        finding="The swap is exact at every angle; above mu w = 0.03 long runs end up to 5 % further from 1.",
+        verdict="refined",
+        finding="A fixed point, but a neutral centre: pairs circulate for ever, two averages hold. Momentum repels.",
         derivations=(derivation_of("free_norm"),),
-        experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
+        experiments=(
+            free_norm.views_follow_the_map,
+            free_norm.views_circulate_about_the_swap,
+            free_norm.orbits_keep_their_size,
+            free_norm.two_averages,
+            free_norm.momentum_leaves_the_swap,
+        ),
     ),
 )
