@@ -71,7 +71,7 @@ def decayed_view_cosine(rate: float, *, weight_decay: float, momentum: float = 0
 
     whatever temperature, dimension, number of samples, keys and reduction. No run settles there. Without momentum the
     swap is a centre (swap_eigenvalue): each pair circulates about it at the distance of its start, and what is
-    predicted are the averages of view_growth. The mean of 1 - cos is mu w on small orbits and up to 1.05 mu w on large
+    predicted are the averages of view_growth. The mean of 1 - cos is mu w on small orbits and up to 1.06 mu w on large
     ones (measured), which the fluctuations of a finite batch lead to. With momentum the swap repels.
 
     Valid for: the full loss, the tangent gradient, 0 < mu w < 1, while the alignment of the views is the first

@@ -46,7 +46,7 @@ THEOREMS: tuple[Claim, ...] = (
         verdict="proved",
         finding="Doubly stochastic softmax: the mean contracts by |1 - 2 mu/tau|, the paper's range 0 < mu < tau.",
         derivations=(derivation_of("mean_shift"),),
-        experiments=(collapse.mean_shift, collapse.mean_bound),
+        experiments=(collapse.mean_shift, collapse.mean_bound, collapse.column_sums_at_their_extreme),
     ),
     Claim(
         identifier="T4",
