@@ -20,8 +20,21 @@ from bounds.enclosures import (
     enclose_uniform_rate,
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
-from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
+from bounds.free_norm import (
+    decayed_view_cosine,
+    effective_rate,
+    steady_squared_norm,
+    swap_eigenvalue,
+    two_view_step,
+    view_growth,
+)
 from bounds.heavy_ball import heavy_ball_rate
+from bounds.linear_embedder import (
+    linear_collapse_curvatures,
+    linear_collapse_rate,
+    linear_uniform_curvature,
+    linear_uniform_rate,
+)
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
@@ -72,6 +85,10 @@ __all__ = [
     "harmonic_spectrum",
     "heavy_ball_rate",
     "leading_share_bound",
+    "linear_collapse_curvatures",
+    "linear_collapse_rate",
+    "linear_uniform_curvature",
+    "linear_uniform_rate",
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",
@@ -84,8 +101,11 @@ __all__ = [
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
+    "swap_eigenvalue",
     "together_curvature",
+    "two_view_step",
     "uniform_rate",
     "view_difference_multiplier",
+    "view_growth",
     "view_multiplier",
 ]

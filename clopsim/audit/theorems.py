@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, uniform
+from clopsim.audit.experiments import clop, collapse, free_norm, linear_embedder, long_runs, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -139,6 +139,20 @@ THEOREMS: tuple[Claim, ...] = (
             free_norm.orbits_keep_their_size,
             free_norm.two_averages,
             free_norm.momentum_leaves_the_swap,
+        ),
+    ),
+    Claim(
+        identifier="T23",
+        statement="Collapse and uniform state of a linear embedder have closed curvatures and rates in the weights.",
+        source=OURS,
+        assumptions="tangent gradient, full-batch descent on W, no decay; W = u a^T, and W = s I on even inputs",
+        verdict="proved",
+        finding="Exact. Collapse attracts where views of a sample differ more than samples do, and leads away else.",
+        derivations=(derivation_of("linear_embedder"),),
+        experiments=(
+            linear_embedder.curvatures_at_collapse,
+            linear_embedder.collapse_in_the_weights,
+            linear_embedder.uniform_state_in_the_weights,
         ),
     ),
 )
