@@ -33,7 +33,14 @@ from bounds.equiangular import (
     equiangular_weight,
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
-from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
+from bounds.free_norm import (
+    decayed_view_cosine,
+    effective_rate,
+    steady_squared_norm,
+    swap_eigenvalue,
+    two_view_step,
+    view_growth,
+)
 from bounds.heavy_ball import heavy_ball_rate
 from bounds.labels import (
     PairEquilibrium,
@@ -42,6 +49,12 @@ from bounds.labels import (
     pair_critical_weights,
     pair_equilibrium,
     pair_weight,
+)
+from bounds.linear_embedder import (
+    linear_collapse_curvatures,
+    linear_collapse_rate,
+    linear_uniform_curvature,
+    linear_uniform_rate,
 )
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
@@ -117,6 +130,10 @@ __all__ = [
     "largest_loss",
     "leading_share_bound",
     "line_multipliers",
+    "linear_collapse_curvatures",
+    "linear_collapse_rate",
+    "linear_uniform_curvature",
+    "linear_uniform_rate",
     "lone_unlabelled_cosine",
     "loss_at_collapse",
     "lowest_rank_one_curvature",
@@ -136,9 +153,12 @@ __all__ = [
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
+    "swap_eigenvalue",
     "together_curvature",
+    "two_view_step",
     "uniform_rate",
     "view_difference_multiplier",
+    "view_growth",
     "view_multiplier",
     "weak_displacement",
     "weak_effective_rank",

@@ -93,7 +93,7 @@ PAPER: tuple[Claim, ...] = (
         source=f"{SUCCESSOR}, Figure 2",
         assumptions="table embedder with a free norm; networks are measured in figures/networks_decay.py",
         verdict="refined",
-        finding="A free norm grows until the step is safe, so the rate alone does not collapse it; see T10.",
+        finding="A free norm grows until the step is safe; with decay its views circulate, the rank stays (T10).",
         experiments=(free_norm.free_norm_finds_the_edge,),
         rests_on=("T10",),
     ),

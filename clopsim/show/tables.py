@@ -180,7 +180,9 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     for name, value in final.items():
         expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
         note = (
-            "" if expected is None else f"{expected:.6g}" + (" at collapse" if name == "loss" else " predicted (T10)")
+            ""
+            if expected is None
+            else f"{expected:.6g}" + (" at collapse" if name == "loss" else " about which it circulates (T10)")
         )
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
