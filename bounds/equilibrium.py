@@ -174,7 +174,13 @@ def derive() -> "Derivation":
     top = sp.atan(1 / sp.sqrt(K - 1))
     agreements: dict[str, Agreement] = {}
     holds, between = written(weight).subs(P, share(written(cosine))), written(cosine)
-    for k, size, temperature, angle in ((4, 8, 0.5, 0.1), (3, 5, 0.3, 0.05), (2, 1, 1.0, 0.4), (6, 2, 2.0, 0.2)):
+    for k, size, temperature, angle in (
+        (4, 8, 0.5, 0.1),
+        (3, 5, 0.3, 0.05),
+        (2, 1, 1.0, 0.4),
+        (6, 2, 2.0, 0.2),
+        (4, 8, 0.5, 0.52),
+    ):
         here = {K: k, m: size, tau: sp.Rational(str(temperature)), theta: sp.Rational(str(angle))}
         exact = float(sp.N(holds.subs(here), 30))
         at, rank = between.subs(here), sp.exp(entropy).subs({K: k, s: between.subs(here)})
