@@ -18,6 +18,7 @@ def alignment_uniform_rate(setting: Setting) -> Floats | None:
 
         tangent: mu_align = tau / pull          (tau/2 for the sum with symmetric keys: the centre of the paper's range)
         ambient: mu_align = tau / (pull A_1)                                              (tight as n -> infinity)
+        momentum beta, tangent: (1 + beta) times that
 
     Above it the tangent dynamics settle on a swap of period two (swap_cosine), the ambient ones on antipodal views.
 
@@ -25,7 +26,7 @@ def alignment_uniform_rate(setting: Setting) -> Floats | None:
     """
     if setting.loss != "full":
         return None
-    rate = setting.tau / setting.pull
+    rate = (1 + setting.momentum) * setting.tau / setting.pull
     if setting.gradient == "ambient":
         mean_length = harmonic_spectrum(setting, degrees=1).mean_length
         rate = rate / (mean_length if mean_length.ndim else float(mean_length))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bounds.setting import positive_number
+from bounds.setting import momentum_below_one, positive_number
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -21,8 +21,7 @@ def heavy_ball_rate(curvature: float, *, momentum: float = 0.0) -> float:
     curvature: h, the sharpness; momentum: beta.
     """
     positive_number("curvature", curvature, remedy="along a flat or falling direction no rate is too large or small")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be in [0, 1), got {momentum!r}; at 1 the start is never forgotten")
+    momentum_below_one(momentum)
     return 2 * (1 + momentum) / curvature
 
 
