@@ -21,7 +21,7 @@ from bounds.enclosures import (
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
-from bounds.heavy_ball import heavy_ball_rate
+from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
@@ -68,18 +68,22 @@ __all__ = [
     "enclose_root",
     "enclose_uniform_rate",
     "exact_rate",
+    "flip_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "heavy_ball_collapse_rate",
     "heavy_ball_rate",
     "leading_share_bound",
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",
+    "nesterov_rate",
     "paper_range",
     "radial_rate",
     "rank_one_gradient_floor",
     "rescue_angle",
     "ripple_multiplier",
+    "spin_rate",
     "spread_curvature",
     "spread_multiplier",
     "steady_squared_norm",

@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, uniform
+from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, momentum, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -134,5 +134,19 @@ THEOREMS: tuple[Claim, ...] = (
         finding="The swap is exact at every angle; above mu w = 0.03 long runs end up to 5 % further from 1.",
         derivations=(derivation_of("free_norm"),),
         experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
+    ),
+    Claim(
+        identifier="T14",
+        statement="Momentum puts flips off to 1 + beta times the rate; merged ambient runs collapse late, and spin.",
+        source=OURS,
+        assumptions="heavy ball v <- beta v + g, z <- normalise(z - mu v); states as in T4, T5, T5a",
+        verdict="proved",
+        finding="Merged ambient: attracts above tau (1+b)(1-b)(n-1)/((1-b)(n-1)-(1+b)), spins above (1-b)^2 tau/2A_1.",
+        derivations=(derivation_of("heavy_ball"),),
+        experiments=(
+            momentum.collapse_with_momentum,
+            momentum.flips_with_momentum,
+            momentum.points_spin,
+        ),
     ),
 )
