@@ -23,6 +23,7 @@ from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_r
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.moco import moco_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
@@ -77,6 +78,7 @@ __all__ = [
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",
+    "moco_rate",
     "nesterov_rate",
     "paper_range",
     "radial_rate",

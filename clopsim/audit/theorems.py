@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, momentum, uniform
+from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, moco, momentum, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -148,5 +148,15 @@ THEOREMS: tuple[Claim, ...] = (
             momentum.flips_with_momentum,
             momentum.points_spin,
         ),
+    ),
+    Claim(
+        identifier="T21",
+        statement="MoCo's uniform state breaks at 2(1+m)/(2m/tau + (1-m) max E_l); a point never attracts.",
+        source=OURS,
+        assumptions="queries take tangent steps, keys k <- normalise(m k + (1-m) q), current in the queue; n -> infinity",
+        verdict="proved",
+        finding="From T5 with detached keys (m = 0) to 2 tau (m -> 1). Old keys harm a fast encoder, not a slow one.",
+        derivations=(derivation_of("moco"),),
+        experiments=(moco.moco_threshold, moco.moco_leaves_the_point),
     ),
 )
