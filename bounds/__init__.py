@@ -22,6 +22,7 @@ from bounds.enclosures import (
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
+from bounds.learned_temperature import LearnedTemperature, learned_temperature
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.moco import moco_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
@@ -44,6 +45,7 @@ __all__ = [
     "Enclosure",
     "Gradient",
     "Keys",
+    "LearnedTemperature",
     "Loss",
     "Reduction",
     "Setting",
@@ -75,6 +77,7 @@ __all__ = [
     "heavy_ball_collapse_rate",
     "heavy_ball_rate",
     "leading_share_bound",
+    "learned_temperature",
     "loss_at_collapse",
     "mean_after_step",
     "mean_length_bound",

@@ -2,7 +2,16 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, long_runs, moco, momentum, uniform
+from clopsim.audit.experiments import (
+    clop,
+    collapse,
+    free_norm,
+    learned_temperature,
+    long_runs,
+    moco,
+    momentum,
+    uniform,
+)
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -153,10 +162,23 @@ THEOREMS: tuple[Claim, ...] = (
         identifier="T21",
         statement="MoCo's uniform state breaks at 2(1+m)/(2m/tau + (1-m) max E_l); a point never attracts.",
         source=OURS,
-        assumptions="queries take tangent steps, keys k <- normalise(m k + (1-m) q), current in the queue; n -> infinity",
+        assumptions="queries take tangent steps, keys k <- normalise(m k + (1-m) q), all current; n -> infinity",
         verdict="proved",
         finding="From T5 with detached keys (m = 0) to 2 tau (m -> 1). Old keys harm a fast encoder, not a slow one.",
         derivations=(derivation_of("moco"),),
         experiments=(moco.moco_threshold, moco.moco_leaves_the_point),
+    ),
+    Claim(
+        identifier="T22",
+        statement="A learned temperature settles where kappa A_1(kappa) = 1/(2 mu), the views swapping at cosine A_1.",
+        source=OURS,
+        assumptions="full loss, tangent step, slow temperature, n -> infinity, uniform state stable there (T5)",
+        verdict="proved",
+        finding="At a fixed rate it passes the edge tau = 2 mu of the views by a factor A_1; collapse leaves it alone.",
+        derivations=(derivation_of("learned_temperature"),),
+        experiments=(
+            learned_temperature.temperature_settles,
+            learned_temperature.views_at_the_learned_temperature,
+        ),
     ),
 )
