@@ -41,7 +41,7 @@ from bounds.free_norm import (
     two_view_step,
     view_growth,
 )
-from bounds.heavy_ball import heavy_ball_rate
+from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
 from bounds.labels import (
     PairEquilibrium,
     class_curvatures,
@@ -50,6 +50,7 @@ from bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
+from bounds.learned_temperature import LearnedTemperature, learned_temperature
 from bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
@@ -57,6 +58,7 @@ from bounds.linear_embedder import (
     linear_uniform_rate,
 )
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.moco import moco_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
 from bounds.rates import CriticalRates, critical_rates
@@ -81,6 +83,7 @@ __all__ = [
     "Enclosure",
     "Gradient",
     "Keys",
+    "LearnedTemperature",
     "LineMultipliers",
     "Loss",
     "PairEquilibrium",
@@ -123,12 +126,15 @@ __all__ = [
     "euclidean_critical_weight",
     "euclidean_rank_one_floor",
     "exact_rate",
+    "flip_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "heavy_ball_collapse_rate",
     "heavy_ball_rate",
     "is_rank_one_minimum",
     "largest_loss",
     "leading_share_bound",
+    "learned_temperature",
     "line_multipliers",
     "linear_collapse_curvatures",
     "linear_collapse_rate",
@@ -140,6 +146,8 @@ __all__ = [
     "manhattan_critical_weight",
     "mean_after_step",
     "mean_length_bound",
+    "moco_rate",
+    "nesterov_rate",
     "pair_critical_weights",
     "pair_equilibrium",
     "pair_weight",
@@ -149,6 +157,7 @@ __all__ = [
     "rank_one_hessian",
     "rescue_angle",
     "ripple_multiplier",
+    "spin_rate",
     "spread_curvature",
     "spread_multiplier",
     "steady_squared_norm",
