@@ -1,6 +1,12 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
-from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.alignment import (
+    alignment_is_resolved,
+    alignment_uniform_rate,
+    swap_cosine,
+    view_difference_multiplier,
+)
+from bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
 from bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
@@ -20,6 +26,7 @@ from bounds.enclosures import (
     enclose_uniform_rate,
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
+from bounds.finite_batch import self_exclusion, unresolved_share
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
@@ -30,10 +37,10 @@ from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
 from bounds.uniform import (
     Spectrum,
     UniformRate,
-    bessel_ratios,
     harmonic_spectrum,
     radial_rate,
     ripple_multiplier,
+    uniform_is_resolved,
     uniform_rate,
 )
 
@@ -49,6 +56,7 @@ __all__ = [
     "Spectrum",
     "UniformRate",
     "alignment_collapse_rate",
+    "alignment_is_resolved",
     "alignment_uniform_rate",
     "apart_curvature",
     "bessel_ratios",
@@ -70,7 +78,9 @@ __all__ = [
     "exact_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "harmonics",
     "heavy_ball_rate",
+    "kernel_harmonics",
     "leading_share_bound",
     "loss_at_collapse",
     "mean_after_step",
@@ -80,12 +90,15 @@ __all__ = [
     "rank_one_gradient_floor",
     "rescue_angle",
     "ripple_multiplier",
+    "self_exclusion",
     "spread_curvature",
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
     "together_curvature",
+    "uniform_is_resolved",
     "uniform_rate",
+    "unresolved_share",
     "view_difference_multiplier",
     "view_multiplier",
 ]

@@ -27,9 +27,9 @@ BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7
 
 LINES = {  # attribute -> (label, colour, line style)
     "paper_range": (r"paper's edge ($\tau$ for the sum)", GREY, ":"),
-    "predicted_uniform_rate": (r"uniform state breaks (T5, $n\to\infty$)", GREEN, "--"),
+    "predicted_uniform_rate": ("uniform state breaks (T5, T13)", GREEN, "--"),
     "predicted_collapse_rate": (r"collapse attracts: $\mu_c=\tau\,(n-1)/(n-2)$ (T4)", VERMILION, "-"),
-    "predicted_alignment_uniform_rate": (r"views come apart, uniform state (T5, $n\to\infty$)", PURPLE, "-."),
+    "predicted_alignment_uniform_rate": ("views come apart, uniform state (T5a, T13)", PURPLE, "-."),
     "predicted_alignment_collapse_rate": (r"views come apart, collapsed state: $\mu_c$ (T4)", VERMILION, "-"),
 }
 

@@ -38,7 +38,7 @@ def near_uniform(setting: Setting, *, temperature: float, seed: int, view_angle:
     """
     count = setting.samples // (2 if setting.loss == "full" else 1)
     relaxing = Setting(temperature, setting.dimension, max(count, 2), gradient="tangent")
-    rate = float(uniform_rate(relaxing).rate) / 2
+    rate = float(uniform_rate(relaxing, limit=True).rate) / 2
     z = _unit(_normal(setting, seed)[:count])
     for _ in range(RELAXATION_STEPS if count > 1 else 0):
         z = step(z, rate, temperature, relaxing)

@@ -13,8 +13,10 @@ from torch import Tensor
 from bounds import (
     Setting,
     alignment_collapse_rate,
+    alignment_is_resolved,
     alignment_uniform_rate,
     collapse_rate,
+    uniform_is_resolved,
     uniform_rate,
 )
 from bounds.setting import Floats, one_of, whole_number
@@ -45,6 +47,7 @@ class Probe(NamedTuple):
         [Tensor, Tensor, Tensor, Setting], Tensor
     ]  # (start, end, after one more step, setting) -> (runs,) bool
     predicted: Callable[[Setting], float | None]
+    resolved: Callable[[Setting], bool] = lambda setting: True  # False: n is too small for the prediction (T13)
 
 
 def _spread(z: Tensor) -> Tensor:
@@ -63,7 +66,8 @@ def _attracts(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Te
 def _breaks(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
     degrees = max(4, int(uniform_rate(setting).degree))  # low temperatures break above degree 4
     swing = (after @ after.mT - end @ end.mT).square().mean(dim=(-2, -1)).sqrt()
-    return ~((swing < SWING) & is_uniform(end, setting, degrees=degrees))  # nan counts as broken
+    broken = ~((swing < SWING) & is_uniform(end, setting, degrees=degrees))  # nan counts as broken
+    return broken | _comes_apart(start, end, after, setting) if setting.loss == "full" else broken
 
 
 def _comes_apart(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
@@ -79,16 +83,18 @@ PROBES: dict[Kind, Probe] = {
         predicted=lambda setting: _single(collapse_rate(setting)),
     ),
     "uniform": Probe(
-        start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed),
+        start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=SMALL),
         steps=400,
         above=_breaks,
-        predicted=lambda setting: _finite(_single(uniform_rate(setting).rate)),
+        predicted=lambda setting: _first(uniform_rate(setting).rate, alignment_uniform_rate(setting)),
+        resolved=lambda setting: uniform_is_resolved(setting) and _views_are_resolved(setting),
     ),
     "alignment_uniform": Probe(
         start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=SMALL),
         steps=60,
         above=_comes_apart,
-        predicted=lambda setting: _single(alignment_uniform_rate(setting)),
+        predicted=lambda setting: _first(alignment_uniform_rate(setting)),
+        resolved=lambda setting: _views_are_resolved(setting),
     ),
     "alignment_collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
@@ -118,7 +124,7 @@ class Threshold:
         return self.rate / self.predicted_rate - 1
 
     def as_row(self, tolerance: float) -> dict[str, Any]:
-        """The comparison as plain numbers; None stands for "never"."""
+        """The comparison as plain numbers; None stands for "never", for holds it says that n is too small to tell."""
         return {
             "kind": self.kind,
             "temperature": self.setting.temperature,
@@ -130,8 +136,10 @@ class Threshold:
             "holds": self.agrees(tolerance),
         }
 
-    def agrees(self, tolerance: float) -> bool:
-        """Whether both say "never", or differ by at most tolerance (relative)."""
+    def agrees(self, tolerance: float) -> bool | None:
+        """Whether both say "never", or differ by at most tolerance (relative); None: n is too small to tell (T13)."""
+        if not PROBES[self.kind].resolved(self.setting):
+            return None
         gap = self.relative_gap
         return abs(gap) <= tolerance if gap is not None else self.rate is None and self.predicted_rate is None
 
@@ -209,5 +217,11 @@ def _single(rate: Floats | None) -> float | None:
     return None if rate is None else float(rate)
 
 
-def _finite(rate: float | None) -> float | None:
-    return rate if rate is not None and np.isfinite(rate) else None
+def _first(*rates: Floats | None) -> float | None:
+    """The lowest rate that there is: of the uniform state, whichever instability comes first."""
+    found = [float(rate) for rate in rates if rate is not None and np.isfinite(rate)]
+    return min(found, default=None)
+
+
+def _views_are_resolved(setting: Setting) -> bool:
+    return setting.loss == "merged" or alignment_is_resolved(setting)
