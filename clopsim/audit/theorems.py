@@ -141,7 +141,7 @@ THEOREMS: tuple[Claim, ...] = (
         source=OURS,
         assumptions="a batch that integrates the harmonics in play; the full loss counts both views in n",
         verdict="proved",
-        finding="All of the gap between T5 and finite batches: 1e-6 on designs, 2 % wherever n resolves the degree.",
+        finding="All of T5's gap at finite n: to 1e-6 on designs, to 2 % wherever n resolves the degree.",
         derivations=(derivation_of("finite_batch"),),
         experiments=(
             finite_batch.ripples_on_designs,

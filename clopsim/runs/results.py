@@ -102,6 +102,8 @@ def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapp
 def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Attributes of a dataset: setting, predicted and searched rates per temperature (nan: never), versions, origin.
 
+    too_small_x: 1 where n is too small to tell the predicted rate x (T13).
+
     origin: git hash and versions of the run's start, so that a resume changes no byte; by default those of now.
     """
     origin = origin_now(command) if origin is None else origin
@@ -116,6 +118,8 @@ def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str,
     ):
         values = [row["predicted"][name] for row in summary["sweep"]]
         flat[f"predicted_{name}"] = [nan if value is None else float(value) for value in values]
+    for name in ("uniform_rate", "alignment_uniform_rate"):
+        flat[f"too_small_{name}"] = [int(name in row["predicted"].get("too_small", ())) for row in summary["sweep"]]
     flat["paper_range"] = [edge for row in summary["sweep"] for edge in row["predicted"]["paper_range"]]
     for kind in sorted({row["kind"] for row in summary["thresholds"]}):
         values = [row["observed_rate"] for row in summary["thresholds"] if row["kind"] == kind]

@@ -13,14 +13,14 @@ from clopsim.sphere.dynamics import run, step
 
 
 def uniform_threshold(factor: float = 1.0) -> Experiment:
-    """T5: the uniform state holds at 0.975 and breaks at 1.025 of its rate, in three settings."""
+    """T5: the uniform state holds at 0.98 and breaks at 1.02 of its rate, in three settings."""
     x, measured = [], []
     for setting in (
         Setting(0.5, 2, 128, gradient="tangent"),
         Setting(0.5, 2, 128, gradient="ambient"),
         Setting(1.0, 3, 250, gradient="tangent"),
     ):
-        multiples, answers = bracket("uniform", setting, float(uniform_rate(setting).rate) * factor, 0.025)
+        multiples, answers = bracket("uniform", setting, float(uniform_rate(setting).rate) * factor, 0.02)
         x += multiples
         measured += answers
     return Experiment(
