@@ -29,6 +29,7 @@ from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_r
 from bounds.finite_batch import self_exclusion, unresolved_share
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
+from bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
@@ -55,6 +56,7 @@ __all__ = [
     "Setting",
     "Spectrum",
     "UniformRate",
+    "UniversalRate",
     "alignment_collapse_rate",
     "alignment_is_resolved",
     "alignment_uniform_rate",
@@ -83,6 +85,7 @@ __all__ = [
     "kernel_harmonics",
     "leading_share_bound",
     "loss_at_collapse",
+    "low_temperature_rate",
     "mean_after_step",
     "mean_length_bound",
     "paper_range",
@@ -98,6 +101,7 @@ __all__ = [
     "together_curvature",
     "uniform_is_resolved",
     "uniform_rate",
+    "universal_decay",
     "unresolved_share",
     "view_difference_multiplier",
     "view_multiplier",

@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, finite_batch, free_norm, long_runs, uniform
+from clopsim.audit.experiments import clop, collapse, finite_batch, free_norm, long_runs, low_temperature, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -148,5 +148,15 @@ THEOREMS: tuple[Claim, ...] = (
             finite_batch.views_on_designs,
             finite_batch.thresholds_of_small_batches,
         ),
+    ),
+    Claim(
+        identifier="T17",
+        statement="As tau -> 0 the uniform state breaks at 1.6285 tau (tangent) or 0.38255 tau (ambient), whatever d.",
+        source=OURS,
+        assumptions="n -> infinity; merged loss for the ambient gradient",
+        verdict="proved",
+        finding="So at low temperature the paper's centre tau/2 is itself unstable for the merged ambient step.",
+        derivations=(derivation_of("low_temperature"),),
+        experiments=(low_temperature.ripples_at_low_temperature, low_temperature.limit_of_the_uniform_rate),
     ),
 )
