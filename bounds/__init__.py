@@ -31,6 +31,7 @@ from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared
 from bounds.heavy_ball import heavy_ball_rate
 from bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
@@ -78,6 +79,8 @@ __all__ = [
     "enclose_root",
     "enclose_uniform_rate",
     "exact_rate",
+    "fresh_noise_growth",
+    "fresh_noise_rate",
     "gradient_bound",
     "harmonic_spectrum",
     "harmonics",
@@ -95,6 +98,7 @@ __all__ = [
     "ripple_multiplier",
     "self_exclusion",
     "spread_curvature",
+    "spread_growth",
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
@@ -104,5 +108,6 @@ __all__ = [
     "universal_decay",
     "unresolved_share",
     "view_difference_multiplier",
+    "view_growth_rate",
     "view_multiplier",
 ]

@@ -52,7 +52,7 @@ def low_temperature_rate(setting: Setting) -> UniversalRate:
         merged, ambient:     mu = 2 tau / (f* + 4)            = 0.3825491 tau   (detached: 2 tau/(2/e + 2))
         l* (l* + d - 2) = t* / tau                                                              (tight as tau -> 0)
 
-    times n for the mean. The relative error is of order d tau: at tau = 0.002 0.1 % for d = 2, 5 % for d = 64 (ambient).
+    times n for the mean. The relative error is of order d tau: at tau = 0.002 0.1 % at d = 2, 5 % at d = 64 (ambient).
 
     Valid for: tau (d - 1) <= t*, else degree 1 lies past the maximum; n -> infinity. Source: T17 (ours).
     """

@@ -2,7 +2,16 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, finite_batch, free_norm, long_runs, low_temperature, uniform
+from clopsim.audit.experiments import (
+    clop,
+    collapse,
+    finite_batch,
+    free_norm,
+    long_runs,
+    low_temperature,
+    minibatch,
+    uniform,
+)
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -158,5 +167,19 @@ THEOREMS: tuple[Claim, ...] = (
         finding="So at low temperature the paper's centre tau/2 is itself unstable for the merged ambient step.",
         derivations=(derivation_of("low_temperature"),),
         experiments=(low_temperature.ripples_at_low_temperature, low_temperature.limit_of_the_uniform_rate),
+    ),
+    Claim(
+        identifier="T24",
+        statement="At collapse minibatches of B embeddings have T4's threshold with B for n; fresh noise lowers it.",
+        source=OURS,
+        assumptions="full loss; free embeddings, or one linear layer with fresh opposite Gaussian noise in the views",
+        verdict="proved",
+        finding="Drawing batches shifts nothing; noise in p inputs takes the rate from 2/b to 2/(b+p+1), mean square.",
+        derivations=(derivation_of("minibatch"),),
+        experiments=(
+            minibatch.views_under_minibatches,
+            minibatch.spread_under_minibatches,
+            minibatch.fresh_noise,
+        ),
     ),
 )
