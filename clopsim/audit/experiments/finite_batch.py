@@ -58,14 +58,14 @@ def ripples_on_designs(factor: float = 1.0) -> Experiment:
     """T13: what one step takes from a ripple on three spherical designs, against mu e_l^(n) / r."""
     pole = {2: 0.3, 3: 0.5, 4: 0.7}  # any direction will do
     x, measured, predicted = [], [], []
-    for (z, tau, degrees), gradient, keys in product(
-        DESIGNS.values(), ("tangent", "ambient"), ("symmetric", "detached")
+    for (z, tau, degrees), (loss, copies), gradient, keys in product(
+        DESIGNS.values(), (("merged", 1), ("full", 2)), ("tangent", "ambient"), ("symmetric", "detached")
     ):
         n, d = z.shape
-        setting = Setting(tau, d, n, gradient=gradient, keys=keys)  # type: ignore[arg-type]
+        setting = Setting(tau, d, copies * n, loss, gradient, keys)  # type: ignore[arg-type]
         axis = np.cos(pole[d] * np.arange(1, d + 1) ** 2)
         axis /= np.linalg.norm(axis)
-        rate = 0.1 * float(uniform_rate(setting).rate)
+        rate = 0.02 * tau
         decay = rate * harmonic_spectrum(setting, degrees=degrees).e / (1 + rate * radial_rate(setting))
         for degree in range(1, degrees + 1):
             slope = _zonal(z.numpy() @ axis, degree, d)[1][:, None] * axis  # of the harmonic; step() keeps unit rows
@@ -73,14 +73,14 @@ def ripples_on_designs(factor: float = 1.0) -> Experiment:
             after: list[float] = []
             for sign in (1, -1):
                 start = z + sign * SIZE * torch.from_numpy(slope)
-                start = start / start.norm(dim=1, keepdim=True)
+                start = (start / start.norm(dim=1, keepdim=True)).repeat(copies, 1)  # aligned views
                 for states, state in ((before, start), (after, step(start, rate, tau, setting))):
                     states.append(_zonal(state.numpy() @ axis, degree, d)[0].mean())
             x.append(degree)
             measured.append(1 - (after[0] - after[1]) / (before[0] - before[1]))
             predicted.append(float(decay[degree - 1]) * factor)
     return Experiment(
-        title="what one step takes from a ripple: 24 points on the circle, icosahedron, 600-cell; gradients and keys",
+        title="what one step takes from a ripple: 24 points on the circle, icosahedron, 600-cell; all forms",
         x_label="degree",
         y_label="decay per step",
         x=tuple(x),
