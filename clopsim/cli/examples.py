@@ -8,9 +8,7 @@ SUMMARY = "summary.json (what --json prints), provenance.json (command, versions
 LEAVES: Mapping[str, str] = {
     "figures": "The folder will hold NAME.png and NAME.csv for every figure; --runs DIR keeps NAME.run.",
     "inspect": "Writes nothing but the PICTURE of --out.",
-    "lab": "One file, the page.",
-    "lessons": "The folder will hold three notebooks, *.ipynb.",
-    "merge": "The run folder of the whole sweep will hold what that of an undivided one does: see clopsim sweep.",
+    "merge": "The run folder will hold what that of the undivided sweep does: see clopsim sweep.",
     "show": "The figure is drawn over that of the run folder, or where --figure says.",
     "sweep": (
         f"The run folder will hold {RUN}, {SUMMARY}, sweep.png (the curves with every predicted line). While it runs: "
@@ -20,10 +18,10 @@ LEAVES: Mapping[str, str] = {
         f"The run folder will hold {RUN}, {SUMMARY}, train.png, embeddings.npz (z, norm, y, labels, split) and "
         "checkpoint.pt. While it runs: FOLDER.checkpoint.pt beside it."
     ),
-    "train-sweep": f"The run folder will hold {RUN} and {SUMMARY}. While it runs: plan.json and chunks/.",
+    "train-sweep": f"The run folder will hold {RUN}, {SUMMARY}. While it runs: plan.json and chunks/.",
     "verify": "The report is one .html file, or a .md file with a folder of figures beside it.",
 }
-"""By command; those that are not here write nothing."""
+"""By command; the others leave nothing, or their help has said it."""
 
 EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "bounds": (
@@ -47,7 +45,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "lessons": (
         ("write the notebooks here", "clopsim lessons"),
-        ("start anew, answers included", "clopsim lessons --out class --force"),
+        ("replace them, answers included", "clopsim lessons --out class --force"),
     ),
     "merge": (
         ("join two shares", "clopsim merge share-1 share-2 --out whole"),
