@@ -152,7 +152,7 @@ def anchor(heading):
 
 
 def test_the_verdicts_are_those_of_the_ledger():
-    shown = dict(re.findall(r"^\| (P\d+): [^|]*\| \**(\w+)\** \|", README, flags=re.MULTILINE))
+    shown = dict(re.findall(r"^\| (P\d+): [^|]*\| \**([\w ]+?)\** \|", README, flags=re.MULTILINE))
     assert shown == {claim.identifier: claim.verdict for claim in PAPER}
 
 

@@ -28,7 +28,7 @@ OF_KIND: Mapping[Kind, Mapping[str, str]] = {
     "sweep": {
         "rate": "learning rate over mu_c",
         "degree": "degree of the spherical harmonics",
-        "mu_c": "tau (n-1)/(n-2), scaled to keys and reduction",
+        "mu_c": "tau (n-1)/(n-2), scaled to keys, reduction and momentum",
         "learning_rate": "learning rate mu of the unit embeddings",
         "loss": "loss, of the setting's reduction",
         "loss_at_collapse": "loss where all embeddings are one point",
@@ -38,7 +38,7 @@ OF_KIND: Mapping[Kind, Mapping[str, str]] = {
         "learning_rate": "learning rate of the weights, at the start",
         "loss": "loss, mean over the observed batches, prototypes included",
         "learning_rate_now": "learning rate of the weights, after the schedule",
-        "effective_rate": "learning rate / (1 - momentum) / mean squared norm, over the threshold of T5",
+        "effective_rate": "learning rate / mean squared norm, over the threshold of T5, (1 + momentum) tau n / 2",
         "sharpness": "largest Hessian eigenvalue in the weights, loss without decay, mean over the observed batches",
         "stable_learning_rate": "2 (1 + momentum) / (sharpness + decay): edge of stability on such a quadratic",
     },
