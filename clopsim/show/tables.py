@@ -34,9 +34,13 @@ def bounds_table(rates: CriticalRates) -> str:
         rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
     table = _table(("rate", "value", "meaning"), rows)
     line = rates.antipodal_line_rate
-    ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
+    fields = ("alignment_uniform_rate", "uniform_rate")
+    ends = [rate for name in fields if (rate := getattr(rates, name)) is not None]
     if line is None or not ends:
         return table
+    if any(name in rates.too_small for name in fields):
+        unknown = "up to which rate the uniform state does too, n is too small to tell (T13)"
+        return f"{table}\n\nAbove {line:.6g} the antipodal line attracts (T12); {unknown}."
     between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
     states = "the aligned uniform state {} the antipodal line"
     if line < min(ends):
