@@ -1,5 +1,6 @@
 """`clopsim inspect`."""
 
+import io
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import app, user_input
+from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input
+from clopsim.runs import ready
+from clopsim.runs.executors import message
 from clopsim.show import tables
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -39,17 +42,20 @@ def inspect(
     with user_input():
         if out is not None and out.suffix not in PICTURES:
             raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(out)!r}; name a picture")
+        if out is not None:
+            ready.check_file("out", out)
+            ready.check_libraries()
         from clopsim.metrics import inspection
 
         x = inspection.load(file, key=key)
         found = inspection.inspect(x, labels=_beside(file, labels, "labels"), views=_beside(file, views, "views"))
-        if out is not None:
-            _draw(found, out)
     if json_output:
         typer.echo(json.dumps(found.report, indent=2, allow_nan=False))
     else:
         typer.echo(tables.inspection_report(found.report))
-        if out is not None:
+    if out is not None:
+        _draw(found, out)
+        if not json_output:
             typer.echo(f"\nSpectrum drawn in {out}")
 
 
@@ -67,9 +73,13 @@ def _beside(file: Path, given: str | None, name: str) -> Any:
 
 
 def _draw(found: Any, out: Path) -> None:
+    from clopsim.runs import store
     from clopsim.show import plots
 
+    form = out.suffix[1:]
     try:
-        plots.draw_inspection(found).savefig(out, dpi=150, metadata=plots.undated(out.suffix[1:]))
-    except OSError as error:
-        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another place") from None
+        content = io.BytesIO()
+        plots.draw_inspection(found).savefig(content, format=form, dpi=150, metadata=plots.undated(form))
+        store.write_atomically(out, content.getvalue())
+    except Exception as error:  # the report stands
+        raise Stopped(f"{out} could not be drawn ({message(error)})", WRONG_INPUT) from error

@@ -9,7 +9,8 @@ import typer
 
 from clopsim.cli.options import Json
 from clopsim.cli.running import status
-from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input, warn_of_machines
+from clopsim.cli.shell import FAILS, WRONG_INPUT, Stopped, app, user_input, warn_of_machines
+from clopsim.runs.executors import message
 from clopsim.show import tables
 
 
@@ -22,6 +23,9 @@ def merge(
 ) -> None:
     """Join the shares of a sweep of either kind (--shard I/N) into the run folder of the whole sweep, byte for byte."""
     with user_input(), ExitStack() as stack:
+        from clopsim.runs import ready
+
+        ready.check_libraries(*ready.WRITERS)
         from clopsim.runs import folder as runs
         from clopsim.runs import store
 
@@ -37,6 +41,10 @@ def merge(
             summary = runs.finish(runs.merge(shares, out, force=force))
         except OSError as error:
             raise Stopped(f"{error.strerror} ({error.filename}); the shares are untouched", WRONG_INPUT) from None
-    warn_of_machines(out)
+        except ValueError:
+            raise  # about the shares or the folder
+        except Exception as error:
+            raise Stopped(f"{message(error)}; the shares are untouched", FAILS) from error
+        warn_of_machines(out)
     typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.report(summary, out))
     raise typer.Exit(status(summary))

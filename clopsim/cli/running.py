@@ -3,8 +3,8 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,9 +23,10 @@ from clopsim.cli.shell import (
     user_input,
     warn_of_machines,
 )
-from clopsim.runs.executors import Engine
+from clopsim.runs.executors import Engine, message
 from clopsim.runs.plan import Config
 from clopsim.runs.states import PROVENANCE, recorded_summary
+from clopsim.runs.store import Damaged
 from clopsim.show import tables
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ def run_points(
     fail_fast: bool,
 ) -> "dict[str, dict[str, Any] | Store]":
     """Run every sweep of the grid in its folder; summaries by name, the store for a share, which has no summary."""
+    from clopsim.runs import ready
+
+    with user_input():
+        ready.check_libraries(*ready.WRITERS)
     from clopsim.runs import executors, kinds, plan, results, store
     from clopsim.runs import folder as runs
     from clopsim.runs.jobs import TaskFailed
@@ -191,15 +196,19 @@ def run_points(
                 with user_input():
                     runs.run_all(list(begun.values()), execute, fail_fast=fail_fast, on_progress=report)
             for name, one in begun.items():
-                with user_input():
-                    finished[name] = one if share else runs.finish(one)
-                if not share:
+                if share:
+                    finished[name] = one
+                    continue
+                with user_input(), kept(again):
+                    finished[name] = runs.finish(one)
                     warn_of_machines(one.folder)
+        except Stopped:
+            raise
         except KeyboardInterrupt:
             if not begun:
                 raise
-            message = f"interrupted; {100 * state['share']:.0f} % is kept, go on with: {again}"
-            raise Stopped(message, INTERRUPTED) from None
+            share_done = f"{100 * state['share']:.0f} %"
+            raise Stopped(f"interrupted; {share_done} is kept, go on with: {again}", INTERRUPTED) from None
         except TaskFailed as error:
             raise Stopped(f"a cell failed: {error}; try it again with: {again}", FAILS) from None
         except RuntimeError as error:
@@ -209,6 +218,17 @@ def run_points(
             reason = f"{error.strerror or error}{where}"
             raise Stopped(f"{reason}; what is done is kept, go on with: {again}", WRONG_INPUT) from None
     return {name: finished[name] for name in points}
+
+
+@contextmanager
+def kept(again: str) -> Iterator[None]:
+    """Whatever goes wrong after the computing is done is one line that says how to go on: the results are kept."""
+    try:
+        yield
+    except (OSError, RuntimeError, Damaged):
+        raise  # told apart by the caller
+    except Exception as error:
+        raise Stopped(f"{message(error)}; what is computed is kept, go on with: {again}", FAILS) from error
 
 
 def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> None:

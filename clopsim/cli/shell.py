@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from clopsim.runs.ready import PartMissing
 
 OPTION_NAMES = {
     "temperature": "--tau",
@@ -50,7 +53,10 @@ class PlainErrors(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run the command; exit with its status unless standalone_mode is off."""
         try:
-            status = super().main(args, standalone_mode=False, **kwargs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", PartMissing)
+                warnings.showwarning = _shown_plainly(warnings.showwarning)
+                status = super().main(args, standalone_mode=False, **kwargs)
         except typer.TyperException as error:
             if not standalone_mode:
                 raise
@@ -76,6 +82,18 @@ class PlainErrors(TyperGroup):
         if args[0] == "sweep" and any(word.split("=")[0] == "--embedder" for word in args):
             args = ["train-sweep", *args[1:]]
         return super().resolve_command(context, args)
+
+
+def _shown_plainly(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """How warnings are shown: those of ours as one line."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, PartMissing):
+            typer.echo(f"clopsim: {message}", err=True)
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
 
 
 app = typer.Typer(

@@ -36,7 +36,7 @@ def show(
 
 def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
     from clopsim.runs import folder as runs
-    from clopsim.runs import kinds, training_run
+    from clopsim.runs import kinds, ready, training_run
     from clopsim.show import plots
 
     name, draw = {
@@ -44,6 +44,10 @@ def _redraw(folder: Path, figure: Path | None, kind: str) -> None:
         "train": (training_run.FIGURE, plots.draw_training),
     }[kind]
     target = figure or folder / name
+    if figure is None:  # not asked for: somebody else's folder is shown too
+        with ready.spared(str(target), "give a --figure"):
+            runs.redraw(folder, target, draw)
+        return
     try:
         runs.redraw(folder, target, draw)
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
-from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, option_name, progress, user_input
+from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, WRONG_INPUT, Stopped, app, option_name, progress, user_input
 from clopsim.cli.training_options import (
     BatchNorm,
     Classes,
@@ -32,6 +32,7 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
+from clopsim.runs.executors import message
 from clopsim.show import tables
 from clopsim.training.recipe import NamedLoss, Precision, Prototypes, Training, spelt_out
 
@@ -120,6 +121,10 @@ class _Checked(Exception):
 
 
 def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict[str, Any]:
+    from clopsim.runs import ready
+
+    with user_input():
+        ready.check_libraries(*ready.WRITERS, *ready.JUDGES)
     from clopsim.runs import results, training_run
     from clopsim.sphere.devices import choose
     from clopsim.training import checkpoint, evaluation, loop
@@ -138,6 +143,8 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
         state = checkpoint.load(kept, recipe, device=device) if resume else None
         with suppress(_Checked), results.run_folder(folder, force=force):  # refuses now what it would refuse at the end
             raise _Checked
+        ready.check_room(folder, training_run.size(model, data, recipe))
+    origin = results.origin_now(reproducing_command(recipe))
     try:
         with progress("train") as advance, user_input():
             state = loop.train(
@@ -150,14 +157,21 @@ def _train(recipe: Training, folder: Path, *, force: bool, resume: bool) -> dict
                 on_product=lambda state, number: advance(state.step / recipe.steps, f"sharpness, product {number}"),
             )
     except loop.Diverged as error:
-        message = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
-        raise Stopped(f"{message} The last good checkpoint is {kept}", FAILS) from None
+        text = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
+        raise Stopped(f"{text} The last good checkpoint is {kept}", FAILS) from None
     except KeyboardInterrupt:
         raise Stopped(f"interrupted; {kept} stays, go on with --resume", INTERRUPTED) from None
-    command = reproducing_command(recipe)
-    with user_input(), results.run_folder(folder, force=force) as staging:
-        summary = training_run.write(staging, recipe, data, model, state=state, command=command)
-    kept.unlink(missing_ok=True)
+    try:
+        with user_input(), results.run_folder(folder, force=force) as staging:
+            summary = training_run.write(staging, recipe, data, model, state=state, origin=origin)
+    except Exception as error:  # of whatever kind: the training is done and must not be lost to it
+        wrong = isinstance(error, typer.BadParameter)
+        why = str(error) if wrong else message(error)
+        raise Stopped(
+            f"{why}; the training is kept in {kept}, go on with --resume", WRONG_INPUT if wrong else FAILS
+        ) from error
+    with suppress(OSError):
+        kept.unlink(missing_ok=True)
     return summary
 
 

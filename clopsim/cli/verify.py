@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, app, user_input
+from clopsim.cli.shell import FAILS, HOLDS, Stopped, app, user_input
+from clopsim.runs import ready
+from clopsim.runs.executors import message
 from clopsim.show import tables
 
 
@@ -29,6 +31,7 @@ def verify(
         claims = run.chosen(only)
         if report is not None:
             check_report(report)
+            ready.check_libraries()
 
     def progress(finding: run.Finding) -> None:
         if sys.stderr.isatty():
@@ -43,6 +46,11 @@ def verify(
     else:
         typer.echo(tables.audit_table([finding.as_row() for finding in findings]))
     if report is not None:
-        with user_input():
-            write_report(findings, report)
+        try:
+            with user_input():
+                write_report(findings, report)
+        except typer.BadParameter:
+            raise  # its place cannot be written
+        except Exception as error:  # the table stands
+            raise Stopped(f"{report} could not be written ({message(error)})", FAILS) from error
     raise typer.Exit(FAILS if any(finding.failures for finding in findings) else HOLDS)

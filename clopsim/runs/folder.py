@@ -17,7 +17,7 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from clopsim.runs import kinds, plan, results, store
+from clopsim.runs import kinds, plan, ready, results, store
 from clopsim.runs.chunks import Arrays
 from clopsim.runs.code import check_code, code
 from clopsim.runs.executors import Executor
@@ -44,7 +44,7 @@ def begin(
     Call it under store.locked(folder). With force a run folder is replaced, its files staying until the new ones are
     there. origin: results.origin_now of the start.
 
-    Errors: ValueError for a folder that is in the way, another configuration, share or code; store.Damaged.
+    Errors: ValueError for a folder that is in the way, another configuration, share or code, no room; store.Damaged.
     """
     shown = str(folder)
     complete = (folder / results.PROVENANCE).is_file()
@@ -76,6 +76,7 @@ def begin(
         )
     if complete and not force:
         raise ValueError(f"out must not exist, got {shown!r}, which does; choose another folder or add --force")
+    ready.check_room(folder, 2 * kinds.of(config).size(config) // (share[1] if share else 1))
     return store.create(folder, plan.document(config), share=share, origin=origin)
 
 
@@ -118,9 +119,9 @@ def finish(done: Store) -> dict[str, Any]:
         raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
     origin = done.origin
     with committed(done.folder) as staging:
-        summary = kind.write(staging, config, read, failures, origin)
+        summary = results.finite(kind.write(staging, config, read, failures, origin))
         more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
-        results.record(staging, summary, command=origin["command"], more=more)
+        results.record(staging, summary, origin=origin, more=more)
     if not failures:
         done.close_plan()
     return summary

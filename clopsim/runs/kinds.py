@@ -30,6 +30,7 @@ class Kind:
     failures_of: Callable[[Any, Results], Failures]
     write: Callable[[Path, Any, Read, Failures, Mapping[str, Any]], dict[str, Any]]
     # (folder, config, results, failures, origin of the start): writes data.nc and the picture, returns the summary
+    size: Callable[[Any], int]  # bytes of data.nc, about
 
 
 def of(config: Config) -> Kind:
@@ -46,7 +47,7 @@ def _write_sweep(
     attributes = results.attributes(known, command=origin["command"], origin=origin)
     sweep.write(folder / results.DATA, config, read(range(len(tasks))), attributes=attributes)
     with results.opened(folder) as dataset:
-        plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
+        results.picture(folder / FIGURE, lambda: plots.draw_sweep(dataset))
         return sweep.summarise(config, dataset, thresholds, failures=failures)
 
 
@@ -60,8 +61,12 @@ def _write_training_sweep(
 
 
 KINDS: Mapping[type[Config], Kind] = {
-    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep),
+    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep, sweep.size),
     TrainingSweep: Kind(
-        training_sweep.prepare, training_sweep.perform, training_sweep.failures_of, _write_training_sweep
+        training_sweep.prepare,
+        training_sweep.perform,
+        training_sweep.failures_of,
+        _write_training_sweep,
+        training_sweep.size,
     ),
 }

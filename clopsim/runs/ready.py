@@ -1,0 +1,86 @@
+"""A run is not lost at its end: what it needs there is checked before its first step, and a part that fails is named.
+
+Imports nothing heavy by itself.
+"""
+
+import importlib
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EISDIR
+from pathlib import Path
+
+from clopsim.runs.executors import message
+
+WRITERS = ("xarray", "scipy.io", "netCDF4")
+"""What writes data.nc."""
+
+JUDGES = ("sklearn.linear_model", "sklearn.neighbors")
+"""What evaluates trained embeddings."""
+
+
+class PartMissing(UserWarning):
+    """A part of a run that could not be written; the rest stands."""
+
+
+def check_libraries(*names: str) -> None:
+    """ValueError unless these modules can be imported and a picture can be drawn.
+
+    A picture needs fonts and a backend too, and an environment that names a wrong one (MPLBACKEND) breaks matplotlib.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # an extension of another build raises what it likes
+            raise ValueError(f"{name} cannot be imported ({message(error)}); install it before starting") from None
+    try:
+        from matplotlib.figure import Figure
+
+        Figure(figsize=(0.1, 0.1)).savefig(io.BytesIO(), format="png")
+    except Exception as error:
+        raise ValueError(f"matplotlib cannot draw here ({message(error)}); mend it before starting") from None
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """ValueError unless the disk of a folder, which need not exist yet, has so many bytes left."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError:
+        return  # a file system that does not say
+    if free < needed:
+        raise ValueError(
+            f"out must have room for about {_size(needed)}, got {_size(free)} free at {str(there)!r}; "
+            "choose another folder or free some"
+        )
+
+
+def check_file(name: str, path: Path) -> None:
+    """ValueError, about the argument of that name, unless a file can be written there."""
+    probe = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "Is a directory")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"{name} must be writable, got {str(path)!r} ({error.strerror}); choose another place"
+        ) from None
+
+
+@contextmanager
+def spared(part: str, remedy: str) -> Iterator[None]:
+    """Warn, in one line, where a part of a run cannot be written, and go on: the rest is worth keeping."""
+    try:
+        yield
+    except Exception as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else message(error)
+        warnings.warn(f"{part} could not be written ({why}), all else is; {remedy}", PartMissing, stacklevel=3)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
