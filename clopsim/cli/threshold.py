@@ -1,12 +1,9 @@
 """`clopsim threshold`."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from bounds import Setting
-from bounds.setting import positive_number, whole_number
 from clopsim.cli.options import (
     Dim,
     GradientOption,
@@ -19,8 +16,8 @@ from clopsim.cli.options import (
     number_option,
     whole_option,
 )
-from clopsim.cli.shell import FAILS, HOLDS, app, progress, user_input
-from clopsim.show import tables
+from clopsim.cli.shell import FAILS, HOLDS, app, options, say, user_input
+from clopsim.door.threshold import threshold as search
 
 
 @app.command()
@@ -43,18 +40,8 @@ def threshold(
     collapse: does it attract? uniform: does the uniform state break? alignment_uniform, alignment_collapse (full loss):
     do the views come apart? The two uniform kinds are predicted for n -> infinity: give several hundred samples.
     """
+    given = options(locals())
     with user_input():
-        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)
-        whole_number("seeds", seeds, low=1)
-        positive_number("tolerance", tolerance, remedy="0.05 allows five percent")
-        from clopsim.sphere import thresholds
-
-        checked = thresholds.check(kind, setting, width=width)
-    with progress("search") as advance:
-        found = thresholds.search(checked, setting, width=width, seeds=range(seeds), on_progress=advance)
-    row = found.as_row(tolerance)
-    if json_output:
-        typer.echo(json.dumps(row, indent=2, allow_nan=False))
-    else:
-        typer.echo(tables.threshold_table([row]))
-    raise typer.Exit(HOLDS if row["holds"] else FAILS)
+        found = search(**given)
+    say(found, json_output=json_output)
+    raise typer.Exit(HOLDS if found.holds else FAILS)

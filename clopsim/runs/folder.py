@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
 from matplotlib.figure import Figure
 
 from clopsim.runs import kinds, plan, ready, results, store
@@ -147,10 +146,9 @@ def committed(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def redraw(folder: Path, target: Path, draw: Callable[[xr.Dataset], Figure]) -> None:
+def redraw(draw: Callable[[], Figure], target: Path) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
-    with results.opened(folder) as dataset:
-        figure, buffer = draw(dataset), io.BytesIO()
+    figure, buffer = draw(), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".")
     if kind not in known:

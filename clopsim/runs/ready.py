@@ -10,6 +10,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
 
@@ -22,7 +23,11 @@ JUDGES = ("sklearn.linear_model", "sklearn.neighbors")
 """What evaluates trained embeddings."""
 
 
-class PartMissing(UserWarning):
+class Remark(UserWarning):
+    """Something about a result that the command line says in one line on stderr."""
+
+
+class PartMissing(Remark):
     """A part of a run that could not be written; the rest stands."""
 
 
@@ -72,11 +77,20 @@ def check_file(name: str, path: Path) -> None:
         ) from None
 
 
+@dataclass
+class Attempt:
+    """Whether a part was written."""
+
+    done: bool = False
+
+
 @contextmanager
-def spared(part: str, remedy: str) -> Iterator[None]:
+def spared(part: str, remedy: str) -> Iterator[Attempt]:
     """Warn, in one line, where a part of a run cannot be written, and go on: the rest is worth keeping."""
+    attempt = Attempt()
     try:
-        yield
+        yield attempt
+        attempt.done = True
     except Exception as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else message(error)
         warnings.warn(f"{part} could not be written ({why}), all else is; {remedy}", PartMissing, stacklevel=3)

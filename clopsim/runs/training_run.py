@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clopsim.runs import results
 from clopsim.show import plots
@@ -17,7 +18,7 @@ from clopsim.training.observation import dataset_of, predictions
 from clopsim.training.recipe import Training
 from clopsim.training.trainee import Trainee
 
-FIGURE = "train.png"
+FIGURE, EMBEDDINGS = "train.png", "embeddings.npz"
 
 
 def write(
@@ -53,7 +54,7 @@ def write(
     results.picture(folder / FIGURE, lambda: plots.draw_training(dataset))
     both = np.concatenate(embeddings)
     np.savez(
-        folder / "embeddings.npz",
+        folder / EMBEDDINGS,
         z=evaluation.unit(both),
         norm=np.linalg.norm(both, axis=1),
         y=torch.cat([data.y, data.held_y]).cpu().numpy(),
@@ -63,6 +64,12 @@ def write(
     checkpoint.save(folder / "checkpoint.pt", recipe, state)
     results.save(folder, dataset, summary, origin=origin)
     return summary
+
+
+def stored_embeddings(folder: Path) -> dict[str, NDArray[Any]]:
+    """embeddings.npz of a run folder."""
+    with np.load(folder / EMBEDDINGS, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def size(model: Trainee, data: DataSet, recipe: Training) -> int:

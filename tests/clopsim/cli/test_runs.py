@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clopsim.cli import running
-from clopsim.cli.configfile import defaults, grid
+from clopsim.door.configfile import defaults, grid
 from clopsim.runs import chunks, executors, plan, store
 from clopsim.runs.config import Sweep
 from clopsim.runs.states import describe
@@ -321,7 +320,7 @@ def test_more_workers_only_where_they_pay(clopsim, monkeypatch):
     monkeypatch.setattr(executors, "executor", spy)
     monkeypatch.setattr(executors, "cores", lambda: 2)
     clopsim(*QUICK, "--out", "short")
-    monkeypatch.setattr(running, "SECONDS_PER_WORKER", 2)
+    monkeypatch.setattr("clopsim.door.sweep.SECONDS_PER_WORKER", 2)
     clopsim(*QUICK, "--out", "long")
     clopsim(*QUICK, "--out", "more", "--workers", "3")
     assert asked == [1, 2, 3]

@@ -13,7 +13,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from clopsim import cli
-from clopsim.cli.configfile import EXECUTION, reproducing_command
+from clopsim.door.configfile import EXECUTION, reproducing_command
 from clopsim.runs.recipes import AXES, BASE, TrainingSweep
 from clopsim.runs.training_sweep import DIMENSIONS, run_training_sweep, summarise
 from clopsim.training.recipe import Training
