@@ -4,6 +4,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
+
+EVERY = 0.1
+"""Seconds between two looks of the bar."""
 
 BAR = "{desc} {percentage:3.0f} %|{bar}| {elapsed} {postfix}"
 
@@ -18,10 +22,15 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
         warnings.simplefilter("ignore")  # a notebook without widgets: its bar is plain text then
         from tqdm.auto import tqdm
     with tqdm(total=1.0, desc=f"{label:<8}", bar_format=BAR, file=sys.stderr, leave=False) as bar:
+        shown = float("-inf")
 
         def advance(share: float, note: str = "") -> None:
+            nonlocal shown
+            bar.n = min(1.0, share)
             bar.set_postfix_str(note, refresh=False)
-            bar.update(min(1.0, share) - bar.n)
+            if monotonic() - shown >= EVERY:  # a note may change where the share does not
+                shown = monotonic()
+                bar.refresh()
 
         yield advance
 
