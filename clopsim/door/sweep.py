@@ -214,7 +214,7 @@ def _run_points(
     fail_fast: bool,
 ) -> "dict[str, run.Run | run.Share]":
     """Run every sweep of the grid in its folder; kept: whether the folder outlives the call."""
-    ready.check_libraries(*ready.WRITERS)
+    ready.check_libraries(*ready.WRITERS, picture=kept)
     from clopsim.runs import executors, kinds, plan, results, store
     from clopsim.runs import folder as runs
     from clopsim.runs.jobs import TaskFailed
@@ -263,7 +263,7 @@ def _run_points(
                 finished[name] = run.Share(one)
                 continue
             try:
-                summary = runs.finish(one)
+                summary = runs.finish(one, picture=kept)
             except (OSError, RuntimeError, Damaged):
                 raise  # told apart below
             except Exception as error:  # of whatever kind: all is computed

@@ -64,7 +64,7 @@ class _Checked(Exception):
 
 def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: bool) -> run.TrainingRun:
     """Run a recipe in its folder; kept: whether the folder outlives the call."""
-    ready.check_libraries(*ready.WRITERS, *ready.JUDGES)
+    ready.check_libraries(*ready.WRITERS, *ready.JUDGES, picture=kept)
     from clopsim.runs import results, training_run
     from clopsim.sphere.devices import choose
     from clopsim.training import checkpoint, evaluation, loop
@@ -105,7 +105,7 @@ def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: b
         raise Interrupted(f"interrupted; {unfinished} stays, go on with --resume") from None
     try:
         with results.run_folder(folder, force=force) as staging:
-            summary = training_run.write(staging, recipe, data, model, state=state, origin=origin)
+            summary = training_run.write(staging, recipe, data, model, state=state, origin=origin, picture=kept)
     except Exception as error:  # of whatever kind: the training is done and must not be lost to it
         if not kept:
             raise

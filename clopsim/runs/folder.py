@@ -97,8 +97,8 @@ def run_all(
         work_off(jobs, kinds.of(config).perform, executor, fail_fast=fail_fast, on_progress=on_progress)
 
 
-def finish(done: Store) -> dict[str, Any]:
-    """Put the finished tasks together, write the run's files and return its summary.
+def finish(done: Store, *, picture: bool = True) -> dict[str, Any]:
+    """Put the finished tasks together, write the run's files, its picture if asked for, and return its summary.
 
     The plan goes last, so a run killed anywhere here can do this again; the tasks stay while some of them failed.
     Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
@@ -119,6 +119,9 @@ def finish(done: Store) -> dict[str, Any]:
     origin = done.origin
     with committed(done.folder) as staging:
         summary = results.finite(kind.write(staging, config, read, failures, origin))
+        if picture and (draw := kind.draw):
+            with results.opened(staging) as dataset:
+                results.picture(staging / FIGURE, lambda: draw(dataset))
         more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
         results.record(staging, summary, origin=origin, more=more)
     if not failures:

@@ -31,8 +31,8 @@ class PartMissing(Remark):
     """A part of a run that could not be written; the rest stands."""
 
 
-def check_libraries(*names: str) -> None:
-    """ValueError unless these modules can be imported and a picture can be drawn.
+def check_libraries(*names: str, picture: bool = True) -> None:
+    """ValueError unless these modules can be imported and, if one is asked for, a picture can be drawn.
 
     A picture needs fonts and a backend too, and an environment that names a wrong one (MPLBACKEND) breaks matplotlib.
     """
@@ -41,6 +41,8 @@ def check_libraries(*names: str) -> None:
             importlib.import_module(name)
         except Exception as error:  # an extension of another build raises what it likes
             raise ValueError(f"{name} cannot be imported ({message(error)}); install it before starting") from None
+    if not picture:
+        return
     try:
         from matplotlib.figure import Figure
 

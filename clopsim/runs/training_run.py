@@ -22,9 +22,16 @@ FIGURE, EMBEDDINGS = "train.png", "embeddings.npz"
 
 
 def write(
-    folder: Path, recipe: Training, data: DataSet, model: Trainee, *, state: State, origin: Mapping[str, Any]
+    folder: Path,
+    recipe: Training,
+    data: DataSet,
+    model: Trainee,
+    *,
+    state: State,
+    origin: Mapping[str, Any],
+    picture: bool = True,
 ) -> dict[str, Any]:
-    """Evaluate a finished run and write its files, the picture among them; returns the summary.
+    """Evaluate a finished run and write its files, the picture if asked for among them; returns the summary.
 
     origin: results.origin_now of the start.
     embeddings.npz: z (N, d) unit rows, norm (N,) before that, y and labels (N,), split (N,) "train" or "held_out".
@@ -51,7 +58,8 @@ def write(
         versions=results.listed(origin["versions"]),
         **{f"accuracy_{name}": float("nan") if v is None else v for name, v in accuracy.items()},
     )
-    results.picture(folder / FIGURE, lambda: plots.draw_training(dataset))
+    if picture:
+        results.picture(folder / FIGURE, lambda: plots.draw_training(dataset))
     both = np.concatenate(embeddings)
     np.savez(
         folder / EMBEDDINGS,

@@ -119,7 +119,7 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
     records = []
     here = sys.modules["clopsim.cli.train_sweep"]  # the package's attribute of this name is the command
     monkeypatch.setattr(
-        here, "run_command", lambda _, record, options, **rest: records.append(record.from_plain(options))
+        here, "run_command", lambda function, context, given, kind: records.append(TrainingSweep.from_plain(given))
     )
     record = replace(SMALL, base=replace(SMALL.base, prototypes="simplex", batch_norm=False))
     for each in (SMALL, record, TrainingSweep()):
