@@ -19,7 +19,7 @@ from clopsim.door import answer
 from clopsim.door.answer import FAILS, HOLDS, INTERRUPTED, WRONG_INPUT, Answer
 from clopsim.door.arguments import WrongArgument, argument_name, option_name
 from clopsim.door.progress import progress
-from clopsim.runs.ready import Remark
+from clopsim.runs.ready import Remark, finite
 
 __all__ = [
     "FAILS",
@@ -148,13 +148,13 @@ def _explicit(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def say(answer: Answer, *, json_output: bool, document: Any = None) -> None:
-    """Print the report of an answer, or the document (by default all of it) as JSON."""
+def say(found: Answer, *, json_output: bool, document: Any = None) -> None:
+    """Print the report of an answer, or the document (by default all of it) as JSON, which knows no nan."""
     if json_output:
-        whole = answer.to_dict() if document is None else document
-        typer.echo(json.dumps(whole, indent=2, allow_nan=False))
+        whole = found.to_dict() if document is None else document
+        typer.echo(json.dumps(finite(whole), indent=2, allow_nan=False))
     else:
-        typer.echo(answer.report())
+        typer.echo(found.report())
 
 
 def _parameters() -> set[str]:

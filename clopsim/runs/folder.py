@@ -118,7 +118,7 @@ def finish(done: Store, *, picture: bool = True) -> dict[str, Any]:
         raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
     origin = done.origin
     with committed(done.folder) as staging:
-        summary = results.finite(kind.write(staging, config, read, failures, origin))
+        summary = ready.finite(kind.write(staging, config, read, failures, origin))
         if picture and (draw := kind.draw):
             with results.opened(staging) as dataset:
                 results.picture(staging / FIGURE, lambda: draw(dataset))

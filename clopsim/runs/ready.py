@@ -5,14 +5,16 @@ Imports nothing heavy by itself.
 
 import importlib
 import io
+import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
+from typing import Any
 
 from clopsim.runs.executors import message
 
@@ -96,6 +98,15 @@ def spared(part: str, remedy: str) -> Iterator[Attempt]:
     except Exception as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else message(error)
         warnings.warn(f"{part} could not be written ({why}), all else is; {remedy}", PartMissing, stacklevel=3)
+
+
+def finite(document: Any) -> Any:
+    """Plain values as JSON can hold them: None for what is no finite number."""
+    if isinstance(document, Mapping):
+        return {name: finite(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def _size(count: int) -> str:

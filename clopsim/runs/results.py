@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import os
 import platform
 import shutil
@@ -90,7 +89,7 @@ def record(
 
     origin: origin_now of the start, since what is asked for only now may fail; more: further entries of the provenance.
     """
-    (folder / SUMMARY).write_text(json.dumps(finite(summary), indent=2, allow_nan=False) + "\n")
+    (folder / SUMMARY).write_text(json.dumps(ready.finite(summary), indent=2, allow_nan=False) + "\n")
     provenance = {
         "command": origin["command"],
         "argv": sys.argv,
@@ -116,15 +115,6 @@ def picture(path: Path, draw: "Callable[[], Figure]") -> None:
         except OSError:
             path.unlink(missing_ok=True)
             raise
-
-
-def finite(document: Any) -> Any:
-    """Plain values as JSON can hold them: None for what is no finite number."""
-    if isinstance(document, Mapping):
-        return {name: finite(value) for name, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [finite(value) for value in document]
-    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clopsim.runs import results
+from clopsim.runs import ready, results
 from clopsim.show import plots
 from clopsim.training import checkpoint, evaluation
 from clopsim.training.checkpoint import State
@@ -40,7 +40,7 @@ def write(
     ended = evaluation.verdict(recipe, data, model, state)
     last = {name: values[-1] for name, values in state.records.items()}
     accuracy = evaluation.accuracies(data, embeddings)
-    summary: dict[str, Any] = results.finite({
+    summary: dict[str, Any] = ready.finite({
         "verdict": ended.state,
         "text": ended.text,
         "loss_at_collapse": ended.loss_at_collapse,

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pytest
 
 import figures
 from clopsim.audit import report
+from clopsim.audit.experiments import Experiment
+from clopsim.audit.ledger import CLAIMS
 from clopsim.runs import chunks, kinds, sweep
 from clopsim.runs import folder as runs
 from clopsim.show import plots
@@ -145,6 +148,17 @@ def test_a_report_that_fails_costs_no_table(said, monkeypatch):
     why = "clopsim: audit.html could not be written (LookupError: it broke), all else is; the table stands\n"
     assert (status, errors) == (1, why)
     assert "Every recorded verdict is supported" in printed
+
+
+def test_a_gap_that_is_no_number_is_printed_too(said, monkeypatch):
+    def unmeasured() -> Experiment:
+        return Experiment("a floor", "x", "y", (0.0,), (1.0,), (float("nan"),), 0.01)
+
+    claims = [replace(claim, experiments=(unmeasured,)) if claim.identifier == "T6" else claim for claim in CLAIMS]
+    monkeypatch.setattr("clopsim.audit.run.CLAIMS", tuple(claims))
+    status, printed, errors = said("verify --only T6 --json")
+    assert (status, errors) == (1, "")
+    assert json.loads(printed)[0]["experiments"][0]["gap"] is None
 
 
 def test_a_spectrum_that_fails_costs_no_report(said, monkeypatch):

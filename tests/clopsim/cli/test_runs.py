@@ -320,7 +320,7 @@ def test_more_workers_only_where_they_pay(clopsim, monkeypatch):
     monkeypatch.setattr(executors, "executor", spy)
     monkeypatch.setattr(executors, "cores", lambda: 2)
     clopsim(*QUICK, "--out", "short")
-    monkeypatch.setattr("clopsim.door.sweep.SECONDS_PER_WORKER", 2)
+    monkeypatch.setattr("clopsim.door.execution.SECONDS_PER_WORKER", 2)
     clopsim(*QUICK, "--out", "long")
     clopsim(*QUICK, "--out", "more", "--workers", "3")
     assert asked == [1, 2, 3]

@@ -77,7 +77,7 @@ def test_a_part_that_fails_is_one_line():
 
 
 def test_numbers_that_json_does_not_know_are_none():
-    assert results.finite({"a": [1.5, float("nan")], "b": (float("inf"), "nan")}) == {
+    assert ready.finite({"a": [1.5, float("nan")], "b": (float("inf"), "nan")}) == {
         "a": [1.5, None],
         "b": [None, "nan"],
     }
