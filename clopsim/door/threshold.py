@@ -66,14 +66,15 @@ def threshold(kind: str, **options: Any) -> Threshold:
     """Search one critical learning rate by bisection, which knows nothing of the prediction, and hold it against that.
 
     kind: "collapse" (above which rate does complete collapse attract?), "uniform" (... does the uniform state break?),
-    "alignment_uniform" or "alignment_collapse" (full loss: ... do the views come apart?). The two uniform kinds are
-    predicted for n -> infinity: give several hundred samples.
+    "alignment_uniform" or "alignment_collapse" (full loss: ... do the views come apart?), "line" (full loss: ... does
+    the line with antipodal views attract?). The two uniform kinds are predicted for n -> infinity: give several hundred
+    samples.
     tau, dim, samples, loss, gradient, keys, reduction: as of critical_rates. width: relative width of the bracket, in
     (0, 1). seeds: number of starts; each gets a bracket. tolerance: largest relative gap at which the theory holds.
 
     Returns an object with predicted_rate, observed_rate, bracket, relative_gap and holds; None stands for "never".
     Errors: ValueError for an unknown kind, a setting in which it has no meaning, numbers out of range.
-    Source: ours (bounds/THEORY.md, T4 and T5).
+    Source: ours (bounds/THEORY.md).
 
     >>> import clopsim
     >>> clopsim.threshold("collapse", samples=8, seeds=1).holds

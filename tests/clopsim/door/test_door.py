@@ -21,6 +21,7 @@ import bounds
 import clopsim
 from clopsim import cli
 from clopsim.door.arguments import argument_name
+from clopsim.sphere.thresholds import PROBES
 
 SMALL = {"samples": 8, "rates": [0.5, 2], "seeds": 2, "steps": 10, "clusters": 2}
 TRAINED = {"data": "clusters", "samples": 40, "features": 4, "dim": 3, "width": 4, "batch": 0, "steps": 3}
@@ -126,6 +127,7 @@ def test_critical_rates_print_as_the_table(command):
 
 
 def test_a_threshold_prints_as_its_table(command):
+    assert all(f'"{kind}"' in clopsim.threshold.__doc__ for kind in PROBES)
     found = clopsim.threshold("collapse", samples=8, seeds=1)
     assert command("threshold", "collapse", "--samples", 8, "--seeds", 1)[1] == f"{found}\n"
     assert found.bracket[0] <= found.observed_rate <= found.bracket[1]
@@ -313,6 +315,34 @@ def test_a_script_without_a_guard_may_use_several_workers(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, env=_environment(), timeout=120
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+NOTEBOOK = (
+    "import clopsim",
+    f"found = clopsim.sweep(**{SMALL})\nfound",
+    "found.plot()",
+    "import sys; sys.executable",
+)
+
+
+def test_a_notebook_shows_the_report_the_picture_and_the_progress(tmp_path, monkeypatch):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    for variable in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))  # no kernel or start-up file of whoever runs this
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in NOTEBOOK])
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    report, picture, python = (output.data for output in outputs if "data" in output)
+    assert python["text/plain"] == repr(sys.executable)
+    assert "The bound holds" in report["text/plain"]
+    assert "The bound holds" in report["text/html"]
+    assert picture["image/png"]
+    told = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    assert "sweep" in told
+    assert "cells/s" in told
 
 
 def _environment():
