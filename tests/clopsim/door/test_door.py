@@ -21,6 +21,7 @@ import bounds
 import clopsim
 from clopsim import cli
 from clopsim.door.arguments import argument_name
+from clopsim.runs import store
 from clopsim.sphere.thresholds import PROBES
 
 SMALL = {"samples": 8, "rates": [0.5, 2], "seeds": 2, "steps": 10, "clusters": 2}
@@ -288,6 +289,35 @@ def test_wrong_arguments_get_the_sentence_of_the_command(command, name, keywords
         return re.sub(r"--([a-z-]+)", lambda found: found[1].replace("-", "_"), text.split(maxsplit=1)[1])
 
     assert rest(mine) == rest(theirs)
+
+
+def test_a_run_that_ends_early_says_what_is_kept(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Store, "write", stop)
+        with pytest.raises(KeyboardInterrupt, match="0 % is kept, go on with: clopsim sweep --out mine --resume"):
+            clopsim.sweep(**SMALL, out="mine")
+        with pytest.raises(KeyboardInterrupt) as raised:
+            clopsim.sweep(**SMALL)  # kept nowhere
+        assert str(raised.value) == ""
+    assert clopsim.sweep(out="mine", resume=True).holds
+    wild = {
+        **TRAINED,
+        "loss": "vicreg",
+        "rate": 1e6,
+        "momentum": 0.0,
+        "batch_norm": False,
+        "save_every": 1,
+        "steps": 20,
+    }
+    with pytest.raises(RuntimeError, match=r"^the loss turned .* The last good checkpoint is run.checkpoint.pt$"):
+        clopsim.train(**wild, schedule="constant", out="run")
+    with pytest.raises(RuntimeError, match="^the loss turned ") as raised:
+        clopsim.train(**wild, schedule="constant")
+    assert "checkpoint" not in str(raised.value)
+    assert {path.name for path in Path().iterdir()} == {"mine", "run.checkpoint.pt"}
 
 
 def test_an_argument_that_does_not_exist_is_a_type_error():
