@@ -75,6 +75,16 @@ def test_a_students_model_is_inspected_in_the_two_steps_of_the_readme(clopsim):
     assert done.stdout.startswith("DIMENSIONAL")
 
 
+def test_the_notebook_of_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(import clopsim\n.*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    names: dict = {}
+    exec(code[1], names)
+    assert names["found"].holds
+    assert names["report"].verdict in names["report"].report().lower()
+
+
 def test_the_sample_report_is_what_its_commands_print(clopsim):
     """Word for word, digits aside: the network is dead whatever the rounding, its last digits are not the same."""
     train, inspect = (re.search(rf"`(clopsim {name} [^`]*run[^`]*)`", README)[1] for name in ("train", "inspect"))

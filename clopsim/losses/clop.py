@@ -23,6 +23,11 @@ class CLOP(nn.Module):
     and with several processes it divides the weight by their number).
     base: any loss of this call form; prototypes: OrthonormalPrototypes; weight: lambda >= 0, a number or a scalar
     tensor. Raises ValueError for a negative weight or an unknown distance.
+
+    >>> import torch, clopsim
+    >>> loss = clopsim.CLOP(clopsim.losses.info_nce, clopsim.OrthonormalPrototypes(2, 3, seed=0))
+    >>> bool(loss(torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0, 1, -1, -1])).isfinite())
+    True
     """
 
     def __init__(

@@ -156,6 +156,12 @@ def check_size(config: Sweep) -> None:
             raise ValueError(f"{name} must stay below {2**31} to the last, got {last}; choose a smaller one")
 
 
+def size(config: Sweep) -> int:
+    """Bytes of data.nc, about: the chunks of a run have as many once more."""
+    numbers = 11 + (config.loss == "full")  # the observables of dynamics.observe; harmonic_energy is four of them
+    return int(np.prod(plan.shape(config))) * (8 * numbers * len(recorded_steps(config.steps)) + LETTERS)
+
+
 def thresholds_of(config: Sweep, results: Results) -> list[Threshold]:
     """The thresholds among the results; one whose search failed is left out."""
     return [threshold(config, task, arrays) for task, arrays, _ in results if isinstance(task, Search) and arrays]

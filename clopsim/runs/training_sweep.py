@@ -12,7 +12,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from clopsim.metrics.geometry import POINT
-from clopsim.runs import plan
+from clopsim.runs import plan, results
 from clopsim.runs.chunks import Arrays, Result, machine, own_device
 from clopsim.runs.code import code
 from clopsim.runs.plan import Chunk
@@ -65,11 +65,12 @@ def perform(job: tuple[TrainingSweep, Chunk], worker: int = 0) -> Result:
     worker: number of the worker, which picks its device.
     """
     record, task = job
+    made_by = dict(code())  # now: the source may be edited while it runs
     device = own_device(record.base.device, worker)
     cells = plan.ordered(record)[task.first : task.first + task.size]
     with threadpool_limits(1):  # of NumPy and scikit-learn, whose threads would change last bits
         trained = train_together([record.recipe(cell) for cell in cells], device=device, workers=1)
-    return Result(_arrays(trained), {}, dict(code()), machine(device))
+    return Result(_arrays(trained), {}, made_by, machine(device))
 
 
 def run_training_sweep(record: TrainingSweep, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:
@@ -122,6 +123,12 @@ def assemble(record: TrainingSweep, results: Results) -> xr.Dataset:
     return described(dataset, "train-sweep")
 
 
+def size(record: TrainingSweep) -> int:
+    """Bytes of data.nc, about: the chunks of a run have as many once more."""
+    numbers = len(OBSERVABLES) * len(recorded_steps(record.base.steps, per_decade=RECORDS)) + len(ACCURACIES)
+    return 8 * numbers * int(np.prod([len(values) for values in record.axes().values()]))
+
+
 def failures_of(record: TrainingSweep, results: Results) -> list[dict[str, Any]]:
     """Coordinates and error of every run that failed."""
     cells = plan.ordered(record)
@@ -159,7 +166,7 @@ def attributes(record: TrainingSweep, *, command: str, origin: Mapping[str, Any]
         **{name: int(value) if isinstance(value, bool) else value for name, value in shared.items()},
         "command": command,
         "git": origin["git"],
-        "versions": ", ".join(f"{name} {number}" for name, number in origin["versions"].items()),
+        "versions": results.listed(origin["versions"]),
     }
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 from bounds import Setting, critical_rates
 from clopsim import cli
-from clopsim.cli.configfile import EXECUTION
+from clopsim.door.configfile import EXECUTION
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
 from clopsim.runs.states import describe

@@ -59,14 +59,6 @@ def test_the_version_is_that_of_the_project(clopsim):
     assert (done.exit_code, done.stdout) == (0, f"clopsim {project['version']}\n")
 
 
-def test_a_source_tree_that_is_not_installed_says_so(clopsim, monkeypatch):
-    def missing(name):
-        raise cli.shell.PackageNotFoundError(name)
-
-    monkeypatch.setattr(cli.shell, "version", missing)
-    assert clopsim("--version").stdout == "clopsim, from a source tree that is not installed\n"
-
-
 def test_a_shell_completes_the_commands():
     """As the script of --install-completion asks for them."""
     code = "import sys; sys.argv = ['clopsim']; from clopsim.cli import main; main()"
