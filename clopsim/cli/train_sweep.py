@@ -46,8 +46,8 @@ from clopsim.training.recipe import Prototypes, Training
 DEFAULT = TrainingSweep().to_plain()
 
 LOSSES = (
-    "infonce, supcon, supcon_in, dcl, vicreg, barlow; clop: infonce with every --weight above 0, and the losses named "
-    "beside it then run without prototypes."
+    "infonce, supcon, supcon_in, dcl, clip, vicreg, barlow; clop: infonce with every --weight above 0, and the losses "
+    "named beside it then run without prototypes."
 )
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from bounds.setting import number_from_zero, one_of
 from clopsim.losses.prototype_term import Distance, prototype_term
 from clopsim.losses.prototypes import OrthonormalPrototypes
-from clopsim.losses.views import PairLoss, shown
+from clopsim.losses.views import PairLoss, Views, shown
 
 
 class CLOP(nn.Module):
@@ -53,8 +53,9 @@ class CLOP(nn.Module):
         base = "" if isinstance(self.base, nn.Module) else f"base={shown(self.base)}, "  # a module prints itself
         return f"{base}weight={self.weight}, distance={self.distance!r}"
 
-    def forward(self, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Tensor:
-        """first, second: (N, d) raw embeddings; labels: (N,) integers, -1 = unlabelled, or None. Returns a scalar."""
+    def forward(self, first: Views, second: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+        """first, second: (N, d) raw embeddings, or first alone as the base takes it; labels: (N,) integers, -1 =
+        unlabelled, or None. Returns a scalar."""
         loss = self.base(first, second, labels)
         if labels is None:
             return loss

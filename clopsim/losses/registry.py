@@ -10,13 +10,14 @@ from torch import Tensor
 
 from bounds.setting import one_of, positive_number
 from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.clip import clip
 from clopsim.losses.dcl import dcl
 from clopsim.losses.info_nce import info_nce
 from clopsim.losses.supcon import supcon
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
 from clopsim.losses.views import PairLoss, shown
 
-LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
+LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow"]
 
 
 class Named(partial[Tensor]):
@@ -70,6 +71,14 @@ LOSSES: dict[LossName, LossInfo] = {
         "arXiv:2110.06848, reconstruction from the paper and public implementations",
         cosine_only=True,
         at_collapse=lambda samples, _: math.log(2 * samples - 2),
+    ),
+    "clip": LossInfo(
+        clip,
+        "-s_ii/tau + log sum_a exp(s_ia/tau), a over the other view's embeddings alone, both directions",
+        "mean over the 2N anchors",
+        "arXiv:2103.00020, reconstruction from the paper's pseudocode",
+        cosine_only=True,
+        at_collapse=lambda samples, _: math.log(samples),
     ),
     "vicreg": LossInfo(
         vicreg,

@@ -218,7 +218,10 @@ WRONG = [
     ("--dim 1", "--dim must be a whole number >= 2, got 1;"),
     ("--depth 0", "--depth must be a whole number >= 1, got 0;"),
     ("--width 0", "--width must be a whole number >= 1, got 0;"),
-    ("--loss triplet", "--loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, clop, got 'triplet';"),
+    (
+        "--loss triplet",
+        "--loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, clop, got 'triplet';",
+    ),
     ("--tau 0", "--tau must be a finite number > 0, got 0.0;"),
     ("--prototypes etf", "--prototypes must be one of none, orthonormal, simplex, got 'etf';"),
     ("--prototypes orthonormal --classes 5", "--classes must be <= 4 for orthonormal prototypes in 4 dimensions"),
