@@ -19,7 +19,8 @@ def alignment_uniform_rate(setting: Setting) -> Floats | None:
         tangent: mu_align = tau / pull          (tau/2 for the sum with symmetric keys: the centre of the paper's range)
         ambient: mu_align = tau / (pull A_1)                                              (tight as n -> infinity)
 
-    Above it the tangent dynamics settle on a swap of period two (swap_cosine), the ambient ones on antipodal views.
+    Above it the tangent dynamics settle on a swap of period two (swap_cosine), the ambient ones on antipodal views
+    where that line attracts (bounds.antipodal_line).
 
     Valid for: the full loss, n -> infinity. Source: T5 (ours).
     """
@@ -59,7 +60,7 @@ def swap_cosine(rate: float, setting: Setting) -> Floats:
     tau = 0.5, 2 mu_align: 0.435 instead of 0.5; at d = 3, tau = 1: 0.4998).
     From tan phi = (2 mu / tau) sin phi, phi the angle of the views: each step rotates each view onto the other.
 
-    Valid for: the full loss, the tangent gradient (ambient views end antipodal instead).
+    Valid for: the full loss, the tangent gradient (ambient views end antipodal instead, T12).
     Source: T5 (ours).
     """
     positive_number("rate", rate, remedy="it is the learning rate mu")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bounds.alignment import alignment_uniform_rate
+from bounds.antipodal_line import antipodal_line_rate, why_line_never_attracts
 from bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
@@ -26,11 +27,12 @@ class CriticalRates:
     breaking_degree: int | None  # T5: harmonic degree that breaks first
     alignment_uniform_rate: float | None  # T5: above it views come apart in the uniform state (n -> infinity)
     alignment_collapse_rate: float | None  # T4: above it views come apart at complete collapse
+    antipodal_line_rate: float | None  # T12: above it the antipodal line attracts
     reasons: dict[str, str]  # field name -> why it is None
 
 
 def critical_rates(setting: Setting) -> CriticalRates:
-    """All critical learning rates of a setting (T3 to T5).
+    """All critical learning rates of a setting (T3 to T5, T12).
 
     Valid for: one temperature; call once for each of several.
     """
@@ -45,6 +47,7 @@ def critical_rates(setting: Setting) -> CriticalRates:
         "breaking_degree": (uniform.degree if breaks else None, "the uniform state is stable at every rate"),
         "alignment_uniform_rate": (alignment_uniform_rate(setting), "the merged loss has no views"),
         "alignment_collapse_rate": (alignment_collapse_rate(setting), why_collapse_keeps_alignment(setting)),
+        "antipodal_line_rate": (antipodal_line_rate(setting), why_line_never_attracts(setting)),
     }
     return CriticalRates(
         paper_range=(float(low), float(high)),

@@ -25,7 +25,7 @@ from clopsim.show import tables
 
 @app.command()
 def threshold(
-    kind: Annotated[str, typer.Argument(metavar="collapse|uniform|alignment_uniform|alignment_collapse")],
+    kind: Annotated[str, typer.Argument(metavar="collapse|uniform|alignment_uniform|alignment_collapse|line")],
     temperature: Tau = 0.5,
     dimension: Dim = 8,
     samples: Samples = 32,
@@ -41,7 +41,8 @@ def threshold(
     """Search one critical learning rate by bisection and hold it against its prediction.
 
     collapse: does it attract? uniform: does the uniform state break? alignment_uniform, alignment_collapse (full loss):
-    do the views come apart? The two uniform kinds are predicted for n -> infinity: give several hundred samples.
+    do the views come apart? line (full loss): does the line with antipodal views attract?
+    The two uniform kinds are predicted for n -> infinity: give several hundred samples.
     """
     with user_input():
         setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)

@@ -113,6 +113,7 @@ def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str,
         "breaking_degree",
         "alignment_uniform_rate",
         "alignment_collapse_rate",
+        "antipodal_line_rate",
     ):
         values = [row["predicted"][name] for row in summary["sweep"]]
         flat[f"predicted_{name}"] = [nan if value is None else float(value) for value in values]

@@ -14,6 +14,7 @@ from bounds import (
     Setting,
     alignment_collapse_rate,
     alignment_uniform_rate,
+    antipodal_line_rate,
     collapse_rate,
     uniform_rate,
 )
@@ -22,7 +23,7 @@ from clopsim.sphere import starts
 from clopsim.sphere.dynamics import advance, step
 from clopsim.sphere.outcomes import is_uniform
 
-Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse"]
+Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse", "line"]
 
 SEARCH_RANGE = (1 / 64, 64.0)
 """Searched rates in units of 2 tau / pull, the paper's upper edge: three thousand-fold, prediction-free."""
@@ -49,6 +50,15 @@ class Probe(NamedTuple):
 
 def _spread(z: Tensor) -> Tensor:
     return (z - z.mean(dim=-2, keepdim=True)).square().sum(dim=(-2, -1)).sqrt()
+
+
+def _line_attracts(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
+    return _off_line(end) < _off_line(start)
+
+
+def _off_line(z: Tensor) -> Tensor:
+    half = z.shape[-2] // 2
+    return _spread(torch.cat([z[..., :half, :], -z[..., half:, :]], dim=-2))  # blind to a turn of the line
 
 
 def _view_angles(z: Tensor) -> Tensor:
@@ -96,6 +106,12 @@ PROBES: dict[Kind, Probe] = {
         above=_comes_apart,
         predicted=lambda setting: _single(alignment_collapse_rate(setting)),
     ),
+    "line": Probe(
+        start=lambda setting, tau, seed: starts.near_line(setting, spread=1e-3, seed=seed),
+        steps=300,  # many: only the views that are shifted alike decide, half of the start
+        above=_line_attracts,
+        predicted=lambda setting: _single(antipodal_line_rate(setting)),
+    ),
 }
 
 
@@ -141,7 +157,7 @@ def check(kind: str, setting: Setting, *, width: float = 1e-3) -> Kind:
     one_of("kind", kind, tuple(PROBES))
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; search once per temperature")
-    if kind.startswith("alignment") and setting.loss != "full":
+    if (kind == "line" or kind.startswith("alignment")) and setting.loss != "full":
         raise ValueError(f"loss must be full for {kind}, got {setting.loss!r}; the merged loss has no views")
     if not 0 < width < 1:
         raise ValueError(f"width must be in (0, 1), got {width!r}; 0.001 finds the rate to one part in a thousand")

@@ -10,6 +10,7 @@ from bounds import (
     Setting,
     alignment_collapse_rate,
     alignment_uniform_rate,
+    antipodal_line_rate,
     collapse_rate,
     swap_cosine,
     uniform_rate,
@@ -47,6 +48,24 @@ def test_rates_at_collapse_are_bracketed(kind, gradient, keys, reduction, seed):
         rate = alignment_collapse_rate(setting)
     above = prober(kind, setting, seeds=[seed] * 4)
     assert above(CLOSE * rate).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("keys, reduction", list(product(("symmetric", "detached"), ("sum", "mean"))))
+@pytest.mark.parametrize("samples, d, tau", [(4, 3, 0.5), (16, 8, 0.2), (8, 4, 1.0)])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_line_s_rate_is_bracketed(samples, d, tau, keys, reduction, seed):
+    setting = Setting(tau, d, 2 * samples, loss="full", keys=keys, reduction=reduction)
+    above = prober("line", setting, seeds=[seed] * 4)
+    assert above(np.array([0.90, 0.98, 1.02, 1.10]) * antipodal_line_rate(setting)).tolist() == [False] * 2 + [True] * 2
+
+
+def test_the_line_is_searched():
+    found = search("line", Setting(0.5, 3, 8, loss="full"), seeds=range(2))
+    assert found.agrees(0.005)
+    assert not found.agrees(1e-6)
+    for setting in (Setting(0.5, 3, 8, loss="full", gradient="tangent"), Setting(0.5, 3, 4, loss="full")):
+        never = search("line", setting, seeds=range(2))
+        assert never.rate is never.predicted_rate is None
 
 
 @pytest.mark.parametrize("loss, gradient", [("merged", "tangent"), ("full", "ambient"), ("full", "tangent")])
@@ -137,6 +156,8 @@ def test_wrong_input():
         search("collapse", setting, width=0.0)
     with pytest.raises(ValueError, match="^loss must be full for alignment_uniform, got 'merged'"):
         search("alignment_uniform", setting)
+    with pytest.raises(ValueError, match="^loss must be full for line, got 'merged'; the merged loss has no views"):
+        search("line", setting)
     with pytest.raises(ValueError, match="^temperature must be one number here"):
         search("collapse", Setting((0.1, 0.5), 8, 8))
     with pytest.raises(ValueError, match="^seeds must be a whole number >= 1, got 0"):
