@@ -92,6 +92,33 @@ def certify_collapse(rate: float, setting: Setting) -> Literal["attracts", "repe
         return "attracts" if moved < mean else "repels" if moved > mean else "undecided"
 
 
+def enclose_antipodal_line_rate(setting: Setting) -> Enclosure:
+    """Enclosure of T12's mu_line = (2 tau / pull) [(N - 1) + N q]/[(N - 2) - N q], q = e^(-2/tau).
+
+    Enclosure(inf, inf) where N - 2 < N q is certified: the line never attracts.
+
+    Valid for: the full loss, the ambient gradient, one temperature. Source: T12 (ours);
+    bounds.antipodal_line.antipodal_line_rate is the float.
+    Errors: ArithmeticError where 128 bits cannot tell N - 2 and N q apart.
+    """
+    from flint import ctx
+
+    if setting.loss != "full" or setting.gradient != "ambient":
+        raise ValueError(
+            f"loss and gradient must be full and ambient, got {setting.loss!r} and {setting.gradient!r}; "
+            "elsewhere the line never attracts"
+        )
+    N = setting.samples // 2
+    with ctx.workprec(PRECISION):
+        q = (-2 / _ball(_one_temperature(setting))).exp()
+        margin = (N - 2) - N * q
+        if margin < 0:
+            return Enclosure(math.inf, math.inf)
+        if not margin > 0:
+            raise ArithmeticError(f"attracting or never is within rounding at {setting}; change temperature")
+        return outward(2 / _pull_over_tau(setting) * ((N - 1) + N * q) / margin)
+
+
 def enclose_bessel_ratio(concentration: float, *, dimension: int, degree: int) -> Enclosure:
     """Enclosure of A_l = I_(d/2-1+l)(kappa) / I_(d/2-1)(kappa).
 
