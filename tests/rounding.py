@@ -50,7 +50,7 @@ def main() -> None:
         passed = sum(outcome == "passed" for outcome, _ in found[name].values())
         print(f"{name}: {passed} of {len(found[name])} passed", flush=True)
     different = list(differences(found))
-    print(*different, sep="\n")
+    print("\n".join(different) or "nothing differs")
     sys.exit(1 if different else 0)
 
 
