@@ -29,6 +29,7 @@ from bounds.free_norm import (
     view_growth,
 )
 from bounds.heavy_ball import heavy_ball_rate
+from bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
 from bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
@@ -84,6 +85,10 @@ __all__ = [
     "gradient_bound",
     "harmonic_spectrum",
     "heavy_ball_rate",
+    "lars_norm_growth",
+    "lars_turn",
+    "lars_view_cosine",
+    "lars_view_growth",
     "leading_share_bound",
     "linear_collapse_curvatures",
     "linear_collapse_rate",

@@ -2,7 +2,7 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, linear_embedder, long_runs, uniform
+from clopsim.audit.experiments import clop, collapse, free_norm, lars, linear_embedder, long_runs, uniform
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -154,5 +154,15 @@ THEOREMS: tuple[Claim, ...] = (
             linear_embedder.collapse_in_the_weights,
             linear_embedder.uniform_state_in_the_weights,
         ),
+    ),
+    Claim(
+        identifier="T26",
+        statement="Under LARS every layer turns by arctan(mu) in every step: no learning rate is below an edge.",
+        source=f"{OURS}; LARS is the optimiser of the code of {V1}",
+        assumptions="a layer whose scale the loss does not see; no decay, no momentum; views: full loss, a table",
+        verdict="proved",
+        finding="Views swap at cosine 1/sqrt(1 + mu^2), a centre as in T10. A rate axis under LARS is not T4's axis.",
+        derivations=(derivation_of("lars"),),
+        experiments=(lars.layer_turns_and_grows, lars.no_rate_is_below_the_edge, lars.two_averages_under_lars),
     ),
 )
