@@ -1,12 +1,15 @@
 """T4: one step near complete collapse, exactly, for a finite batch: when collapse attracts, when views come apart."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Floats, Setting
+from bounds.heavy_ball import NEVER, heavy_ball_collapse_rate
+from bounds.setting import Floats, Setting, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -19,7 +22,8 @@ def exact_rate(setting: Setting) -> Floats:
 
         mu_c = (2 tau / pull) (n - 1) / (n - 2)            (tight; tau (n-1)/(n-2) for the sum with symmetric keys)
 
-    What changes there depends on the loss and the gradient: see collapse_rate and alignment_collapse_rate.
+    What changes there depends on the loss and the gradient: see collapse_rate and alignment_collapse_rate. Momentum
+    beta makes it (1 + beta) times that; for the merged loss with the ambient gradient see heavy_ball_collapse_rate.
 
     Valid for: n >= 3.
     Source: T4 (ours: the bound of arXiv:2512.07880 made exact for a finite batch).
@@ -27,7 +31,9 @@ def exact_rate(setting: Setting) -> Floats:
     n = setting.samples
     if n < 3:
         raise ValueError(f"samples must be >= 3, got {n}; with two embeddings collapse never attracts at any rate")
-    return 2 * setting.tau / setting.pull * (n - 1) / (n - 2)
+    if setting.momentum and setting.loss == "merged" and setting.gradient == "ambient":
+        return heavy_ball_collapse_rate(setting)
+    return (1 + setting.momentum) * 2 * setting.tau / setting.pull * (n - 1) / (n - 2)
 
 
 def collapse_rate(setting: Setting) -> Floats | None:
@@ -51,6 +57,8 @@ def why_collapse_never_attracts(setting: Setting) -> str:
         return "collapse never attracts: tangent perturbations multiply by 1 + (pull mu/tau) n/(n-1) > 1"
     if setting.samples < 3:
         return "collapse never attracts with two embeddings"
+    if not (1 - setting.momentum) * (setting.samples - 1) - (1 + setting.momentum) > NEVER:
+        return "collapse never attracts: with momentum beta it needs n - 1 > (1 + beta)/(1 - beta)"
     return ""
 
 
@@ -86,6 +94,7 @@ def spread_multiplier(rate: Floats, setting: Setting) -> Floats:
     Valid for: n >= 2. Source: T4 (ours).
     rate and the setting's temperatures broadcast.
     """
+    without_momentum(setting)
     n = setting.samples
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
     if setting.loss == "merged" and setting.gradient == "ambient":
@@ -103,6 +112,7 @@ def view_multiplier(rate: Floats, setting: Setting) -> Floats:
     """
     if setting.loss != "full":
         raise ValueError(f"loss must be full, got {setting.loss!r}; the merged loss has no views")
+    without_momentum(setting)
     n = setting.samples
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
     return _plain(1 - x * (n - 2) / (n - 1))
@@ -143,7 +153,7 @@ def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol: differentiate the loss, step, linearise the angles."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
     n, mu, tau, pull, x = sp.symbols("n mu tau pull x", positive=True)
     eps = sp.symbols("epsilon", real=True)
@@ -214,6 +224,30 @@ def derive() -> "Derivation":
     to_rate = {x: pull * mu / tau}
     grouped = loss([sp.Matrix([1, 0])], [sp.Matrix([1, 0])], [n], [])
     zeros["loss at collapse"] = sp.expand_log(grouped, force=True) - n * (1 / tau + sp.log(n - 1))
+    paired = loss([sp.Matrix([1, 0])], [sp.Matrix([1, 0])], [n], [0])
+    zeros["loss at collapse, full"] = sp.expand_log(paired, force=True) - n * sp.log(n - 1)
+    agreements = {}
+    for setting in every_setting(0.3, 8, 12):
+        share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
+        here = {n: 12, tau: sp.Float("0.3", 30), pull: defined_pull(setting), mu: sp.Float("0.7", 30)}
+        full = setting.loss == "full"
+        attracts = not full and setting.gradient == "ambient"
+        spread = claims["merged ambient" if attracts else "merged tangent"].subs(to_rate)
+        numbers: dict[str, tuple[Callable[[], Floats | None], sp.Expr | None]] = {
+            "exact_rate": (partial(exact_rate, setting), rate),
+            "collapse_rate": (partial(collapse_rate, setting), rate if attracts else None),
+            "alignment_collapse_rate": (partial(alignment_collapse_rate, setting), rate if full else None),
+            "spread_multiplier": (partial(spread_multiplier, 0.7, setting), spread),
+            "loss_at_collapse": (partial(loss_at_collapse, setting), (paired if full else grouped) * share),
+        }
+        if full:
+            numbers["view_multiplier"] = partial(view_multiplier, 0.7, setting), claims["apart"].subs(to_rate)
+        for name, (code, derived) in numbers.items():
+            point = None if derived is None else derived.subs(here)
+            agreements[f"{name}, {written_out(setting)}"] = Agreement(code, point)
+    for alone in every_setting(0.3, 8, 2):
+        for none in (collapse_rate, alignment_collapse_rate):
+            agreements[f"{none.__name__}, {written_out(alone)}, n = 2"] = Agreement(partial(none, alone), None)
     return Derivation(
         theorem="T4",
         statement="Complete collapse of the merged loss under the ambient step attracts iff "
@@ -239,4 +273,5 @@ def derive() -> "Derivation":
             "view_multiplier": claims["apart"].subs(to_rate),
             "exact_rate": rate,
         },
+        agreements=agreements,
     )  # fmt: skip

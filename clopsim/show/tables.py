@@ -16,6 +16,7 @@ MEANING = {
     "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
     "alignment_uniform_rate": "views come apart above, uniform state (T5, n -> infinity)",
     "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
+    "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
 }
 
 
@@ -25,12 +26,23 @@ def bounds_table(rates: CriticalRates) -> str:
     for name, meaning in MEANING.items():
         value = getattr(rates, name)
         if name == "paper_range":
-            shown = f"{value[0]:g} .. {value[1]:.6g}"
+            shown = "-" if value is None else f"{value[0]:g} .. {value[1]:.6g}"
         else:
             shown = "-" if value is None else f"{value:.6g}"
         why = rates.reasons.get(name)
         rows.append((name, shown, meaning if why is None else f"none: {why}"))
-    return _table(("rate", "value", "meaning"), rows)
+    table = _table(("rate", "value", "meaning"), rows)
+    line = rates.antipodal_line_rate
+    ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
+    if line is None or not ends:
+        return table
+    between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
+    states = "the aligned uniform state {} the antipodal line"
+    if line < min(ends):
+        words = f"both {states.format('and')} attract: the start decides"
+    else:
+        words = f"neither {states.format('nor')} attracts"
+    return f"{table}\n\n{between} {words} (T5, T5a, T12)."
 
 
 QUESTION = {
@@ -38,6 +50,7 @@ QUESTION = {
     "uniform": "the uniform state breaks",
     "alignment_uniform": "views come apart, uniform state",
     "alignment_collapse": "views come apart at collapse",
+    "line": "the antipodal line attracts",
 }
 
 
@@ -68,9 +81,10 @@ def report(summary: Mapping[str, Any], folder: Path) -> str:
 def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     """What a sweep found, for the terminal; summary as made by sweep.summarise."""
     setting = summary["setting"]
+    momentum = f", momentum {setting['momentum']:g}" if setting.get("momentum") else ""
     lines = [
         f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} over "
-        f"n = {setting['samples']} embeddings, d = {setting['dimension']}",
+        f"n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}",
         "",
     ]
     lines.append(threshold_table(summary["thresholds"]))
@@ -109,23 +123,30 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     return "\n".join((first, "", table, "", f"{failed(failures)}Written to {folder}"))
 
 
-STATEMENT_WIDTH = 56
-"""Keeps a line of the audit's table within 120 columns."""
+STATEMENT_WIDTH = 60
+"""Keeps a line of the audit's table within 80 columns."""
+
+EVIDENCE = {
+    "identities": "identities", "agreements": "agreements", "certificates": "enclosures", "experiments": "experiments",
+}  # fmt: skip
+"""Keys of a claim's evidence, and what they are called."""
 
 
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every claim with its verdict, and below it whatever does not hold; rows as made by Finding.as_row."""
+    """Every claim beside its verdict, below them whatever does not hold; rows as made by Finding.as_row."""
     cells = []
     for row in rows:
-        numbers = (str(len(row[kind]) or "") for kind in ("identities", "certificates", "experiments"))
         first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
-        cells.append((row["identifier"], row["verdict"], *numbers, f"{row['seconds']:.1f}", first))
-        cells += [("", "", "", "", "", "", line) for line in more]
-    lines = [_table(("claim", "verdict", "identities", "enclosures", "experiments", "s", "statement"), cells), ""]
-    failures = [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
-    counts = Counter(row["verdict"] for row in rows)
-    lines += failures or ["Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items())]
-    return "\n".join(lines)
+        cells.append((row["identifier"], row["verdict"], first))
+        cells += [("", "", line) for line in more]
+    lines = [_table(("claim", "verdict", "statement"), cells), ""]
+    lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
+    examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
+    ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
+    if not any(row["failures"] for row in rows):
+        counts = Counter(row["verdict"] for row in rows)
+        ends.append("Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
+    return "\n".join([*lines, *(line for end in ends for line in textwrap.wrap(end, 80))])
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
@@ -191,9 +212,10 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
         ends.append(f"uniform up to {part['uniform_up_to']:.3g} mu_c")
     if part["collapsed_from"] is not None:
         ends.append(f"collapsed from {part['collapsed_from']:.3g} mu_c")
-    low, high = part["predicted"]["paper_range"]
+    paper = part["predicted"]["paper_range"]
     lines = [
-        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}; the paper's range is {low:g} .. {high:.6g}",
+        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}"
+        + ("" if paper is None else f"; the paper's range is {paper[0]:g} .. {paper[1]:.6g}"),
         f"  every seed {', '.join(ends)}; runs: {counts}" if ends else f"  runs: {counts}",
     ]
     if part["loss_at_highest_rate"] is not None:

@@ -64,6 +64,12 @@ def near_collapse(setting: Setting, *, spread: float, seed: int, views: str = "t
     return _unit(point + spread / setting.dimension**0.5 * shift)
 
 
+def near_line(setting: Setting, *, spread: float, seed: int) -> Tensor:
+    """(n, d) points about spread radians away from the antipodal line: first views at one end, second at the other."""
+    z = near_collapse(setting, spread=spread, seed=seed)
+    return torch.cat([z[: setting.samples // 2], -z[setting.samples // 2 :]])
+
+
 def _normal(setting: Setting, seed: int, *, stream: int = 0) -> Tensor:
     """(n, d) standard normal numbers; streams of one seed are independent of each other and of every other seed."""
     rng = np.random.default_rng((seed, stream))

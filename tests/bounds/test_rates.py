@@ -19,7 +19,8 @@ def test_every_missing_rate_has_a_reason_and_no_other():
 def test_the_json_keys_of_the_command():
     assert [field.name for field in fields(CriticalRates)] == [
         "paper_range", "collapse_rate", "uniform_rate", "breaking_degree",
-        "alignment_uniform_rate", "alignment_collapse_rate", "reasons",
+        "alignment_uniform_rate", "alignment_collapse_rate", "antipodal_line_rate",
+        "reasons",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from bounds import (
     Setting,
     alignment_collapse_rate,
     alignment_uniform_rate,
+    antipodal_line_rate,
     collapse_rate,
     swap_cosine,
     uniform_rate,
@@ -47,6 +48,24 @@ def test_rates_at_collapse_are_bracketed(kind, gradient, keys, reduction, seed):
         rate = alignment_collapse_rate(setting)
     above = prober(kind, setting, seeds=[seed] * 4)
     assert above(CLOSE * rate).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("keys, reduction", list(product(("symmetric", "detached"), ("sum", "mean"))))
+@pytest.mark.parametrize("samples, d, tau", [(4, 3, 0.5), (16, 8, 0.2), (8, 4, 1.0)])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_line_s_rate_is_bracketed(samples, d, tau, keys, reduction, seed):
+    setting = Setting(tau, d, 2 * samples, loss="full", keys=keys, reduction=reduction)
+    above = prober("line", setting, seeds=[seed] * 4)
+    assert above(np.array([0.90, 0.98, 1.02, 1.10]) * antipodal_line_rate(setting)).tolist() == [False] * 2 + [True] * 2
+
+
+def test_the_line_is_searched():
+    found = search("line", Setting(0.5, 3, 8, loss="full"), seeds=range(2))
+    assert found.agrees(0.005)
+    assert not found.agrees(1e-6)
+    for setting in (Setting(0.5, 3, 8, loss="full", gradient="tangent"), Setting(0.5, 3, 4, loss="full")):
+        never = search("line", setting, seeds=range(2))
+        assert never.rate is never.predicted_rate is None
 
 
 @pytest.mark.parametrize("loss, gradient", [("merged", "tangent"), ("full", "ambient"), ("full", "tangent")])
@@ -137,7 +156,37 @@ def test_wrong_input():
         search("collapse", setting, width=0.0)
     with pytest.raises(ValueError, match="^loss must be full for alignment_uniform, got 'merged'"):
         search("alignment_uniform", setting)
+    with pytest.raises(ValueError, match="^loss must be full for line, got 'merged'; the merged loss has no views"):
+        search("line", setting)
     with pytest.raises(ValueError, match="^temperature must be one number here"):
         search("collapse", Setting((0.1, 0.5), 8, 8))
     with pytest.raises(ValueError, match="^seeds must be a whole number >= 1, got 0"):
         search("collapse", setting, seeds=())
+
+
+@pytest.mark.parametrize("beta", (0.3, 0.9))
+@pytest.mark.parametrize("kind, loss, gradient", [
+    ("collapse", "merged", "ambient"), ("alignment_collapse", "full", "ambient"),
+    ("alignment_collapse", "full", "tangent"),
+])  # fmt: skip
+def test_rates_at_collapse_with_momentum_are_bracketed(kind, loss, gradient, beta):
+    setting = Setting(0.5, 6, 32, loss, gradient, momentum=beta)
+    rate = PROBES[kind].predicted(setting)
+    above = prober(kind, setting, seeds=[0] * 6)
+    answers = above(np.array([1 / 64, 0.90, 0.98, 1.02, 1.10, 10]) * rate).tolist()
+    assert answers == [False, False, False, True, True, True]
+
+
+@pytest.mark.parametrize("gradient, d, tau, beta, n", [
+    ("tangent", 3, 1.0, 0.5, 400), ("tangent", 3, 1.0, 0.9, 400), ("ambient", 3, 1.0, 0.1, 400),
+    ("ambient", 2, 0.5, 0.5, 200),
+])  # fmt: skip
+def test_the_alignment_rate_with_momentum_is_bracketed_within_four_percent(gradient, d, tau, beta, n):
+    setting = Setting(tau, d, n, "full", gradient, momentum=beta)
+    rate = alignment_uniform_rate(setting)
+    assert prober("alignment_uniform", setting, seeds=[0, 0])([0.96 * rate, 1.04 * rate]).tolist() == [False, True]
+
+
+def test_views_that_momentum_keeps_together():
+    found = prober("alignment_uniform", Setting(1.0, 3, 200, "full", momentum=0.5), seeds=[0] * 3)([0.5, 5.0, 50.0])
+    assert found.tolist() == [False] * 3
