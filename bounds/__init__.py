@@ -41,8 +41,6 @@ from bounds.free_norm import (
     two_view_step,
     view_growth,
 )
-from bounds.heavy_ball import heavy_ball_rate
-from bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
 from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
 from bounds.labels import (
     PairEquilibrium,
@@ -52,6 +50,7 @@ from bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
+from bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
 from bounds.learned_temperature import LearnedTemperature, learned_temperature
 from bounds.linear_embedder import (
     linear_collapse_curvatures,
@@ -133,12 +132,12 @@ __all__ = [
     "harmonic_spectrum",
     "heavy_ball_collapse_rate",
     "heavy_ball_rate",
+    "is_rank_one_minimum",
+    "largest_loss",
     "lars_norm_growth",
     "lars_turn",
     "lars_view_cosine",
     "lars_view_growth",
-    "is_rank_one_minimum",
-    "largest_loss",
     "leading_share_bound",
     "learned_temperature",
     "line_multipliers",

@@ -1,12 +1,13 @@
 """T26: LARS, the optimiser of the papers' code. Every layer turns by the same angle, whatever the gradient."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Floats, Setting, positive_number
+from bounds.setting import Floats, Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -74,6 +75,7 @@ def lars_view_growth(
     """
     shrink = lars_view_cosine(rate)
     positive_number("step", step, remedy="it is rate * |table| / |gradient|")
+    without_momentum(setting)
     if setting.loss != "full" or setting.gradient != "tangent":
         raise ValueError(
             f"loss and gradient must be full and tangent, got {setting.loss!r} and {setting.gradient!r}; "
@@ -102,7 +104,7 @@ def derive() -> "Derivation":
     """Euler's identity makes the step a leg of a right triangle; relative to the table the pair obeys T10's map."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
     from bounds.free_norm import _growth
 
     mu, N, m, pull, tau, a = sp.symbols("mu N m pull tau a", positive=True)
@@ -122,6 +124,28 @@ def derive() -> "Derivation":
     # all pairs on the swap: |table|^2 = n N, |g|^2 = n (pull/tau)^2 sin^2/N, so m/N = mu/sin
     pressure = mu / sp.sqrt(1 - cosine**2)
     swap = {m: pressure * N, c: cosine}
+    agreements: dict[str, Agreement] = {}
+    for rate in (sp.Rational(1, 4), sp.Integer(3)):
+        for function, derived in (
+            (lars_turn, sp.atan(claims["tangent"])), (lars_norm_growth, growth), (lars_view_cosine, cosine),
+        ):  # fmt: skip
+            agreements[f"{function.__name__}, mu = {rate}"] = Agreement(
+                partial(function, float(rate)), derived.subs(mu, rate)
+            )
+        for setting in every_setting(0.5, 3, 8):
+            if setting.loss == "merged" or setting.gradient == "ambient":
+                continue
+            here = {
+                mu: rate,
+                N: sp.Rational(3, 2),
+                c: sp.Rational(5, 8),
+                m: defined_pull(setting) * 2 * sp.Rational(3, 4),
+            }
+            growing = partial(lars_view_growth, 0.625, 1.5, rate=float(rate), step=0.75, setting=setting)
+            for k, (way, factor) in enumerate((("along", along), ("across", across))):
+                agreements[f"lars_view_growth, {way}, mu = {rate}, {written_out(setting)}"] = Agreement(
+                    entry(growing, k), factor.subs(here)
+                )
     return Derivation(
         theorem="T26",
         statement="Under LARS a layer whose scale the loss does not see turns by arctan(mu) and grows by sqrt(1 + mu^2)"
@@ -156,4 +180,5 @@ def derive() -> "Derivation":
             "lars_view_growth, along": along.subs(m, pull * sp.Symbol("step") / tau),
             "lars_view_growth, across": across.subs(m, pull * sp.Symbol("step") / tau),
         },
+        agreements=agreements,
     )  # fmt: skip

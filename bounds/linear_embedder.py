@@ -1,5 +1,7 @@
 """T23: a linear embedder u = W x: curvatures and critical rates in its weights, at collapse and at an even spread."""
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,7 +138,7 @@ def derive() -> "Derivation":
     """Second derivative of the loss along W + epsilon v w^T at collapse; moments of degree 2 on the sphere."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
     from bounds.uniform import _closed_forms
 
     tau, eps, n, s, d, A, size, beta = sp.symbols("tau epsilon n s d A_2 T beta", positive=True)
@@ -177,6 +179,34 @@ def derive() -> "Derivation":
     zeros["the field is the gradient of a harmonic of degree 2"] = field - degree * (degree + d - 2) * quadratic / 4
     e = _closed_forms(degree, d, A)["symmetric"]
     zeros["curvature at the uniform state"] = n * e * field / s**2 / size - _uniform_form(n, e, s, d)
+    agreements: dict[str, Agreement] = {}
+    views, others = (np.array(rows) for rows in ([[0.5], [-1.0], [0.25]], [[-0.75], [0.5], [0.25]]))
+    places = [sp.Rational(value) for value in (*views[:, 0], *others[:, 0])]
+    turned = sum((places[k] - places[k + 3]) ** 2 for k in range(3))
+    scattered = sum((x - sum(places) / 6) ** 2 for x in places)
+    for setting in every_setting(0.5, 3, 6):
+        if setting.gradient == "ambient":
+            continue
+        wide = replace(setting, samples=1000, momentum=0.5)
+        role = defined_pull(setting) / 2  # of the sum over symmetric keys
+        curved = role * _collapse_form(turned, scattered, sp.Integer(6), sp.Rational(1, 2))[setting.loss]
+        agreements[f"linear_collapse_curvatures, {written_out(setting)}"] = Agreement(
+            entry(partial(linear_collapse_curvatures, views, others, setting=setting), 0), curved
+        )
+        for heavy in (sp.Integer(0), sp.Rational(1, 2)):
+            given = replace(setting, momentum=float(heavy))
+            agreements[f"linear_collapse_rate, {written_out(setting)}, beta = {heavy}"] = Agreement(
+                partial(linear_collapse_rate, views, others, setting=given),
+                2 * (1 + heavy) / curved if curved > 0 else None,
+            )
+        answered = float(harmonic_spectrum(wide, degrees=2).e[1])  # T5's
+        curved = _uniform_form(n, e, s, d).subs(e, answered).subs({n: 1000, s: sp.Rational(3, 2), d: 3})
+        agreements[f"linear_uniform_curvature, {written_out(setting)}"] = Agreement(
+            partial(linear_uniform_curvature, wide, scale=1.5), curved
+        )
+        agreements[f"linear_uniform_rate, {written_out(setting)}"] = Agreement(
+            partial(linear_uniform_rate, wide, scale=1.5), 3 / curved
+        )
     full = _collapse_form(sp.Symbol("Q"), sp.Symbol("V"), n, tau)
     uniform = _uniform_form(n, e, s, d)
     return Derivation(
@@ -209,4 +239,5 @@ def derive() -> "Derivation":
             "linear_uniform_curvature": uniform,
             "linear_uniform_rate": 2 * (1 + beta) / uniform,
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """T3: how one gradient step moves the mean of the embeddings: an identity, and a bound for every configuration."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,11 +53,7 @@ def mean_after_step(embeddings: NDArray[np.float64], rate: float, setting: Setti
         )
     weight = 1 / n if setting.reduction == "mean" else 1.0
     contraction = setting.pull * rate / tau if setting.loss == "merged" else 0.0
-    logits = embeddings @ embeddings.T / tau  # (n, n)
-    np.fill_diagonal(logits, -np.inf)
-    softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
-    softmax /= softmax.sum(axis=1, keepdims=True)
-    excess = softmax.sum(axis=0) - 1  # c_a - 1, (n,)
+    excess = _softmax(embeddings, tau).sum(axis=0) - 1  # c_a - 1, (n,)
     mean: NDArray[np.float64] = embeddings.mean(axis=0)
     return (1 - contraction) * mean - rate * weight / (n * tau) * (excess @ embeddings)
 
@@ -85,6 +82,14 @@ def mean_length_bound(mean_length: float, spread: float, rate: float, *, setting
     return float(abs(1 - contraction) * mean_length + 2 * rate * weight / tau * np.tanh(spread / (4 * tau)))
 
 
+def _softmax(embeddings: NDArray[np.float64], tau: float) -> NDArray[np.float64]:
+    """P_ia of every anchor over the others, (n, n)."""
+    logits = embeddings @ embeddings.T / tau
+    np.fill_diagonal(logits, -np.inf)
+    softmax: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return softmax / softmax.sum(axis=1, keepdims=True)
+
+
 def _checked(setting: Setting, rate: float) -> float:
     positive_number("rate", rate, remedy="it is the learning rate mu")
     without_momentum(setting)
@@ -111,7 +116,7 @@ def derive() -> "Derivation":
     """Sum the gradients; the rows of P add up to 1, its columns to c_a."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, entry, written_out
 
     n = 4
     mu, tau, weight, pull, D, R = sp.symbols("mu tau w pull D R", positive=True)  # D = Delta/tau
@@ -125,7 +130,8 @@ def derive() -> "Derivation":
     columns = [sum(P[i, a] for i in range(n)) for a in range(n)]
     mean = sum(z) / n
     excess = sum((c - 1) * x for c, x in zip(columns, z, strict=True))
-    zeros = {}
+    zeros, agreements = {}, {}
+    points = np.array([[1.0, 0.0], [0.6, 0.8], [0.28, 0.96], [0.0, -1.0]])  # on the circle
     for loss in ("merged", "full"):
         for keys, roles in (("symmetric", 2), ("detached", 1)):
             step = mu * weight / tau
@@ -135,6 +141,26 @@ def derive() -> "Derivation":
                 g -= roles * z[(i + n // 2) % n] if loss == "full" else 0
                 moved += (z[i] - step * g) / n
             zeros[f"{loss}, {keys} keys"] = moved - _closed_forms(roles * step, step, n, mean, excess)[loss]
+            for reduction, share in (("sum", sp.Integer(1)), ("mean", sp.Rational(1, n))):
+                setting = Setting(0.5, 2, n, loss=loss, keys=keys, reduction=reduction)  # type: ignore[arg-type]
+                softmax = _softmax(points, 0.5)
+                values = {P[i, a]: softmax[i, a] for i in range(n) for a in range(n) if P[i, a].is_Symbol}
+                values |= {mu: sp.Rational(1, 4), tau: sp.Rational(1, 2), weight: share}
+                for axis in range(2):
+                    coordinate = dict(zip(z, points[:, axis].tolist(), strict=True))
+                    agreements[f"mean_after_step, {axis}, {written_out(setting)}"] = Agreement(
+                        entry(partial(mean_after_step, points, 0.25, setting), axis),
+                        moved.subs(values | coordinate),
+                    )
+                contraction = roles * step if loss == "merged" else 0
+                at = {mu: sp.Rational(1, 4), tau: sp.Rational(1, 2), weight: share}
+                agreements[f"mean_length_bound, {written_out(setting)}"] = Agreement(
+                    partial(mean_length_bound, 0.75, 1.25, 0.25, setting=setting),
+                    (sp.Abs(1 - contraction) * sp.Rational(3, 4) + 2 * step * sp.tanh(sp.Rational(5, 8))).subs(at),
+                )
+                agreements[f"paper_range, {written_out(setting)}"] = Agreement(
+                    entry(partial(paper_range, setting), 1), 1 / (roles * share)
+                )
     a = pull * mu / tau
     zeros["the range ends where |1 - a| = 1"] = (1 - a.subs(mu, 2 * tau / pull)) ** 2 - 1
     share, root, k, size = sp.symbols("h x k N", positive=True)  # h: of the columns in the set; x = exp(D/2); N = n
@@ -177,4 +203,5 @@ def derive() -> "Derivation":
             "mean_length_bound": bound,
             "paper_range": 2 * tau / pull,
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import clop, collapse, free_norm, lars, linear_embedder, long_runs, uniform
 from clopsim.audit.experiments import (
     ascent,
     clop,
@@ -12,6 +11,7 @@ from clopsim.audit.experiments import (
     equiangular,
     free_norm,
     labels,
+    lars,
     learned_temperature,
     line,
     linear_embedder,
@@ -308,14 +308,6 @@ THEOREMS: tuple[Claim, ...] = (
         ),
     ),
     Claim(
-        identifier="T26",
-        statement="Under LARS every layer turns by arctan(mu) in every step: no learning rate is below an edge.",
-        source=f"{OURS}; LARS is the optimiser of the code of {V1}",
-        assumptions="a layer whose scale the loss does not see; no decay, no momentum; views: full loss, a table",
-        verdict="proved",
-        finding="Views swap at cosine 1/sqrt(1 + mu^2), a centre as in T10. A rate axis under LARS is not T4's axis.",
-        derivations=(derivation_of("lars"),),
-        experiments=(lars.layer_turns_and_grows, lars.no_rate_is_below_the_edge, lars.two_averages_under_lars),
         identifier="T25",
         statement="Without prototypes no M >= 2 equal clusters on a simplex hold, at any rate, with either gradient.",
         source=OURS,
@@ -324,5 +316,15 @@ THEOREMS: tuple[Claim, ...] = (
         finding="Where the step descends spreads inside a cluster grow, where it climbs the clusters move.",
         derivations=(derivation_of("clusters"),),
         experiments=(clusters.one_step_at_clusters, clusters.runs_leave_two_clusters),
+    ),
+    Claim(
+        identifier="T26",
+        statement="Under LARS every layer turns by arctan(mu) in every step: no learning rate is below an edge.",
+        source=f"{OURS}; LARS is the optimiser of the code of {V1}",
+        assumptions="a layer whose scale the loss does not see; no decay, no momentum; views: full loss, a table",
+        verdict="proved",
+        finding="Views swap at cosine 1/sqrt(1 + mu^2), a centre as in T10. A rate axis under LARS is not T4's axis.",
+        derivations=(derivation_of("lars"),),
+        experiments=(lars.layer_turns_and_grows, lars.no_rate_is_below_the_edge, lars.two_averages_under_lars),
     ),
 )
