@@ -1,8 +1,9 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
-from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.alignment import alignment_is_resolved, alignment_uniform_rate, swap_cosine, view_difference_multiplier
 from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
+from bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
 from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.clusters import ClusterMultipliers, cluster_multipliers
 from bounds.collapse import (
@@ -33,6 +34,7 @@ from bounds.equiangular import (
     equiangular_weight,
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
+from bounds.finite_batch import self_exclusion, unresolved_share
 from bounds.free_norm import (
     decayed_view_cosine,
     effective_rate,
@@ -58,7 +60,9 @@ from bounds.linear_embedder import (
     linear_uniform_curvature,
     linear_uniform_rate,
 )
+from bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
 from bounds.moco import moco_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
@@ -68,10 +72,10 @@ from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
 from bounds.uniform import (
     Spectrum,
     UniformRate,
-    bessel_ratios,
     harmonic_spectrum,
     radial_rate,
     ripple_multiplier,
+    uniform_is_resolved,
     uniform_rate,
 )
 from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
@@ -92,7 +96,9 @@ __all__ = [
     "Setting",
     "Spectrum",
     "UniformRate",
+    "UniversalRate",
     "alignment_collapse_rate",
+    "alignment_is_resolved",
     "alignment_uniform_rate",
     "antipodal_line_rate",
     "apart_curvature",
@@ -128,11 +134,15 @@ __all__ = [
     "euclidean_rank_one_floor",
     "exact_rate",
     "flip_rate",
+    "fresh_noise_growth",
+    "fresh_noise_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "harmonics",
     "heavy_ball_collapse_rate",
     "heavy_ball_rate",
     "is_rank_one_minimum",
+    "kernel_harmonics",
     "largest_loss",
     "lars_norm_growth",
     "lars_turn",
@@ -147,6 +157,7 @@ __all__ = [
     "linear_uniform_rate",
     "lone_unlabelled_cosine",
     "loss_at_collapse",
+    "low_temperature_rate",
     "lowest_rank_one_curvature",
     "manhattan_critical_weight",
     "mean_after_step",
@@ -162,17 +173,23 @@ __all__ = [
     "rank_one_hessian",
     "rescue_angle",
     "ripple_multiplier",
+    "self_exclusion",
     "spin_rate",
     "spread_curvature",
+    "spread_growth",
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
     "swap_eigenvalue",
     "together_curvature",
     "two_view_step",
+    "uniform_is_resolved",
     "uniform_rate",
+    "universal_decay",
+    "unresolved_share",
     "view_difference_multiplier",
     "view_growth",
+    "view_growth_rate",
     "view_multiplier",
     "weak_displacement",
     "weak_effective_rank",

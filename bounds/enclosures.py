@@ -147,7 +147,8 @@ def enclose_uniform_rate(setting: Setting) -> tuple[Enclosure, int]:
     kappa = 0 and obeys D' + (r_m + r_(m+1) + (2m+1)/kappa) D = 2 r_(m+1)/kappa > 0, the difference of the Riccati
     equations r_m' = 1 - r_m^2 - (2m+1) r_m/kappa. So once q_l < 1 is certified, e falls for good.
 
-    Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate is the float.
+    Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate(setting, limit=True) is
+    the float: n -> infinity.
     Errors: ArithmeticError where 128 bits cannot tell two degrees, or breaking from never, apart.
     """
     from flint import arb, ctx

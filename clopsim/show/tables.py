@@ -12,9 +12,9 @@ from bounds import CriticalRates
 MEANING = {
     "paper_range": "paper: safe between (merged loss, ambient gradient)",
     "collapse_rate": "complete collapse attracts above (T4, exact)",
-    "uniform_rate": "the uniform state breaks above (T5, n -> infinity)",
+    "uniform_rate": "the uniform state breaks above (T5, at this n by T13)",
     "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
-    "alignment_uniform_rate": "views come apart above, uniform state (T5, n -> infinity)",
+    "alignment_uniform_rate": "views come apart above, uniform state (T5a, at this n by T13)",
     "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
     "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
 }
@@ -30,7 +30,8 @@ def bounds_table(rates: CriticalRates) -> str:
         else:
             shown = "-" if value is None else f"{value:.6g}"
         why = rates.reasons.get(name)
-        rows.append((name, shown, meaning if why is None else f"none: {why}"))
+        rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
+        rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
     table = _table(("rate", "value", "meaning"), rows)
     line = rates.antipodal_line_rate
     ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
@@ -44,6 +45,8 @@ def bounds_table(rates: CriticalRates) -> str:
         words = f"neither {states.format('nor')} attracts"
     return f"{table}\n\n{between} {words} (T5, T5a, T12)."
 
+
+VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
 
 QUESTION = {
     "collapse": "complete collapse attracts",
@@ -66,7 +69,7 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
             never if row["observed_rate"] is None else f"{row['observed_rate']:.6g}",
             "" if row["bracket"] is None else "[{:.6g}, {:.6g}]".format(*row["bracket"]),
             "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
-            "holds" if row["holds"] else "FAILS",
+            VERDICTS[row["holds"]],
         ))  # fmt: skip
     return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
