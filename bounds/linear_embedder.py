@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.heavy_ball import heavy_ball_rate
-from bounds.setting import Floats, Setting, positive_number
+from bounds.setting import Setting, positive_number
 from bounds.uniform import harmonic_spectrum
 
 if TYPE_CHECKING:
@@ -63,36 +63,38 @@ def linear_collapse_rate(first: Array, second: Array, *, setting: Setting) -> fl
     return heavy_ball_rate(largest, momentum=setting.momentum) if largest > 0 else None
 
 
-def linear_uniform_curvature(setting: Setting, *, scale: float) -> Floats:
+def linear_uniform_curvature(setting: Setting, *, scale: float) -> float:
     """The one non-zero eigenvalue of the Hessian in the weights at W = s I over uniform inputs on the sphere.
 
-        n e_2 / (s^2 (d + 2)),   d (d+1)/2 - 1 times                       (tight for a spherical design, or n large)
+        n e_2 / (s^2 (d + 2)),   d (d+1)/2 - 1 times                                 (tight for a spherical design)
 
-    e_2 of T5: of all the ripples of the uniform state a linear embedder reaches degree 2 alone, by symmetric traceless
-    changes of W. Antisymmetric ones rotate, the trace rescales.
+    e_2 of T5 at the setting's n (T13): of all the ripples of the uniform state a linear embedder reaches degree 2
+    alone, by symmetric traceless changes of W. Antisymmetric ones rotate, the trace rescales.
 
-    Valid for: the tangent gradient; inputs of dimension p = d and length 1, both views equal.
+    Valid for: the tangent gradient, one temperature; inputs of dimension p = d and length 1, both views equal; n large
+    enough for T13.
     Source: T23 (ours).
 
     scale: s > 0.
     """
     positive_number("scale", scale, remedy="it is the factor s of W = s I")
     _tangent(setting)
-    e = harmonic_spectrum(setting, degrees=2).e[..., 1]
-    curvature = setting.samples * e / (scale**2 * (setting.dimension + 2))
-    return curvature if curvature.ndim else float(curvature)
+    _temperature(setting)
+    e = float(harmonic_spectrum(setting, degrees=2).e[1])
+    if not np.isfinite(e):
+        raise ValueError(f"samples must fill the sphere at this temperature, got {setting.samples}; see T13, take more")
+    return setting.samples * e / (scale**2 * (setting.dimension + 2))
 
 
 def linear_uniform_rate(setting: Setting, *, scale: float) -> float:
     """Learning rate above which the uniform state of a linear embedder breaks, towards a line (degree 2).
 
-        mu = 2 (1 + beta) s^2 (d + 2) / (n e_2)                            (tight for a spherical design, or n large)
+        mu = 2 (1 + beta) s^2 (d + 2) / (n e_2)                                      (tight for a spherical design)
 
-    Valid for: as linear_uniform_curvature, one temperature; gradient descent on W over all inputs at once.
+    Valid for: as linear_uniform_curvature; gradient descent on W over all inputs at once.
     Source: T23 (ours).
     """
-    _temperature(setting)
-    return heavy_ball_rate(float(linear_uniform_curvature(setting, scale=scale)), momentum=setting.momentum)
+    return heavy_ball_rate(linear_uniform_curvature(setting, scale=scale), momentum=setting.momentum)
 
 
 def _tangent(setting: Setting) -> None:

@@ -147,6 +147,8 @@ def test_wrong_input():
         linear_collapse_rate(b, b * np.nan, setting=full)
     with pytest.raises(ValueError, match="^temperature must be one number"):
         linear_uniform_rate(Setting((0.5, 1.0), 3, 6, gradient="tangent"), scale=1.0)
+    with pytest.raises(ValueError, match="^samples must fill the sphere at this temperature, got 6"):
+        linear_uniform_rate(Setting(0.1, 3, 6, gradient="tangent"), scale=1.0)
     with pytest.raises(ValueError, match="^scale must be a finite number > 0"):
         linear_uniform_curvature(Setting(0.5, 3, 6, gradient="tangent"), scale=0.0)
     with pytest.raises(ValueError, match="^momentum must be in"):
