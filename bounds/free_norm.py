@@ -121,8 +121,7 @@ def swap_eigenvalue(rate: float, *, weight_decay: float, momentum: float = 0.0) 
     """
     phi = np.arccos(decayed_view_cosine(rate, weight_decay=weight_decay, momentum=momentum))
     total = (1 + momentum) * np.exp(2j * phi)
-    root = np.sqrt(total**2 - 4 * momentum)
-    return complex(max((total + root) / 2, (total - root) / 2, key=abs))
+    return complex(max(np.roots([1, -total, momentum]), key=abs))
 
 
 def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Floats:
@@ -234,7 +233,9 @@ def derive() -> "Derivation":
             name, given = f"{written_out(setting)}, beta = {heavy:g}", replace(setting, momentum=heavy)
             norm = size.subs(here_too).subs(beta, inertia)
             agreements[f"steady_squared_norm, {name}"] = Agreement(partial(steady_squared_norm, rate, given), norm)
+            several = partial(effective_rate, rate, np.array([0.5, 1.5]), given)
             agreements[f"effective_rate, {name}"] = Agreement(partial(effective_rate, rate, 1.5, given), norm / 1.5)
+            agreements[f"effective_rate, two norms, {name}"] = Agreement(entry(several, 1), norm / 1.5)
         growing = partial(view_growth, cosine_there, size_there, rate=rate, weight_decay=decay, setting=setting)
         stepping = partial(two_view_step, pair, rate=rate, weight_decay=decay, setting=setting)
         for k, way in enumerate(("along", "across")):

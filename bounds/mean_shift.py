@@ -112,6 +112,21 @@ def _closed_forms(
     return {"merged": (1 - a) * mean - step / n * excess, "full": mean - step / n * excess}
 
 
+def _softmax_by_definition(
+    P: "sp.Matrix", points: "list[tuple[sp.Rational, sp.Rational]]", tau: "sp.Rational"
+) -> "dict[sp.Expr, sp.Expr]":
+    """Values of the symbols in P for points on the circle, 30 digits."""
+    import sympy as sp
+
+    n = len(points)
+    values: dict[sp.Expr, sp.Expr] = {}
+    for i in range(n):
+        weights = [sp.exp(sum(x * y for x, y in zip(points[i], other, strict=True)) / tau) for other in points]
+        total = sum(weights) - weights[i]
+        values |= {P[i, a]: sp.N(weights[a] / total, 30) for a in range(n) if P[i, a].is_Symbol}
+    return values
+
+
 def derive() -> "Derivation":
     """Sum the gradients; the rows of P add up to 1, its columns to c_a."""
     import sympy as sp
@@ -131,7 +146,8 @@ def derive() -> "Derivation":
     mean = sum(z) / n
     excess = sum((c - 1) * x for c, x in zip(columns, z, strict=True))
     zeros, agreements = {}, {}
-    points = np.array([[1.0, 0.0], [0.6, 0.8], [0.28, 0.96], [0.0, -1.0]])  # on the circle
+    circle = [(1, 0), (sp.Rational(3, 5), sp.Rational(4, 5)), (sp.Rational(7, 25), sp.Rational(24, 25)), (0, -1)]
+    points = np.array(circle, dtype=np.float64)
     for loss in ("merged", "full"):
         for keys, roles in (("symmetric", 2), ("detached", 1)):
             step = mu * weight / tau
@@ -142,16 +158,16 @@ def derive() -> "Derivation":
                 moved += (z[i] - step * g) / n
             zeros[f"{loss}, {keys} keys"] = moved - _closed_forms(roles * step, step, n, mean, excess)[loss]
             for reduction, share in (("sum", sp.Integer(1)), ("mean", sp.Rational(1, n))):
+                for cold in (sp.Rational(1, 2), sp.Rational(1, 1000)):
+                    tempered = Setting(float(cold), 2, n, loss=loss, keys=keys, reduction=reduction)  # type: ignore[arg-type]
+                    values = _softmax_by_definition(P, circle, cold) | {mu: cold / 2, tau: cold, weight: share}
+                    for axis in range(2):
+                        coordinate = dict(zip(z, (point[axis] for point in circle), strict=True))
+                        agreements[f"mean_after_step, {axis}, tau = {cold}, {written_out(tempered)}"] = Agreement(
+                            entry(partial(mean_after_step, points, float(cold) / 2, tempered), axis),
+                            moved.subs(values | coordinate),
+                        )
                 setting = Setting(0.5, 2, n, loss=loss, keys=keys, reduction=reduction)  # type: ignore[arg-type]
-                softmax = _softmax(points, 0.5)
-                values = {P[i, a]: softmax[i, a] for i in range(n) for a in range(n) if P[i, a].is_Symbol}
-                values |= {mu: sp.Rational(1, 4), tau: sp.Rational(1, 2), weight: share}
-                for axis in range(2):
-                    coordinate = dict(zip(z, points[:, axis].tolist(), strict=True))
-                    agreements[f"mean_after_step, {axis}, {written_out(setting)}"] = Agreement(
-                        entry(partial(mean_after_step, points, 0.25, setting), axis),
-                        moved.subs(values | coordinate),
-                    )
                 contraction = roles * step if loss == "merged" else 0
                 at = {mu: sp.Rational(1, 4), tau: sp.Rational(1, 2), weight: share}
                 agreements[f"mean_length_bound, {written_out(setting)}"] = Agreement(
