@@ -25,6 +25,10 @@ def info_nce(
     Source: SimCLR, arXiv:2002.05709 (authors' code).
     first, second: (N, d) raw embeddings, normalised inside; labels are not used. Returns a scalar, float32 or better.
     Raises ValueError for wrong shapes, a temperature <= 0, an unknown reduction.
+
+    >>> import torch, clopsim
+    >>> clopsim.losses.info_nce(torch.ones(2, 3), torch.ones(2, 3))  # collapsed: log 3
+    tensor(1.0986)
     """
     check_views(first, second, labels)
     s = logits(first, second, temperature)  # (2N, 2N)

@@ -296,11 +296,12 @@ def test_every_option_is_in_the_help_which_needs_no_torch(clopsim):
 
 def test_the_progress_line_shows_loss_rank_and_mean_resultant_length(monkeypatch, capsys):
     from clopsim.cli import shell
+    from clopsim.door.train import _note
     from clopsim.training.checkpoint import State
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     state = State(5, {}, {}, {"loss": [4.0], "effective_rank": [2.5], "mean_resultant_length": [0.25]})
-    note = sys.modules["clopsim.cli.train"]._note(state)
+    note = _note(state)
     assert note == "loss 4  rank 2.5  R 0.25"
     with shell.progress("train") as advance:
         for share in (0.25, 0.5, 1.0):
