@@ -1,7 +1,7 @@
 """The theorems, in the order of bounds/THEORY.md."""
 
 from clopsim.audit import certificates
-from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
+from clopsim.audit.claim import CODE, OURS, SUCCESSOR, V1, V2, Claim, derivation_of
 from clopsim.audit.experiments import (
     ascent,
     clop,
@@ -361,7 +361,7 @@ THEOREMS: tuple[Claim, ...] = (
     Claim(
         identifier="T26",
         statement="Under LARS every layer turns by arctan(mu) in every step: no learning rate is below an edge.",
-        source=f"{OURS}; LARS is the optimiser of the code of {V1}",
+        source=f"{OURS}; LARS is the optimiser of {CODE}",
         assumptions="a layer whose scale the loss does not see; no decay, no momentum; views: full loss, a table",
         verdict="proved",
         finding="Views swap at cosine 1/sqrt(1 + mu^2), a centre as in T10. A rate axis under LARS is not T4's axis.",
