@@ -214,7 +214,7 @@ PAPER: tuple[Claim, ...] = (
         source=f"{CODE}: LARS, eta = 0.001, rate 0.3 B/256",
         assumptions="one layer of free embeddings, no momentum",
         verdict="refuted",
-        finding="LARS turns the layer by arctan(rate) whatever the gradient, so its rates are not those of T4.",
-        experiments=(papers.lars_turns_by_its_rate,),
+        finding="T26: LARS turns the layer by arctan(rate) whatever the gradient, so its rates are not those of T4.",
+        rests_on=("T26",),
     ),
 )
