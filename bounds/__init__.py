@@ -15,6 +15,7 @@ from bounds.collapse import (
 )
 from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
+from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
 from bounds.enclosures import (
     Enclosure,
     certify_collapse,
@@ -24,9 +25,37 @@ from bounds.enclosures import (
     enclose_root,
     enclose_uniform_rate,
 )
+from bounds.equiangular import (
+    authors_etf_cosine,
+    equiangular_critical_weight,
+    equiangular_curvature,
+    equiangular_equilibrium,
+    equiangular_weight,
+)
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
-from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
+from bounds.free_norm import (
+    decayed_view_cosine,
+    effective_rate,
+    steady_squared_norm,
+    swap_eigenvalue,
+    two_view_step,
+    view_growth,
+)
 from bounds.heavy_ball import heavy_ball_rate
+from bounds.labels import (
+    PairEquilibrium,
+    class_curvatures,
+    lone_unlabelled_cosine,
+    pair_critical_weights,
+    pair_equilibrium,
+    pair_weight,
+)
+from bounds.linear_embedder import (
+    linear_collapse_curvatures,
+    linear_collapse_rate,
+    linear_uniform_curvature,
+    linear_uniform_rate,
+)
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
@@ -42,16 +71,19 @@ from bounds.uniform import (
     ripple_multiplier,
     uniform_rate,
 )
+from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
 
 __all__ = [
     "ClassEquilibrium",
     "ClusterMultipliers",
     "CriticalRates",
+    "Displacement",
     "Enclosure",
     "Gradient",
     "Keys",
     "LineMultipliers",
     "Loss",
+    "PairEquilibrium",
     "Reduction",
     "Setting",
     "Spectrum",
@@ -61,9 +93,11 @@ __all__ = [
     "antipodal_line_rate",
     "apart_curvature",
     "ascent_rates",
+    "authors_etf_cosine",
     "bessel_ratios",
     "certify_collapse",
     "class_cosine",
+    "class_curvatures",
     "class_effective_rank",
     "class_equilibrium",
     "class_weight",
@@ -81,6 +115,13 @@ __all__ = [
     "enclose_exact_rate",
     "enclose_root",
     "enclose_uniform_rate",
+    "energy_off_line",
+    "equiangular_critical_weight",
+    "equiangular_curvature",
+    "equiangular_equilibrium",
+    "equiangular_weight",
+    "euclidean_critical_weight",
+    "euclidean_rank_one_floor",
     "exact_rate",
     "gradient_bound",
     "harmonic_spectrum",
@@ -89,10 +130,19 @@ __all__ = [
     "largest_loss",
     "leading_share_bound",
     "line_multipliers",
+    "linear_collapse_curvatures",
+    "linear_collapse_rate",
+    "linear_uniform_curvature",
+    "linear_uniform_rate",
+    "lone_unlabelled_cosine",
     "loss_at_collapse",
     "lowest_rank_one_curvature",
+    "manhattan_critical_weight",
     "mean_after_step",
     "mean_length_bound",
+    "pair_critical_weights",
+    "pair_equilibrium",
+    "pair_weight",
     "paper_range",
     "radial_rate",
     "rank_one_gradient_floor",
@@ -103,8 +153,13 @@ __all__ = [
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
+    "swap_eigenvalue",
     "together_curvature",
+    "two_view_step",
     "uniform_rate",
     "view_difference_multiplier",
+    "view_growth",
     "view_multiplier",
+    "weak_displacement",
+    "weak_effective_rank",
 ]

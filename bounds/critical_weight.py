@@ -23,8 +23,8 @@ def critical_weight(*, classes: int, per_class: int, temperature: float, dimensi
     0 for m = 1, where a class has no inside and T8 holds at every weight.
 
     Valid for: the merged loss, sum reduction, symmetric keys, all samples labelled, K balanced classes; small steps of
-    either gradient. The weight is per labelled sample, next to the sum loss. Detached keys: half of it for d > K (at
-    d = K a little more, up to 0.511 of it in the settings measured).
+    either gradient. The weight is per labelled sample, next to the sum loss. Detached keys: half of it for d > K, a
+    little more at d = K, which equiangular_critical_weight(prototype_cosine=0, keys="detached") gives exactly (T18).
     Source: T9 (ours).
 
     classes: K, 2 <= K <= d; per_class: m >= 1 samples in each; temperature: tau; dimension: d.

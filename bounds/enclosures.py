@@ -84,12 +84,11 @@ def certify_collapse(rate: float, setting: Setting) -> Literal["attracts", "repe
 
     positive_number("rate", rate, remedy="it is the learning rate mu")
     n = setting.samples
+    if setting.loss == "full" or setting.gradient == "tangent":
+        return "repels"  # 1 + x n/(n-1) > 1 at every rate
     with ctx.workprec(PRECISION):
         x = _ball(rate) * _pull_over_tau(setting)
-        if setting.loss == "merged" and setting.gradient == "ambient":
-            moved, mean = 1 + x / (n - 1), abs(1 - x)  # compared without dividing: x may be 1
-        else:
-            moved, mean = 1 + x * n / (n - 1), 1 + 0 * x
+        moved, mean = 1 + x / (n - 1), abs(1 - x)  # compared without dividing: x may be 1
         return "attracts" if moved < mean else "repels" if moved > mean else "undecided"
 
 

@@ -47,8 +47,8 @@ def class_equilibrium(
 
     Valid for: the merged loss, sum reduction, symmetric keys, all samples labelled, K balanced classes; either gradient
     (same stationary states), small steps. The weight is per labelled sample, next to the sum loss: for the mean over
-    the labelled samples S give weight/|S|. Detached keys: give twice the weight; at d = K the critical weight then lies
-    a little above half of critical_weight.
+    the labelled samples S give weight/|S|. Detached keys: give twice the weight, or ask
+    equiangular_equilibrium, which knows their critical weight too (T18).
     Source: T8 (ours); the prototype term is that of arXiv:2403.18699v2.
 
     weight: lambda > 0; classes: K, 2 <= K <= d; per_class: m >= 1; temperature: tau; dimension: d.
@@ -174,7 +174,13 @@ def derive() -> "Derivation":
     top = sp.atan(1 / sp.sqrt(K - 1))
     agreements: dict[str, Agreement] = {}
     holds, between = written(weight).subs(P, share(written(cosine))), written(cosine)
-    for k, size, temperature, angle in ((4, 8, 0.5, 0.1), (3, 5, 0.3, 0.05), (2, 1, 1.0, 0.4), (6, 2, 2.0, 0.2)):
+    for k, size, temperature, angle in (
+        (4, 8, 0.5, 0.1),
+        (3, 5, 0.3, 0.05),
+        (2, 1, 1.0, 0.4),
+        (6, 2, 2.0, 0.2),
+        (4, 8, 0.5, 0.52),
+    ):
         here = {K: k, m: size, tau: sp.Rational(str(temperature)), theta: sp.Rational(str(angle))}
         exact = float(sp.N(holds.subs(here), 30))
         at, rank = between.subs(here), sp.exp(entropy).subs({K: k, s: between.subs(here)})

@@ -34,6 +34,11 @@ def collapse() -> dict[str, bool]:
             certify_collapse(1.0001 * box.high, setting) == "attracts"
         )
         answers[f"{where}: collapse repels at 0.9999 mu_c"] = certify_collapse(0.9999 * box.low, setting) == "repels"
+    for setting in (Setting(0.5, 8, 9, gradient="tangent"), Setting(0.5, 8, 10, loss="full")):
+        for rate in (1e-3, 0.5, 20.0):
+            answers[f"{setting.loss}, {setting.gradient}: collapse repels at {rate}"] = (
+                certify_collapse(rate, setting) == "repels"
+            )
     return answers
 
 
@@ -82,7 +87,7 @@ def equilibrium() -> dict[str, bool]:
 def critical() -> dict[str, bool]:
     """T9: enclosures of the critical weight, and how far the code's lies from them."""
     answers = {}
-    for k, m, tau, d in ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128)):
+    for k, m, tau, d in ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128), (4, 8, 20.0, 8)):
         low, high = enclose_critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
         value = critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
         where = f"K = {k}, m = {m}, tau = {tau}, d = {d}"

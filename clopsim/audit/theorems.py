@@ -2,7 +2,22 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import ascent, clop, clusters, collapse, free_norm, line, long_runs, rank_one, uniform
+from clopsim.audit.experiments import (
+    ascent,
+    clop,
+    clusters,
+    collapse,
+    distances,
+    equiangular,
+    free_norm,
+    labels,
+    line,
+    linear_embedder,
+    long_runs,
+    rank_one,
+    uniform,
+    weak_prototypes,
+)
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -39,20 +54,6 @@ THEOREMS: tuple[Claim, ...] = (
         ),
     ),
     Claim(
-        identifier="T11",
-        statement="Where mu z.g > 1 an ambient step climbs the loss; its maximum is a point (merged) or line (full).",
-        source=OURS,
-        assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
-        verdict="proved",
-        finding="Collapse at a large rate is maximisation: T4, P3 and P4 follow, and the full loss ends on a line.",
-        derivations=(derivation_of("ascent"),),
-        experiments=(
-            ascent.step_is_ascent,
-            ascent.loss_rises_to_its_maximum,
-            ascent.collapse_at_an_infinite_rate,
-        ),
-    ),
-    Claim(
         identifier="T3",
         statement="One ambient step moves the mean by an identity in the column sums of the softmax.",
         source=f"{OURS}, from the mean argument of {SUCCESSOR}",
@@ -60,7 +61,7 @@ THEOREMS: tuple[Claim, ...] = (
         verdict="proved",
         finding="Doubly stochastic softmax: the mean contracts by |1 - 2 mu/tau|, the paper's range 0 < mu < tau.",
         derivations=(derivation_of("mean_shift"),),
-        experiments=(collapse.mean_shift, collapse.mean_bound),
+        experiments=(collapse.mean_shift, collapse.mean_bound, collapse.column_sums_at_their_extreme),
     ),
     Claim(
         identifier="T4",
@@ -142,13 +143,33 @@ THEOREMS: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="T10",
-        statement="With a free norm and weight decay w the views settle at cosine 1 - mu w, |u|^2 at 2 mu/tau.",
-        source=OURS,
+        statement="With a free norm and weight decay w the views swap at cosine 1 - mu w, |u|^2 = 2 mu/tau.",
+        source=f"{OURS}; corrects our own earlier T10, which said that runs settle there",
         assumptions="full loss, tangent gradient, n -> infinity, alignment is the first instability",
-        verdict="proved",
-        finding="The swap is exact at every angle; above mu w = 0.03 long runs end up to 5 % further from 1.",
+        verdict="refined",
+        finding="A fixed point, but a neutral centre: pairs circulate for ever, two averages hold. Momentum repels.",
         derivations=(derivation_of("free_norm"),),
-        experiments=(free_norm.decay_sets_the_alignment, free_norm.decay_sets_the_norm),
+        experiments=(
+            free_norm.views_follow_the_map,
+            free_norm.views_circulate_about_the_swap,
+            free_norm.orbits_keep_their_size,
+            free_norm.two_averages,
+            free_norm.momentum_leaves_the_swap,
+        ),
+    ),
+    Claim(
+        identifier="T11",
+        statement="Where mu z.g > 1 an ambient step climbs the loss; its maximum is a point (merged) or line (full).",
+        source=OURS,
+        assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
+        verdict="proved",
+        finding="Collapse at a large rate is maximisation: T4, P3 and P4 follow, and the full loss ends on a line.",
+        derivations=(derivation_of("ascent"),),
+        experiments=(
+            ascent.step_is_ascent,
+            ascent.loss_rises_to_its_maximum,
+            ascent.collapse_at_an_infinite_rate,
+        ),
     ),
     Claim(
         identifier="T12",
@@ -173,6 +194,76 @@ THEOREMS: tuple[Claim, ...] = (
             rank_one.curvature_of_every_pattern,
             rank_one.minima_among_the_patterns,
             rank_one.small_steps_end_at_rank_one_for_two_samples_only,
+        ),
+    ),
+    Claim(
+        identifier="T16",
+        statement="Weak prototypes do not stop collapse at large rates: the run stays beside a point, or a line.",
+        source=OURS,
+        assumptions="ambient gradient, mu above the collapse rate; first order in the weight; all labelled, balanced",
+        verdict="proved",
+        finding="Displacement (lambda tau/2)(n-1)/(n-2)/(1 - mu_c/mu) along c_y - c_mean (sum): it has a limit in mu.",
+        derivations=(derivation_of("weak_prototypes"),),
+        experiments=(
+            weak_prototypes.energy_off_the_point,
+            weak_prototypes.energy_off_the_antipodal_line,
+            weak_prototypes.rank_beside_the_point,
+        ),
+    ),
+    Claim(
+        identifier="T18",
+        statement="Prototypes with any common cosine have one class-collapsed minimum and one critical weight.",
+        source=OURS,
+        assumptions="as T8 and T9, which are the cosine 0; a simplex included; symmetric or detached keys",
+        verdict="proved",
+        finding="Closed form up to one angle. The more obtuse the prototypes, the larger the weight; detached keys need"
+        " half of it for d > K, up to 0.516 of it at d = K.",
+        derivations=(derivation_of("equiangular"),),
+        experiments=(equiangular.lowest_curvature, equiangular.stability_turns),
+    ),
+    Claim(
+        identifier="T19",
+        statement="Prototypes gather labelled samples only, and a class's critical weight depends on the sizes of all.",
+        source=OURS,
+        assumptions="merged loss; one unlabelled embedding beside collapsed classes; two sizes m_1, m_2 with d > 2",
+        verdict="proved",
+        finding="The unlabelled one ends at cosine -1/sqrt(K) to every prototype, its own too. Low temperature: weight"
+        " (2/tau) m_k/(m_k - 1); at tau = 0.5 sizes 8 and 2 need 4.41 and 4.68, sizes 20 and 2 need 4.14 and 3.28.",
+        derivations=(derivation_of("labels"),),
+        experiments=(
+            labels.the_unlabelled_one_keeps_away,
+            labels.sizes_and_their_weights,
+            labels.sizes_on_both_sides,
+        ),
+    ),
+    Claim(
+        identifier="T20",
+        statement="With the Euclidean or Manhattan distance a finite weight holds every sample on its prototype.",
+        source=OURS,
+        assumptions="merged loss, all labelled, balanced, from beside the prototypes; floor: any loss of cosines",
+        verdict="proved",
+        finding="Euclidean (2 P/tau) sqrt(K-1), 0.73 where the cosine distance needs 3.28 for a point. Manhattan: less,"
+        " and it changes when the prototypes are turned. From far away it takes about three times as much (measured).",
+        derivations=(derivation_of("distances"),),
+        experiments=(
+            distances.euclidean_samples_stay,
+            distances.manhattan_samples_stay,
+            distances.euclidean_floor,
+            distances.every_line_has_a_euclidean_gradient,
+        ),
+    ),
+    Claim(
+        identifier="T23",
+        statement="Collapse and uniform state of a linear embedder have closed curvatures and rates in the weights.",
+        source=OURS,
+        assumptions="tangent gradient, full-batch descent on W, no decay; W = u a^T, and W = s I on even inputs",
+        verdict="proved",
+        finding="Exact. Collapse attracts where views of a sample differ more than samples do, and leads away else.",
+        derivations=(derivation_of("linear_embedder"),),
+        experiments=(
+            linear_embedder.curvatures_at_collapse,
+            linear_embedder.collapse_in_the_weights,
+            linear_embedder.uniform_state_in_the_weights,
         ),
     ),
     Claim(

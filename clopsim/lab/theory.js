@@ -53,7 +53,7 @@ const theory = (() => {
   // T5: cosine of the views in the swap of period two; tangent gradient, full loss
   const swapCosine = (rate, tau) => Math.min(1, tau / (2 * rate));
 
-  // T10: cosine of the views and |u|^2 in the steady state of the free norm with weight decay; null outside 0 < mu w < 1
+  // T10: cosine of the views and |u|^2 of the swap about which a free norm with decay circulates; null outside 0 < mu w < 1
   const freeNorm = (rate, tau, decay) =>
     rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
 

@@ -122,23 +122,30 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     return "\n".join((first, "", table, "", f"{failed(failures)}Written to {folder}"))
 
 
-STATEMENT_WIDTH = 56
-"""Keeps a line of the audit's table within 120 columns."""
+STATEMENT_WIDTH = 60
+"""Keeps a line of the audit's table within 80 columns."""
+
+EVIDENCE = {
+    "identities": "identities", "agreements": "agreements", "certificates": "enclosures", "experiments": "experiments",
+}  # fmt: skip
+"""Keys of a claim's evidence, and what they are called."""
 
 
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every claim with its verdict, and below it whatever does not hold; rows as made by Finding.as_row."""
+    """Every claim beside its verdict, below them whatever does not hold; rows as made by Finding.as_row."""
     cells = []
     for row in rows:
-        numbers = (str(len(row[kind]) or "") for kind in ("identities", "certificates", "experiments"))
         first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
-        cells.append((row["identifier"], row["verdict"], *numbers, f"{row['seconds']:.1f}", first))
-        cells += [("", "", "", "", "", "", line) for line in more]
-    lines = [_table(("claim", "verdict", "identities", "enclosures", "experiments", "s", "statement"), cells), ""]
-    failures = [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
-    counts = Counter(row["verdict"] for row in rows)
-    lines += failures or ["Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items())]
-    return "\n".join(lines)
+        cells.append((row["identifier"], row["verdict"], first))
+        cells += [("", "", line) for line in more]
+    lines = [_table(("claim", "verdict", "statement"), cells), ""]
+    lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
+    examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
+    ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
+    if not any(row["failures"] for row in rows):
+        counts = Counter(row["verdict"] for row in rows)
+        ends.append("Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
+    return "\n".join([*lines, *(line for end in ends for line in textwrap.wrap(end, 80))])
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
@@ -173,7 +180,9 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     for name, value in final.items():
         expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
         note = (
-            "" if expected is None else f"{expected:.6g}" + (" at collapse" if name == "loss" else " predicted (T10)")
+            ""
+            if expected is None
+            else f"{expected:.6g}" + (" at collapse" if name == "loss" else " about which it circulates (T10)")
         )
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
