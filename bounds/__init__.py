@@ -1,8 +1,9 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
-from bounds.alignment import alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.alignment import alignment_is_resolved, alignment_uniform_rate, swap_cosine, view_difference_multiplier
 from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
+from bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
 from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.clusters import ClusterMultipliers, cluster_multipliers
 from bounds.collapse import (
@@ -33,6 +34,7 @@ from bounds.equiangular import (
     equiangular_weight,
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
+from bounds.finite_batch import self_exclusion, unresolved_share
 from bounds.free_norm import (
     decayed_view_cosine,
     effective_rate,
@@ -41,7 +43,7 @@ from bounds.free_norm import (
     two_view_step,
     view_growth,
 )
-from bounds.heavy_ball import heavy_ball_rate
+from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
 from bounds.labels import (
     PairEquilibrium,
     class_curvatures,
@@ -50,13 +52,17 @@ from bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
+from bounds.learned_temperature import LearnedTemperature, learned_temperature
 from bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
     linear_uniform_curvature,
     linear_uniform_rate,
 )
+from bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
+from bounds.moco import moco_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
 from bounds.rates import CriticalRates, critical_rates
@@ -65,10 +71,10 @@ from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
 from bounds.uniform import (
     Spectrum,
     UniformRate,
-    bessel_ratios,
     harmonic_spectrum,
     radial_rate,
     ripple_multiplier,
+    uniform_is_resolved,
     uniform_rate,
 )
 from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
@@ -81,6 +87,7 @@ __all__ = [
     "Enclosure",
     "Gradient",
     "Keys",
+    "LearnedTemperature",
     "LineMultipliers",
     "Loss",
     "PairEquilibrium",
@@ -88,7 +95,9 @@ __all__ = [
     "Setting",
     "Spectrum",
     "UniformRate",
+    "UniversalRate",
     "alignment_collapse_rate",
+    "alignment_is_resolved",
     "alignment_uniform_rate",
     "antipodal_line_rate",
     "apart_curvature",
@@ -123,12 +132,19 @@ __all__ = [
     "euclidean_critical_weight",
     "euclidean_rank_one_floor",
     "exact_rate",
+    "flip_rate",
+    "fresh_noise_growth",
+    "fresh_noise_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "harmonics",
+    "heavy_ball_collapse_rate",
     "heavy_ball_rate",
     "is_rank_one_minimum",
+    "kernel_harmonics",
     "largest_loss",
     "leading_share_bound",
+    "learned_temperature",
     "line_multipliers",
     "linear_collapse_curvatures",
     "linear_collapse_rate",
@@ -136,10 +152,13 @@ __all__ = [
     "linear_uniform_rate",
     "lone_unlabelled_cosine",
     "loss_at_collapse",
+    "low_temperature_rate",
     "lowest_rank_one_curvature",
     "manhattan_critical_weight",
     "mean_after_step",
     "mean_length_bound",
+    "moco_rate",
+    "nesterov_rate",
     "pair_critical_weights",
     "pair_equilibrium",
     "pair_weight",
@@ -149,16 +168,23 @@ __all__ = [
     "rank_one_hessian",
     "rescue_angle",
     "ripple_multiplier",
+    "self_exclusion",
+    "spin_rate",
     "spread_curvature",
+    "spread_growth",
     "spread_multiplier",
     "steady_squared_norm",
     "swap_cosine",
     "swap_eigenvalue",
     "together_curvature",
     "two_view_step",
+    "uniform_is_resolved",
     "uniform_rate",
+    "universal_decay",
+    "unresolved_share",
     "view_difference_multiplier",
     "view_growth",
+    "view_growth_rate",
     "view_multiplier",
     "weak_displacement",
     "weak_effective_rank",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bounds.setting import Floats, Setting
+from bounds.setting import Floats, Setting, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -37,6 +37,8 @@ def why_line_never_attracts(setting: Setting) -> str:
     """The reason in one clause, empty where the line attracts above some rate (at some of the temperatures)."""
     if setting.loss == "merged":
         return "the merged loss has no views"
+    if setting.momentum:
+        return "with momentum the line's rate is not known"
     if setting.gradient == "tangent":
         return "the line never attracts: tangent steps descend, and the loss is largest there (T11)"
     if np.all(_margin(setting) <= 0):
@@ -67,6 +69,7 @@ def line_multipliers(rate: Floats, setting: Setting) -> LineMultipliers:
             f"loss and gradient must be full and ambient, got {setting.loss!r} and {setting.gradient!r}; "
             "elsewhere the line never attracts"
         )
+    without_momentum(setting)
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
     N, q = _half(setting), np.exp(-2 / np.asarray(setting.tau))
     P_in = 1 / ((N - 1) + N * q)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bounds.setting import Floats, Setting, whole_number
+from bounds.setting import Floats, Setting, whole_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -37,6 +37,7 @@ def cluster_multipliers(rate: Floats, setting: Setting, *, clusters: int) -> Clu
     Valid for: the merged loss, M >= 2 that divides n, h >= 2, d >= M - 1. Source: T25 (ours).
     rate and the setting's temperatures broadcast.
     """
+    without_momentum(setting)
     M = whole_number("clusters", clusters, low=2)
     n, d = setting.samples, setting.dimension
     if setting.loss != "merged":

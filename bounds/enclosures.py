@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bounds.setting import Setting, positive_number, whole_number
+from bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
     from flint import arb
@@ -108,6 +108,7 @@ def enclose_antipodal_line_rate(setting: Setting) -> Enclosure:
             f"loss and gradient must be full and ambient, got {setting.loss!r} and {setting.gradient!r}; "
             "elsewhere the line never attracts"
         )
+    without_momentum(setting)
     N = setting.samples // 2
     with ctx.workprec(PRECISION):
         q = (-2 / _ball(_one_temperature(setting))).exp()
@@ -146,7 +147,8 @@ def enclose_uniform_rate(setting: Setting) -> tuple[Enclosure, int]:
     kappa = 0 and obeys D' + (r_m + r_(m+1) + (2m+1)/kappa) D = 2 r_(m+1)/kappa > 0, the difference of the Riccati
     equations r_m' = 1 - r_m^2 - (2m+1) r_m/kappa. So once q_l < 1 is certified, e falls for good.
 
-    Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate is the float.
+    Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate(setting, limit=True) is
+    the float: n -> infinity.
     Errors: ArithmeticError where 128 bits cannot tell two degrees, or breaking from never, apart.
     """
     from flint import arb, ctx
@@ -196,6 +198,7 @@ def _ball(number: float) -> "arb":
 
 def _pull_over_tau(setting: Setting) -> "arb":
     """pull/tau, with the exact pull: Setting.pull is rounded for the mean reduction."""
+    without_momentum(setting)
     pull = 2 if setting.keys == "symmetric" else 1
     return pull / _ball(_one_temperature(setting)) / (setting.samples if setting.reduction == "mean" else 1)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Floats, Setting, positive_number
+from bounds.setting import Floats, Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -37,6 +37,7 @@ def view_growth(
         raise ValueError(f"cosine must be in [-1, 1], got {cosine!r}; it is that of the two views")
     if not np.all(norms > 0):
         raise ValueError(f"squared_norm must be > 0, got {squared_norm!r}; it is the square of a length")
+    without_momentum(setting)
     pull = steady_squared_norm(rate, setting) / norms
     return np.stack([shrink + pull * (1 - cosines), shrink - pull * (1 + cosines)])
 
@@ -84,16 +85,16 @@ def decayed_view_cosine(rate: float, *, weight_decay: float, momentum: float = 0
     return 1 - _product(rate, weight_decay) / (1 + _checked_momentum(momentum))
 
 
-def steady_squared_norm(rate: float, setting: Setting, *, momentum: float = 0.0) -> Floats:
+def steady_squared_norm(rate: float, setting: Setting) -> Floats:
     """Squared norm |u|^2 of the free embeddings on the swap, the fixed point with weight decay.
 
         |u|^2 = pull mu/(tau (1 + beta))              (tight as n -> infinity; 2 mu/tau: sum, symmetric keys, beta = 0)
 
     Independent of the weight decay; runs circulate about it as about decayed_view_cosine. Without decay it is a lower
     bound of the norm at which a run freezes, for rates that start above the edge: norms grow until
-    mu/|u|^2 <= tau/pull and never shrink.
+    mu/|u|^2 <= (1 + beta) tau/pull and never shrink.
 
-    Valid for: the full loss, the tangent gradient, as decayed_view_cosine.
+    Valid for: the full loss, the tangent gradient, as decayed_view_cosine; beta is the setting's momentum.
     Source: T10 (ours).
     """
     positive_number("rate", rate, remedy="it is the learning rate mu")
@@ -102,7 +103,7 @@ def steady_squared_norm(rate: float, setting: Setting, *, momentum: float = 0.0)
             f"loss and gradient must be full and tangent, got {setting.loss!r} and {setting.gradient!r}; "
             "a free norm means the gradient of autograd, and the steady state is a swap of views"
         )
-    return setting.pull * rate / (setting.tau * (1 + _checked_momentum(momentum)))
+    return setting.pull * rate / (setting.tau * (1 + setting.momentum))
 
 
 def swap_eigenvalue(rate: float, *, weight_decay: float, momentum: float = 0.0) -> complex:
@@ -125,15 +126,16 @@ def swap_eigenvalue(rate: float, *, weight_decay: float, momentum: float = 0.0) 
 def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Floats:
     """Learning rate that an embedding of squared norm |u|^2 feels, in units of T5's alignment threshold.
 
-        (mu / |u|^2) / mu_align = (pull mu / tau) / |u|^2,   mu_align = tau / pull
+        (mu / |u|^2) / mu_align = (pull mu / tau) / ((1 + beta) |u|^2),   mu_align = (1 + beta) tau / pull
 
     Below 1 the views stay together. Above 1 a free norm grows until it is 1 (T10, no decay); with weight decay it
-    circulates about 1, where |u|^2 = pull mu / tau.
+    circulates about 1, where |u|^2 = pull mu/(tau (1 + beta)). Momentum beta makes the views more stable, not less:
+    they come apart by a flip, which the velocity damps (T14). Only along slow directions is a rate felt mu/(1 - beta).
 
     Valid for: the full loss and the tangent gradient; free embeddings. In a network it is a label, not a threshold.
-    Source: T5, T10 (ours).
+    Source: T5, T10, T14 (ours).
 
-    rate: mu > 0, divided by 1 - momentum where there is momentum; squared_norm: any shape (...), >= 0; 0 gives inf.
+    rate: mu > 0; squared_norm: any shape (...), >= 0; 0 gives inf.
     """
     steady = steady_squared_norm(rate, setting)  # checks the setting
     norm = np.asarray(squared_norm, dtype=np.float64)

@@ -46,7 +46,7 @@ def linear_collapse_curvatures(first: Array, second: Array, *, setting: Setting)
     return eigenvalues
 
 
-def linear_collapse_rate(first: Array, second: Array, *, setting: Setting, momentum: float = 0.0) -> float | None:
+def linear_collapse_rate(first: Array, second: Array, *, setting: Setting) -> float | None:
     """Learning rate above which views come apart in the weights of a collapsed linear embedder; None where they cannot.
 
         mu = 2 (1 + beta) / lambda_max,   lambda_max of linear_collapse_curvatures                         (tight)
@@ -58,7 +58,7 @@ def linear_collapse_rate(first: Array, second: Array, *, setting: Setting, momen
     Source: T23 (ours).
     """
     largest = float(linear_collapse_curvatures(first, second, setting=setting)[-1])
-    return heavy_ball_rate(largest, momentum=momentum) if largest > 0 else None
+    return heavy_ball_rate(largest, momentum=setting.momentum) if largest > 0 else None
 
 
 def linear_uniform_curvature(setting: Setting, *, scale: float) -> Floats:
@@ -81,7 +81,7 @@ def linear_uniform_curvature(setting: Setting, *, scale: float) -> Floats:
     return curvature if curvature.ndim else float(curvature)
 
 
-def linear_uniform_rate(setting: Setting, *, scale: float, momentum: float = 0.0) -> float:
+def linear_uniform_rate(setting: Setting, *, scale: float) -> float:
     """Learning rate above which the uniform state of a linear embedder breaks, towards a line (degree 2).
 
         mu = 2 (1 + beta) s^2 (d + 2) / (n e_2)                            (tight for a spherical design, or n large)
@@ -90,7 +90,7 @@ def linear_uniform_rate(setting: Setting, *, scale: float, momentum: float = 0.0
     Source: T23 (ours).
     """
     _temperature(setting)
-    return heavy_ball_rate(float(linear_uniform_curvature(setting, scale=scale)), momentum=momentum)
+    return heavy_ball_rate(float(linear_uniform_curvature(setting, scale=scale)), momentum=setting.momentum)
 
 
 def _tangent(setting: Setting) -> None:

@@ -7,11 +7,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from clopsim.cli.examples import epilog
 
 OPTION_NAMES = {
     "temperature": "--tau",
@@ -27,7 +30,7 @@ OPTION_NAMES = {
 }
 """Options that are not spelt like their field."""
 
-HOLDS, FAILS, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def option_name(field: str) -> str:
@@ -77,19 +80,40 @@ class PlainErrors(TyperGroup):
             args = ["train-sweep", *args[1:]]
         return super().resolve_command(context, args)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; its help flows at any width and ends with its examples."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            command.help = "\n\n".join(" ".join(each.split()) for each in (command.help or "").split("\n\n"))
+            command.epilog = epilog(cmd_name)
+        return command
+
 
 app = typer.Typer(
     cls=PlainErrors,
-    add_completion=False,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     help="Does contrastive training collapse where the theory says? Critical learning rates, predicted and observed.",
-    epilog="Exit status: 0 the bound holds, 1 it does not, 2 the input is wrong.",
+    epilog="Exit status: 0 the theory holds, 1 it does not or a run broke, 2 the input is wrong, 3 n is too small to "
+    "tell (threshold), 130 interrupted.",
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"clopsim {version('clopsim')}")
+        except PackageNotFoundError:
+            typer.echo("clopsim, from a source tree that is not installed")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Keeps every command a subcommand."""
 
 

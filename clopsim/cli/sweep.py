@@ -12,6 +12,7 @@ from clopsim.cli.options import (
     Json,
     KeysOption,
     LossOption,
+    MomentumOption,
     ReductionOption,
     Samples,
     Taus,
@@ -47,6 +48,7 @@ def sweep(
     gradient: GradientOption = Sweep.gradient,
     keys: KeysOption = Sweep.keys,
     reduction: ReductionOption = Sweep.reduction,
+    momentum: MomentumOption = Sweep.momentum,
     rates: Annotated[
         str,
         typer.Option(
@@ -86,9 +88,8 @@ def sweep(
 ) -> None:
     """Sweep the learning rate: does the observed collapse start where the bound says?
 
-    Writes data.nc, summary.json, provenance.json and sweep.png into the folder. The curve comes from the sweep, the
-    verdict from a bisection that starts near collapse and knows nothing of the prediction. A run that was killed goes
-    on with --out FOLDER --resume and ends with the same bytes.
+    The curve comes from the sweep, the verdict from a bisection that starts near collapse and knows nothing of the
+    prediction. A run that was killed goes on with --out FOLDER --resume and ends with the same bytes.
 
     With --embedder it trains networks instead, at rates of their weights: clopsim train-sweep, whose --help it shows.
     """

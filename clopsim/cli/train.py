@@ -98,8 +98,7 @@ def train(
 ) -> None:
     """Train an embedder with a contrastive loss: does it keep its rank, and what are its embeddings worth?
 
-    Writes data.nc, summary.json, provenance.json, train.png, embeddings.npz and checkpoint.pt into the folder. An
-    unfinished run leaves OUT.checkpoint.pt beside it: --resume goes on from there, bit for bit on as many threads.
+    A run that was killed goes on from its checkpoint with --out FOLDER --resume, bit for bit on as many threads.
     """
     options = {name: value for name, value in locals().items() if name in FIELDS}  # a test holds options == fields
     with user_input():

@@ -111,9 +111,9 @@ def train_sweep(
 ) -> None:
     """Train a grid of small networks together: which rates, weight decays and prototype weights keep the rank?
 
-    The same as clopsim sweep --embedder KIND. Every combination of the lists, medians over the seeds. Writes data.nc,
-    summary.json and provenance.json. A run that was killed goes on with --out FOLDER --resume, but for the chunks of
-    networks that were at work, and ends with the same bytes.
+    The same as clopsim sweep --embedder KIND. Every combination of the lists, medians over the seeds. A run that was
+    killed goes on with --out FOLDER --resume, but for the chunks of networks that were at work, and ends with the same
+    bytes.
     """
     options = {name: value for name, value in locals().items() if name in DEFAULT}  # a test holds options == fields
     with user_input():

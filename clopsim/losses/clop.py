@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from bounds.setting import number_from_zero, one_of
 from clopsim.losses.prototype_term import Distance, prototype_term
 from clopsim.losses.prototypes import OrthonormalPrototypes
-from clopsim.losses.views import PairLoss
+from clopsim.losses.views import PairLoss, shown
 
 
 class CLOP(nn.Module):
@@ -42,6 +42,11 @@ class CLOP(nn.Module):
         self.prototypes = prototypes
         self.weight = weight
         self.distance: Distance = distance
+
+    def extra_repr(self) -> str:
+        """The base and what is added to it, for print(module)."""
+        base = "" if isinstance(self.base, nn.Module) else f"base={shown(self.base)}, "  # a module prints itself
+        return f"{base}weight={self.weight}, distance={self.distance!r}"
 
     def forward(self, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Tensor:
         """first, second: (N, d) raw embeddings; labels: (N,) integers, -1 = unlabelled, or None. Returns a scalar."""

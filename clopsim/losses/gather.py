@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clopsim.losses.views import PairLoss, check_views
+from clopsim.losses.views import PairLoss, check_views, shown
 
 
 def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss:
@@ -39,6 +39,7 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
         first, second = (_gathered_rows(view, shares, group) for view in (first, second))
         return loss(first, second, None if labels is None else _gathered_rows(labels, shares, group))
 
+    over_all_processes.__name__ = f"gathered({shown(loss)})"
     return over_all_processes
 
 

@@ -69,7 +69,7 @@ class OrthonormalPrototypes(nn.Module):
 
     def extra_repr(self) -> str:
         """K, d and the kind, for print(module)."""
-        return f"{self.vectors.shape[0]}, {self.vectors.shape[1]}, kind={self.kind!r}"
+        return f"classes={self.vectors.shape[0]}, dimension={self.vectors.shape[1]}, kind={self.kind!r}"
 
 
 def _orthonormal_rows(rows: int, dimension: int, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,8 @@
 """What every loss on two views needs: checked inputs, enough precision, unit rows, cosines over the temperature."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
@@ -17,6 +19,14 @@ class PairLoss(Protocol):
     def __call__(self, first: Tensor, second: Tensor, labels: Tensor | None = None, /) -> Tensor:
         """first, second: (N, d) raw embeddings of the two views; labels: (N,) integers, -1 = unlabelled."""
         ...
+
+
+def shown(loss: Callable[..., Tensor]) -> str:
+    """A loss in words: its name, and the options that a partial sets."""
+    if not isinstance(loss, partial):
+        return str(getattr(loss, "__name__", type(loss).__name__))
+    options = ", ".join(f"{name}={value!r}" for name, value in loss.keywords.items())
+    return f"{shown(loss.func)}({options})"
 
 
 def check_views(first: Tensor, second: Tensor, labels: Tensor | None = None, *, low: int = 1) -> None:

@@ -17,6 +17,7 @@ from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared
 from bounds.heavy_ball import heavy_ball_rate
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
+from clopsim.show.variables import described
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.checkpoint import Params, State
 from clopsim.training.datasets import DataSet
@@ -110,8 +111,7 @@ class Observer:
         values["learning_rate_now"] = rate
         values["effective_rate"] = math.nan
         if self.setting is not None and values["squared_norm"] > 0:
-            felt = rate / (1 - self.recipe.momentum)
-            values["effective_rate"] = float(effective_rate(felt, values["squared_norm"], self.setting))
+            values["effective_rate"] = float(effective_rate(rate, values["squared_norm"], self.setting))
         values["sharpness"] = values["stable_learning_rate"] = math.nan
         if self.recipe.sharpness and state.step in self.sharpness_steps:
             values["sharpness"] = self.sharpness(state.params, on_product)
@@ -144,11 +144,14 @@ def setting_of(recipe: Training, samples: int) -> Setting | None:
     if recipe.loss not in ("infonce", "dcl"):
         return None
     count = 2 * (recipe.batch or samples)
-    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean")
+    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean", recipe.momentum)
 
 
 def stable_rate(recipe: Training, samples: int) -> float | None:
-    """T5's threshold for unit-norm embeddings: the learning rate above which the views come apart; None: no theory."""
+    """T5's threshold for unit-norm embeddings, with momentum (T14): the learning rate above which the views come apart.
+
+    None where there is no theory.
+    """
     setting = setting_of(recipe, samples)
     rate = None if setting is None else alignment_uniform_rate(setting)
     return None if rate is None else float(rate)
@@ -171,30 +174,20 @@ def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
     }
 
 
-UNITS = {
-    "effective_rate": "learning rate / (1 - momentum) / mean squared norm, in units of T5's threshold",
-    "squared_norm": "mean |u|^2 of the raw embeddings",
-    "learning_rate_now": "after the schedule",
-    "sharpness": "largest Hessian eigenvalue in the weights, of the loss without decay, mean over the observed batches",
-    "stable_learning_rate": "2 (1 + momentum) / (sharpness + weight decay): edge of stability on such a quadratic",
-}
-
-
 def dataset_of(recipe: Training, state: State, samples: int) -> xr.Dataset:
     """The records of a run over (temperature, learning_rate, seed, step), float64; nan: not measured, or no theory."""
     steps = [number for number in recorded_steps(recipe.steps) if number <= state.step]
     dataset = xr.Dataset(
         coords={
             "temperature": [recipe.temperature],
-            "learning_rate": ("learning_rate", [recipe.rate], {"long_name": "learning rate at the start"}),
+            "learning_rate": [recipe.rate],
             "seed": [recipe.seed],
             "step": steps,
         }
     )
     for name, values in state.records.items():
-        array = np.asarray(values, dtype=np.float64)[None, None, None]
-        dataset[name] = (DIMENSIONS, array, {"long_name": UNITS[name]} if name in UNITS else {})
+        dataset[name] = (DIMENSIONS, np.asarray(values, dtype=np.float64)[None, None, None])
     for name, value in predictions(recipe, samples).items():
         dataset.attrs[f"predicted_{name}"] = float("nan") if value is None else value
     dataset.attrs["recipe"] = json.dumps(asdict(recipe))
-    return dataset
+    return described(dataset, "train")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -32,7 +34,7 @@ def test_derivation_closes_and_equals_the_code():
             setting = Setting(tau, 8, 64, loss="full", gradient="tangent", keys=keys, reduction=reduction)
             at = (mu, w, tau, setting.pull, beta)
             assert decayed_view_cosine(mu, weight_decay=w, momentum=beta) == pytest.approx(cosine(*at), rel=1e-12)
-            assert steady_squared_norm(mu, setting, momentum=beta) == pytest.approx(norm(*at), rel=1e-12)
+            assert steady_squared_norm(mu, replace(setting, momentum=beta)) == pytest.approx(norm(*at), rel=1e-12)
             eigenvalue = swap_eigenvalue(mu, weight_decay=w, momentum=beta)
             assert abs(sigma(eigenvalue + beta / eigenvalue, *at)) < 1e-12
             pair = np.array([1.3, 0.4])
@@ -128,6 +130,8 @@ def test_effective_rate_is_1_at_the_swap(keys, reduction):
 
 
 def test_effective_rate_by_hand():
+    heavy = Setting(0.5, 8, 64, "full", "tangent", momentum=0.9)
+    assert effective_rate(1.9, 4.0, heavy) == pytest.approx(1.0)  # (1 + beta) times the plain threshold
     assert effective_rate(1.0, 4.0, Setting(0.5, 8, 64, "full", "tangent")) == pytest.approx(1.0)  # 1/4 over tau/2
     assert effective_rate(1.0, 0.0, Setting(0.5, 8, 64, "full", "tangent")) == float("inf")
     with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
@@ -155,3 +159,5 @@ def test_wrong_input():
         two_view_step(np.zeros(2), rate=1.0, weight_decay=0.1, setting=FULL)
     with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
         two_view_step(np.ones(2), rate=1.0, weight_decay=0.1, setting=Setting(0.5, 8, 64))
+    with pytest.raises(ValueError, match="^momentum must be 0 here, got 0.9; "):
+        view_growth(0.1, 1.0, rate=1.0, weight_decay=0.1, setting=Setting(0.5, 8, 64, "full", "tangent", momentum=0.9))

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_derivation_closes_and_equals_the_code():
     at = (1000, 1.3, 5, ratio, 0.4)
     for name, value in (
         ("linear_uniform_curvature", linear_uniform_curvature(setting, scale=1.3)),
-        ("linear_uniform_rate", linear_uniform_rate(setting, scale=1.3, momentum=0.4)),
+        ("linear_uniform_rate", linear_uniform_rate(replace(setting, momentum=0.4), scale=1.3)),
     ):
         assert sp.lambdify((n, s, d, A, beta), proof.formulas[name])(*at) == pytest.approx(value, rel=1e-12)
 
@@ -119,7 +120,7 @@ def test_reduction_keys_and_momentum():
     for change, factor in (({"keys": "detached"}, 2), ({"reduction": "mean"}, 6)):
         other = Setting(0.5, 3, 6, loss="full", gradient="tangent", **change)
         assert linear_collapse_rate(b, -b, setting=other) == pytest.approx(factor * rate, rel=1e-12)
-    assert linear_collapse_rate(b, -b, setting=full, momentum=0.5) == pytest.approx(1.5 * rate, rel=1e-12)
+    assert linear_collapse_rate(b, -b, setting=replace(full, momentum=0.5)) == pytest.approx(1.5 * rate, rel=1e-12)
     uniform = linear_uniform_rate(Setting(0.5, 3, 600, gradient="tangent"), scale=1.0)
     mean = Setting(0.5, 3, 600, gradient="tangent", reduction="mean")
     assert linear_uniform_rate(mean, scale=2.0) == pytest.approx(4 * 600 * uniform, rel=1e-12)
@@ -149,4 +150,4 @@ def test_wrong_input():
     with pytest.raises(ValueError, match="^scale must be a finite number > 0"):
         linear_uniform_curvature(Setting(0.5, 3, 6, gradient="tangent"), scale=0.0)
     with pytest.raises(ValueError, match="^momentum must be in"):
-        linear_uniform_rate(Setting(0.5, 3, 6, gradient="tangent"), scale=1.0, momentum=1.0)
+        linear_uniform_rate(Setting(0.5, 3, 6, gradient="tangent", momentum=1.0), scale=1.0)

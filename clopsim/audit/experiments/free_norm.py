@@ -1,5 +1,7 @@
 """T10: free norms with weight decay. The views circulate: their map, its centre, two averages."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -158,7 +160,7 @@ def momentum_leaves_the_swap(factor: float = 1.0) -> Experiment:
     """T10: growth per step from 1e-9 beside the swap under the heavy ball, on the circle."""
     x, measured, predicted = [], [], []
     for momentum, decay in ((0.3, 0.1), (0.5, 0.03), (0.5, 0.1), (0.9, 0.01), (0.9, 0.1)):
-        centre = float(steady_squared_norm(RATE, CIRCLE, momentum=momentum))
+        centre = float(steady_squared_norm(RATE, replace(CIRCLE, momentum=momentum)))
         angle = float(np.arccos(decayed_view_cosine(RATE, weight_decay=decay, momentum=momentum)))
         u = _on_the_circle(((centre, angle),))
         first, second = u.chunk(2, dim=-2)

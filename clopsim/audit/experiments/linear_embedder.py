@@ -1,6 +1,7 @@
 """T23: a linear embedder, its Hessian by autograd and gradient descent on its weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -102,7 +103,7 @@ def collapse_in_the_weights(factor: float = 1.0) -> Experiment:
     setting = Setting(0.5, 3, 12, loss="full", gradient="tangent")
     for seed, momentum in enumerate((0.0, 0.0, 0.5)):
         first, second = _inputs(seed, noise="mirrored")
-        rate = linear_collapse_rate(first, second, setting=setting, momentum=momentum)
+        rate = linear_collapse_rate(first, second, setting=replace(setting, momentum=momentum))
         loss = _loss(torch.from_numpy(np.vstack([first, second])), setting)
         weights = torch.from_numpy(np.outer(np.eye(3)[1], np.eye(4)[0]))
         for multiple in (0.97, 1.03):
@@ -133,7 +134,7 @@ def uniform_state_in_the_weights(factor: float = 1.0) -> Experiment:
     curvature = float(linear_uniform_curvature(setting, scale=scale)) * factor
     x, measured, predicted = [0.0, 0.0], [float(value) for value in found], [curvature, curvature]
     for seed, momentum in enumerate((0.0, 0.5)):
-        rate = linear_uniform_rate(setting, scale=scale, momentum=momentum) * factor
+        rate = linear_uniform_rate(replace(setting, momentum=momentum), scale=scale) * factor
         for multiple in (0.97, 1.03):
             x.append(multiple)
             measured.append(1 + _leaves(loss, weights, multiple * rate, momentum, seed=seed))

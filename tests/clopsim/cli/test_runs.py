@@ -212,7 +212,7 @@ FULL = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys
 FULL += "from clopsim import cli; cli.app(sys.argv[2:])"
 
 
-@pytest.mark.parametrize("room", (300, 3000, 20000))
+@pytest.mark.parametrize("room", (300, 3000, 40_000))
 def test_a_full_disk_is_one_line_and_loses_nothing(clopsim, room, monkeypatch, tmp_path):
     """Real writes that stop after so many bytes: in the plan, in a chunk, in the figure."""
     pytest.importorskip("resource", reason="limits of file sizes are a Unix thing")

@@ -16,7 +16,7 @@ from clopsim.training.trainee import trainee
 
 @pytest.mark.parametrize("loss, panels, lines", [("merged", 2, 3), ("full", 3, 4)])
 def test_points_and_every_predicted_line_are_drawn(loss, panels, lines):
-    config = Sweep(samples=8, clusters=2, rates=(0.5, 2.0), seeds=2, steps=10, loss=loss)
+    config = Sweep(samples=32, clusters=2, rates=(0.5, 2.0), seeds=2, steps=10, loss=loss)
     dataset = job.run_sweep(config)
     summary = job.summarise(config, dataset, job.search_thresholds(config))
     figure = plots.draw_sweep(dataset.assign_attrs(results.attributes(summary, command="")))
@@ -27,6 +27,8 @@ def test_points_and_every_predicted_line_are_drawn(loss, panels, lines):
     vertical = {
         line.get_label(): line.get_xdata()[0] for line in figure.axes[0].lines if str(line.get_label()) in labels
     }
+    uniform = [label for label in labels if "T13" in label]
+    assert [label.endswith("rough: $n$ too small to tell") for label in uniform] == [True]
     name = "collapse_rate" if loss == "merged" else "alignment_collapse_rate"
     (exact,) = (x for label, x in vertical.items() if "mu_c" in label)
     assert exact == pytest.approx(summary["sweep"][0]["predicted"][name] / summary["sweep"][0]["mu_c"])

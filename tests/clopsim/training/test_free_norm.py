@@ -1,11 +1,13 @@
 """T10 as training code runs it: a table embedder, autograd through the normalisation, torch's SGD with weight decay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from bounds import Setting
-from bounds.free_norm import decayed_view_cosine, steady_squared_norm, swap_eigenvalue, view_growth
+from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm, swap_eigenvalue, view_growth
 from clopsim.losses import info_nce
 from clopsim.sphere import starts
 from clopsim.training.embedders import build
@@ -30,6 +32,29 @@ def trained(setting, z, *, rate, decay, steps, momentum=0.0, velocity=None):
         info_nce(*table(rows).chunk(2), temperature=setting.tau, reduction=setting.reduction).backward()
         optimizer.step()
     return np.array(cosines), np.array(norms)
+
+
+@pytest.mark.parametrize("beta", (0.0, 0.5, 0.9))
+@pytest.mark.parametrize("units, apart", ((0.96, False), (1.04, True)))
+def test_views_come_apart_where_the_effective_rate_is_1(beta, units, apart):
+    """From views 1e-6 apart on rows of length 3, with torch's momentum: the angle of the median sample grows a
+    hundredfold, or no more than the velocity takes to come up. Later the norm has grown, and the views are back.
+    """
+    setting = Setting(1.0, 3, 400, "full", "tangent", momentum=beta)
+    table = build(Embedder("table", 3), (1,), samples=200, seed=0, dtype=torch.float64)
+    with torch.no_grad():
+        table.rows.copy_(3 * starts.near_uniform(setting, temperature=1.0, seed=0, view_angle=1e-6))
+    rate = units / effective_rate(1.0, 9.0, setting)
+    optimizer = torch.optim.SGD(table.parameters(), lr=rate, momentum=beta)
+    rows, angles = torch.arange(400), []
+    for _ in range(120):
+        optimizer.zero_grad()
+        info_nce(*table(rows).chunk(2), temperature=1.0, reduction="sum").backward()
+        optimizer.step()
+        first, second = table.rows.detach().chunk(2)
+        angles.append(float((first - second).norm(dim=1).median()))
+    assert (max(angles) > 1e-3) is apart
+    assert (max(angles) < 1e-4) is not apart
 
 
 def evenly_spaced(norm, angle):
@@ -62,7 +87,7 @@ def test_views_circulate_and_their_two_averages_are_those_of_t10(d, tau, product
 def test_with_momentum_views_leave_the_swap_as_its_eigenvalue_says(momentum):
     """Evenly spaced on the circle: one pair speaks for all; 1e-9 beside the swap it spirals out."""
     setting, rate, decay = Setting(0.5, 2, 32, loss="full", gradient="tangent"), 1.0, 0.1
-    norm = steady_squared_norm(rate, setting, momentum=momentum)
+    norm = steady_squared_norm(rate, replace(setting, momentum=momentum))
     z = evenly_spaced(norm, np.arccos(decayed_view_cosine(rate, weight_decay=decay, momentum=momentum)))
     first, second = z.chunk(2)
     before = torch.cat([second - first, first - second]) / rate  # of the swap before
