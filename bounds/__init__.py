@@ -26,8 +26,9 @@ from bounds.enclosures import (
 )
 from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
-from bounds.heavy_ball import heavy_ball_rate
+from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.moco import moco_rate
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
 from bounds.rates import CriticalRates, critical_rates
@@ -82,8 +83,10 @@ __all__ = [
     "enclose_root",
     "enclose_uniform_rate",
     "exact_rate",
+    "flip_rate",
     "gradient_bound",
     "harmonic_spectrum",
+    "heavy_ball_collapse_rate",
     "heavy_ball_rate",
     "is_rank_one_minimum",
     "largest_loss",
@@ -93,12 +96,15 @@ __all__ = [
     "lowest_rank_one_curvature",
     "mean_after_step",
     "mean_length_bound",
+    "moco_rate",
+    "nesterov_rate",
     "paper_range",
     "radial_rate",
     "rank_one_gradient_floor",
     "rank_one_hessian",
     "rescue_angle",
     "ripple_multiplier",
+    "spin_rate",
     "spread_curvature",
     "spread_multiplier",
     "steady_squared_norm",

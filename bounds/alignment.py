@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bounds.setting import Floats, Setting, positive_number
+from bounds.setting import Floats, Setting, positive_number, without_momentum
 from bounds.uniform import harmonic_spectrum, radial_rate
 
 if TYPE_CHECKING:
@@ -18,18 +18,22 @@ def alignment_uniform_rate(setting: Setting) -> Floats | None:
 
         tangent: mu_align = tau / pull          (tau/2 for the sum with symmetric keys: the centre of the paper's range)
         ambient: mu_align = tau / (pull A_1)                                              (tight as n -> infinity)
+        with momentum:  (1 + beta) tau / pull,   (1 + beta)(1 - beta) tau / (pull (A_1 - beta)), inf for A_1 <= beta
 
     Above it the tangent dynamics settle on a swap of period two (swap_cosine), the ambient ones on antipodal views
     where that line attracts (bounds.antipodal_line).
 
-    Valid for: the full loss, n -> infinity. Source: T5 (ours).
+    Valid for: the full loss, n -> infinity. Source: T5, T14 (ours).
     """
     if setting.loss != "full":
         return None
-    rate = setting.tau / setting.pull
+    rate = (1 + setting.momentum) * setting.tau / setting.pull
     if setting.gradient == "ambient":
         mean_length = harmonic_spectrum(setting, degrees=1).mean_length
-        rate = rate / (mean_length if mean_length.ndim else float(mean_length))
+        left = np.maximum(mean_length - setting.momentum, 0.0)  # A_1 - beta
+        with np.errstate(divide="ignore"):
+            rate = rate * (1 - setting.momentum) / left
+        rate = rate if np.ndim(rate) else float(rate)
     return rate
 
 
@@ -43,6 +47,7 @@ def view_difference_multiplier(rate: Floats, setting: Setting) -> Floats:
     """
     if setting.loss != "full":
         raise ValueError(f"loss must be full, got {setting.loss!r}; the merged loss has no views")
+    without_momentum(setting)
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
     mean_length = harmonic_spectrum(setting, degrees=1).mean_length
     multiplier = 1 - 2 * x
@@ -64,6 +69,7 @@ def swap_cosine(rate: float, setting: Setting) -> Floats:
     Source: T5 (ours).
     """
     positive_number("rate", rate, remedy="it is the learning rate mu")
+    without_momentum(setting)
     if setting.loss != "full" or setting.gradient != "tangent":
         raise ValueError(
             f"loss and gradient must be full and tangent, got {setting.loss!r} and {setting.gradient!r}; "

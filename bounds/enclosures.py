@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bounds.setting import Setting, positive_number, whole_number
+from bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
     from flint import arb
@@ -197,6 +197,7 @@ def _ball(number: float) -> "arb":
 
 def _pull_over_tau(setting: Setting) -> "arb":
     """pull/tau, with the exact pull: Setting.pull is rounded for the mean reduction."""
+    without_momentum(setting)
     pull = 2 if setting.keys == "symmetric" else 1
     return pull / _ball(_one_temperature(setting)) / (setting.samples if setting.reduction == "mean" else 1)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bounds.setting import Floats, Setting, positive_number
+from bounds.setting import Floats, Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -45,35 +45,41 @@ def steady_squared_norm(rate: float, setting: Setting) -> Floats:
     Valid for: the full loss, the tangent gradient, as decayed_view_cosine.
     Source: T10 (ours).
     """
-    positive_number("rate", rate, remedy="it is the learning rate mu")
-    if setting.loss != "full" or setting.gradient != "tangent":
-        raise ValueError(
-            f"loss and gradient must be full and tangent, got {setting.loss!r} and {setting.gradient!r}; "
-            "a free norm means the gradient of autograd, and the steady state is a swap of views"
-        )
+    _checked(rate, setting)
+    without_momentum(setting)
     return setting.pull * rate / setting.tau
 
 
 def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Floats:
     """Learning rate that an embedding of squared norm |u|^2 feels, in units of T5's alignment threshold.
 
-        (mu / |u|^2) / mu_align = (pull mu / tau) / |u|^2,   mu_align = tau / pull
+        (mu / |u|^2) / mu_align = (pull mu / tau) / ((1 + beta) |u|^2),   mu_align = (1 + beta) tau / pull
 
     Below 1 the views stay together. Above 1 a free norm grows until it is 1 (T10, no decay); with weight decay 1 is
-    where it settles, since then |u|^2 = pull mu / tau.
+    where it settles, since then |u|^2 = pull mu / tau. Momentum beta makes the views more stable, not less: they come
+    apart by a flip, which the velocity damps (T14). Only along slow directions is a rate felt mu/(1 - beta).
 
     Valid for: the full loss and the tangent gradient; free embeddings. In a network it is a label, not a threshold.
-    Source: T5, T10 (ours).
+    Source: T5, T10, T14 (ours).
 
-    rate: mu > 0, divided by 1 - momentum where there is momentum; squared_norm: any shape (...), >= 0; 0 gives inf.
+    rate: mu > 0; squared_norm: any shape (...), >= 0; 0 gives inf.
     """
-    steady = steady_squared_norm(rate, setting)  # checks the setting
+    _checked(rate, setting)
     norm = np.asarray(squared_norm, dtype=np.float64)
     if np.any(norm < 0):
         raise ValueError(f"squared_norm must be >= 0, got {squared_norm!r}; it is the square of a length")
     with np.errstate(divide="ignore"):
-        units = steady / norm
+        units = setting.pull * rate / setting.tau / (1 + setting.momentum) / norm
     return float(units) if units.ndim == 0 else units
+
+
+def _checked(rate: float, setting: Setting) -> None:
+    positive_number("rate", rate, remedy="it is the learning rate mu")
+    if setting.loss != "full" or setting.gradient != "tangent":
+        raise ValueError(
+            f"loss and gradient must be full and tangent, got {setting.loss!r} and {setting.gradient!r}; "
+            "a free norm means the gradient of autograd, and the steady state is a swap of views"
+        )
 
 
 def derive() -> "Derivation":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Setting, positive_number
+from bounds.setting import Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -24,6 +24,7 @@ def paper_range(setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float
     rates are in bounds.collapse and bounds.uniform.
     Source: arXiv:2512.07880, learning-rate bound; the factor `pull` (detached keys, mean reduction) is ours.
     """
+    without_momentum(setting)
     upper = 2 * np.asarray(setting.tau) / setting.pull
     return np.zeros_like(upper), upper
 
@@ -84,6 +85,7 @@ def mean_length_bound(mean_length: float, spread: float, rate: float, *, setting
 
 def _checked(setting: Setting, rate: float) -> float:
     positive_number("rate", rate, remedy="it is the learning rate mu")
+    without_momentum(setting)
     if setting.gradient != "ambient":
         raise ValueError("gradient must be ambient, got 'tangent'; the mean-shift identity needs the unprojected step")
     if isinstance(setting.temperature, tuple):

@@ -21,7 +21,7 @@ from bounds.uniform import uniform_rate
 class CriticalRates:
     """Learning rates of one setting with one temperature; None where the setting has no such rate (see reasons)."""
 
-    paper_range: tuple[float, float]  # T3: where the paper's argument promises no collapse
+    paper_range: tuple[float, float] | None  # T3: where the paper's argument promises no collapse; no momentum
     collapse_rate: float | None  # T4: above it complete collapse attracts
     uniform_rate: float | None  # T5: above it the uniform state breaks (n -> infinity)
     breaking_degree: int | None  # T5: harmonic degree that breaks first
@@ -32,25 +32,30 @@ class CriticalRates:
 
 
 def critical_rates(setting: Setting) -> CriticalRates:
-    """All critical learning rates of a setting (T3 to T5, T12).
+    """All critical learning rates of a setting (T3 to T5, T12, with momentum T14).
 
     Valid for: one temperature; call once for each of several.
     """
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
-    low, high = paper_range(setting)
+    paper = None if setting.momentum else tuple(float(edge) for edge in paper_range(setting))
     uniform = uniform_rate(setting)
     breaks = np.isfinite(uniform.rate)
+    degree = "the points start to spin before a ripple flips" if breaks else "the uniform state is stable at every rate"
+    aligned = alignment_uniform_rate(setting)
+    no_views = "the merged loss has no views"
+    if aligned is not None and np.isinf(aligned):
+        aligned, no_views = None, "the views stay together: momentum is at least A_1"
     rates = {
+        "paper_range": (paper, "the paper's argument is about steps without momentum"),
         "collapse_rate": (collapse_rate(setting), why_collapse_never_attracts(setting)),
         "uniform_rate": (uniform.rate if breaks else None, "the uniform state is stable at every rate"),
-        "breaking_degree": (uniform.degree if breaks else None, "the uniform state is stable at every rate"),
-        "alignment_uniform_rate": (alignment_uniform_rate(setting), "the merged loss has no views"),
+        "breaking_degree": (uniform.degree or None, degree),
+        "alignment_uniform_rate": (aligned, no_views),
         "alignment_collapse_rate": (alignment_collapse_rate(setting), why_collapse_keeps_alignment(setting)),
         "antipodal_line_rate": (antipodal_line_rate(setting), why_line_never_attracts(setting)),
     }
     return CriticalRates(
-        paper_range=(float(low), float(high)),
         **{name: value for name, (value, _) in rates.items()},  # type: ignore[arg-type]
         reasons={name: why for name, (value, why) in rates.items() if value is None},
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Floats, Setting, whole_number
+from bounds.heavy_ball import flip_rate, spin_rate
+from bounds.setting import Floats, Setting, whole_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -100,12 +101,16 @@ def ripple_multiplier(rate: float, setting: Setting, *, degrees: int) -> Array:
 
     Source: T5 (ours). Returns (..., degrees), (...) the shape of the temperatures.
     """
+    without_momentum(setting)
     stretch = 1 + rate * radial_rate(setting)
     return 1 - rate * harmonic_spectrum(setting, degrees=degrees).e / stretch[..., None]
 
 
 class UniformRate(NamedTuple):
-    """Critical rate and breaking degree of the uniform state; rate inf and degree 0 where it never breaks."""
+    """Critical rate and breaking degree of the uniform state; rate inf and degree 0 where it never breaks.
+
+    Degree 0 at a finite rate: with momentum the points start to spin, before any ripple flips.
+    """
 
     rate: Floats
     degree: int | NDArray[np.int64]
@@ -118,17 +123,16 @@ def uniform_rate(setting: Setting) -> UniformRate:
 
     which reads 2 / max e_l (tangent: mu_T), 2 / (max e_l + 4 A_1/tau) (merged, ambient: mu_A) and
     2 / (max e_l - 4 (1 - A_1)/tau) (full, ambient) with symmetric keys. Degree 1 grows a mean (collapse towards a
-    point), 2 an axis (a line), 3 and more clusters.
+    point), 2 an axis (a line), 3 and more clusters. With momentum it is the smaller of the rates of T14, flip_rate at
+    max_l e_l and spin_rate.
 
-    Valid for: n -> infinity. Source: T5 (ours).
+    Valid for: n -> infinity. Source: T5, T14 (ours).
     """
-    e = harmonic_spectrum(setting).e
-    margin = e.max(axis=-1) - 2 * radial_rate(setting)
-    degree = e.argmax(axis=-1) + 1
-    breaks = margin > 0
-    with np.errstate(divide="ignore"):
-        rate = np.where(breaks, 2 / np.where(breaks, margin, 1.0), np.inf)
-    degree = np.where(breaks, degree, 0)
+    e, rho = harmonic_spectrum(setting).e, radial_rate(setting)
+    flip = np.asarray(flip_rate(e.max(axis=-1), rho, momentum=setting.momentum))
+    spin = np.asarray(spin_rate(rho, momentum=setting.momentum))
+    rate = np.minimum(flip, spin)
+    degree = np.where((flip <= spin) & np.isfinite(flip), e.argmax(axis=-1) + 1, 0)
     return UniformRate(float(rate), int(degree)) if rate.ndim == 0 else UniformRate(rate, degree)
 
 

@@ -2,7 +2,19 @@
 
 from clopsim.audit import certificates
 from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
-from clopsim.audit.experiments import ascent, clop, clusters, collapse, free_norm, line, long_runs, rank_one, uniform
+from clopsim.audit.experiments import (
+    ascent,
+    clop,
+    clusters,
+    collapse,
+    free_norm,
+    line,
+    long_runs,
+    moco,
+    momentum,
+    rank_one,
+    uniform,
+)
 
 THEOREMS: tuple[Claim, ...] = (
     Claim(
@@ -156,10 +168,24 @@ THEOREMS: tuple[Claim, ...] = (
         source=OURS,
         assumptions="full loss, N = n/2 samples, ambient gradient, sum; never where N - 2 <= N q",
         verdict="certified",
-        finding="tau coth(1/tau) for many samples, below T5a's tau/(2 A_1): between the two the start decides.",
+        finding="tau coth(1/tau) for many samples; below T5a's rate the start decides. Momentum of 1/3 ends it.",
         derivations=(derivation_of("antipodal_line"),),
         certificates=(certificates.antipodal_line,),
         experiments=(line.line_multipliers_of_a_step, line.line_threshold, line.both_states_attract),
+    ),
+    Claim(
+        identifier="T14",
+        statement="Momentum puts flips off to 1 + beta times the rate; merged ambient runs collapse late, and spin.",
+        source=OURS,
+        assumptions="heavy ball v <- beta v + g, z <- normalise(z - mu v); states as in T4, T5, T5a",
+        verdict="proved",
+        finding="Merged ambient: attracts above tau (1+b)(1-b)(n-1)/((1-b)(n-1)-(1+b)), spins above (1-b)^2 tau/2A_1.",
+        derivations=(derivation_of("heavy_ball"),),
+        experiments=(
+            momentum.collapse_with_momentum,
+            momentum.flips_with_momentum,
+            momentum.points_spin,
+        ),
     ),
     Claim(
         identifier="T15",
@@ -174,6 +200,16 @@ THEOREMS: tuple[Claim, ...] = (
             rank_one.minima_among_the_patterns,
             rank_one.small_steps_end_at_rank_one_for_two_samples_only,
         ),
+    ),
+    Claim(
+        identifier="T21",
+        statement="MoCo's uniform state breaks at 2(1+m)/(2m/tau + (1-m) max E_l); a point never attracts.",
+        source=OURS,
+        assumptions="queries take tangent steps, keys k <- normalise(m k + (1-m) q), current in the queue; n -> infinity",
+        verdict="proved",
+        finding="From T5 with detached keys (m = 0) to 2 tau (m -> 1). Old keys harm a fast encoder, not a slow one.",
+        derivations=(derivation_of("moco"),),
+        experiments=(moco.moco_threshold, moco.moco_leaves_the_point),
     ),
     Claim(
         identifier="T25",

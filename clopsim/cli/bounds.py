@@ -6,7 +6,17 @@ from dataclasses import asdict
 import typer
 
 from bounds import Setting, critical_rates
-from clopsim.cli.options import Dim, GradientOption, Json, KeysOption, LossOption, ReductionOption, Samples, Tau
+from clopsim.cli.options import (
+    Dim,
+    GradientOption,
+    Json,
+    KeysOption,
+    LossOption,
+    MomentumOption,
+    ReductionOption,
+    Samples,
+    Tau,
+)
 from clopsim.cli.shell import app, user_input
 from clopsim.show import tables
 
@@ -20,11 +30,12 @@ def bounds(
     gradient: GradientOption = "ambient",
     keys: KeysOption = "symmetric",
     reduction: ReductionOption = "sum",
+    momentum: MomentumOption = 0.0,
     json_output: Json = False,
 ) -> None:
     """Print every critical learning rate of a setting."""
     with user_input():
-        rates = critical_rates(Setting(temperature, dimension, samples, loss, gradient, keys, reduction))
+        rates = critical_rates(Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum))
     if json_output:
         document = {name: value for name, value in asdict(rates).items() if name != "reasons"}
         typer.echo(json.dumps(document, indent=2))

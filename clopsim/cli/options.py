@@ -55,4 +55,7 @@ KeysOption = Annotated[
 ReductionOption = Annotated[
     Reduction, choice_option(Reduction, "Over the anchors; PyTorch's cross_entropy takes the mean.")
 ]
+MomentumOption = Annotated[
+    float, number_option("beta of the heavy ball, v <- beta v + g, z <- normalise(z - mu v); in [0, 1).", "--momentum")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]

@@ -13,6 +13,7 @@ from clopsim.cli.options import (
     Json,
     KeysOption,
     LossOption,
+    MomentumOption,
     ReductionOption,
     Samples,
     Tau,
@@ -33,6 +34,7 @@ def threshold(
     gradient: GradientOption = "ambient",
     keys: KeysOption = "symmetric",
     reduction: ReductionOption = "sum",
+    momentum: MomentumOption = 0.0,
     width: Annotated[float, number_option("Relative width of the bracket, in (0, 1).")] = 0.005,
     seeds: Annotated[int, whole_option("Starts; each gets a bracket.")] = 4,
     tolerance: Annotated[float, number_option("Largest relative gap at which the theory holds.")] = 0.05,
@@ -45,7 +47,7 @@ def threshold(
     The two uniform kinds are predicted for n -> infinity: give several hundred samples.
     """
     with user_input():
-        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)
+        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum)
         whole_number("seeds", seeds, low=1)
         positive_number("tolerance", tolerance, remedy="0.05 allows five percent")
         from clopsim.sphere import thresholds

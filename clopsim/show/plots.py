@@ -162,6 +162,8 @@ def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
     for name, (label, colour, style) in LINES.items():
         if name not in dataset.attrs:  # a run from before that prediction
             continue
+        if dataset.attrs.get("momentum"):
+            label = label.replace(r"=\tau\,(n-1)/(n-2)$ (T4)", "$ (T14)")
         values = np.atleast_1d(dataset.attrs[name])
         rate = float(values[2 * t + 1] if name == "paper_range" else values[t])
         if np.isfinite(rate):
@@ -198,4 +200,5 @@ def _title(dataset: xr.Dataset) -> str:
     a = dataset.attrs
     keys = "" if a["keys"] == "symmetric" else ", detached keys"
     size = f"{a['reduction']} over n = {a['samples']}, d = {a['dimension']}, {a['steps']} steps"
-    return f"{a['loss']} loss, {a['gradient']} gradient{keys}, {size}"
+    momentum = f", momentum {a['momentum']:g}" if a.get("momentum") else ""
+    return f"{a['loss']} loss, {a['gradient']} gradient{keys}{momentum}, {size}"

@@ -26,7 +26,7 @@ def bounds_table(rates: CriticalRates) -> str:
     for name, meaning in MEANING.items():
         value = getattr(rates, name)
         if name == "paper_range":
-            shown = f"{value[0]:g} .. {value[1]:.6g}"
+            shown = "-" if value is None else f"{value[0]:g} .. {value[1]:.6g}"
         else:
             shown = "-" if value is None else f"{value:.6g}"
         why = rates.reasons.get(name)
@@ -81,9 +81,10 @@ def report(summary: Mapping[str, Any], folder: Path) -> str:
 def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     """What a sweep found, for the terminal; summary as made by sweep.summarise."""
     setting = summary["setting"]
+    momentum = f", momentum {setting['momentum']:g}" if setting.get("momentum") else ""
     lines = [
         f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} over "
-        f"n = {setting['samples']} embeddings, d = {setting['dimension']}",
+        f"n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}",
         "",
     ]
     lines.append(threshold_table(summary["thresholds"]))
@@ -202,9 +203,10 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
         ends.append(f"uniform up to {part['uniform_up_to']:.3g} mu_c")
     if part["collapsed_from"] is not None:
         ends.append(f"collapsed from {part['collapsed_from']:.3g} mu_c")
-    low, high = part["predicted"]["paper_range"]
+    paper = part["predicted"]["paper_range"]
     lines = [
-        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}; the paper's range is {low:g} .. {high:.6g}",
+        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}"
+        + ("" if paper is None else f"; the paper's range is {paper[0]:g} .. {paper[1]:.6g}"),
         f"  every seed {', '.join(ends)}; runs: {counts}" if ends else f"  runs: {counts}",
     ]
     if part["loss_at_highest_rate"] is not None:

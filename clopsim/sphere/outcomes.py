@@ -67,13 +67,16 @@ def harmonics(degree: int, dimension: int) -> int:
     return upper - (math.comb(degree + dimension - 3, degree - 2) if degree >= 2 else 0)
 
 
-def classify(z: Tensor, rate: Tensor, tau: Tensor, setting: Setting) -> NDArray[np.str_]:
+def classify(
+    z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, *, velocity: Tensor | None = None
+) -> NDArray[np.str_]:
     """Outcome of every run, as an array of strings (runs,); takes two more steps to see a period of two.
 
-    z: (runs, n, d) final embeddings; rate, tau: (runs,).
+    z: (runs, n, d) final embeddings; rate, tau: (runs,); velocity: as z, kept, needed with momentum.
     """
-    once = step(z, rate, tau, setting)
-    twice = step(once, rate, tau, setting)
+    velocity = None if velocity is None else velocity.clone()
+    once = step(z, rate, tau, setting, velocity=velocity)
+    twice = step(once, rate, tau, setting, velocity=velocity)
     now, next_, after = (s @ s.mT for s in (z, once, twice))  # cosines: blind to a common rotation or flip
     moved = (next_ - now).abs().amax(dim=(-2, -1))
     back = (after - now).abs().amax(dim=(-2, -1))

@@ -110,8 +110,7 @@ class Observer:
         values["learning_rate_now"] = rate
         values["effective_rate"] = math.nan
         if self.setting is not None and values["squared_norm"] > 0:
-            felt = rate / (1 - self.recipe.momentum)
-            values["effective_rate"] = float(effective_rate(felt, values["squared_norm"], self.setting))
+            values["effective_rate"] = float(effective_rate(rate, values["squared_norm"], self.setting))
         values["sharpness"] = values["stable_learning_rate"] = math.nan
         if self.recipe.sharpness and state.step in self.sharpness_steps:
             values["sharpness"] = self.sharpness(state.params, on_product)
@@ -144,11 +143,14 @@ def setting_of(recipe: Training, samples: int) -> Setting | None:
     if recipe.loss not in ("infonce", "dcl"):
         return None
     count = 2 * (recipe.batch or samples)
-    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean")
+    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean", recipe.momentum)
 
 
 def stable_rate(recipe: Training, samples: int) -> float | None:
-    """T5's threshold for unit-norm embeddings: the learning rate above which the views come apart; None: no theory."""
+    """T5's threshold for unit-norm embeddings, with momentum (T14): the learning rate above which the views come apart.
+
+    None where there is no theory.
+    """
     setting = setting_of(recipe, samples)
     rate = None if setting is None else alignment_uniform_rate(setting)
     return None if rate is None else float(rate)
@@ -168,7 +170,7 @@ def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
 
 
 UNITS = {
-    "effective_rate": "learning rate / (1 - momentum) / mean squared norm, in units of T5's threshold",
+    "effective_rate": "learning rate / mean squared norm, in units of T5's threshold, (1 + momentum) tau n / 2",
     "squared_norm": "mean |u|^2 of the raw embeddings",
     "learning_rate_now": "after the schedule",
     "sharpness": "largest Hessian eigenvalue in the weights, of the loss without decay, mean over the observed batches",

@@ -31,6 +31,8 @@ def test_effective_rate_is_1_where_the_norm_settles(keys, reduction):
 
 
 def test_effective_rate_by_hand():
+    heavy = Setting(0.5, 8, 64, "full", "tangent", momentum=0.9)
+    assert effective_rate(1.9, 4.0, heavy) == pytest.approx(1.0)  # (1 + beta) times the plain threshold
     assert effective_rate(1.0, 4.0, Setting(0.5, 8, 64, "full", "tangent")) == pytest.approx(1.0)  # 1/4 over tau/2
     assert effective_rate(1.0, 0.0, Setting(0.5, 8, 64, "full", "tangent")) == float("inf")
     with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
@@ -48,3 +50,5 @@ def test_wrong_input():
         decayed_view_cosine(-1.0, weight_decay=0.1)
     with pytest.raises(ValueError, match="^loss and gradient must be full and tangent"):
         steady_squared_norm(1.0, Setting(0.5, 8, 64))
+    with pytest.raises(ValueError, match="^momentum must be 0 here, got 0.9; "):
+        steady_squared_norm(1.0, Setting(0.5, 8, 64, "full", "tangent", momentum=0.9))

@@ -59,11 +59,22 @@ def test_the_line_s_rate_is_bracketed(samples, d, tau, keys, reduction, seed):
     assert above(np.array([0.90, 0.98, 1.02, 1.10]) * antipodal_line_rate(setting)).tolist() == [False] * 2 + [True] * 2
 
 
+@pytest.mark.parametrize("samples, tau, momentum", [(16, 0.5, 0.1), (32, 0.2, 0.25)])
+def test_the_line_s_rate_with_momentum_is_bracketed(samples, tau, momentum):
+    setting = Setting(tau, 8, 2 * samples, loss="full", momentum=momentum)
+    above = prober("line", setting, seeds=[0, 0, 1, 1])
+    assert above(np.array([0.98, 1.02] * 2) * antipodal_line_rate(setting)).tolist() == [False, True] * 2
+
+
 def test_the_line_is_searched():
     found = search("line", Setting(0.5, 3, 8, loss="full"), seeds=range(2))
     assert found.agrees(0.005)
     assert not found.agrees(1e-6)
-    for setting in (Setting(0.5, 3, 8, loss="full", gradient="tangent"), Setting(0.5, 3, 4, loss="full")):
+    for setting in (
+        Setting(0.5, 3, 8, loss="full", gradient="tangent"),
+        Setting(0.5, 3, 4, loss="full"),
+        Setting(0.5, 8, 64, loss="full", momentum=0.35),
+    ):
         never = search("line", setting, seeds=range(2))
         assert never.rate is never.predicted_rate is None
 
@@ -162,3 +173,31 @@ def test_wrong_input():
         search("collapse", Setting((0.1, 0.5), 8, 8))
     with pytest.raises(ValueError, match="^seeds must be a whole number >= 1, got 0"):
         search("collapse", setting, seeds=())
+
+
+@pytest.mark.parametrize("beta", (0.3, 0.9))
+@pytest.mark.parametrize("kind, loss, gradient", [
+    ("collapse", "merged", "ambient"), ("alignment_collapse", "full", "ambient"),
+    ("alignment_collapse", "full", "tangent"),
+])  # fmt: skip
+def test_rates_at_collapse_with_momentum_are_bracketed(kind, loss, gradient, beta):
+    setting = Setting(0.5, 6, 32, loss, gradient, momentum=beta)
+    rate = PROBES[kind].predicted(setting)
+    above = prober(kind, setting, seeds=[0] * 6)
+    answers = above(np.array([1 / 64, 0.90, 0.98, 1.02, 1.10, 10]) * rate).tolist()
+    assert answers == [False, False, False, True, True, True]
+
+
+@pytest.mark.parametrize("gradient, d, tau, beta, n", [
+    ("tangent", 3, 1.0, 0.5, 400), ("tangent", 3, 1.0, 0.9, 400), ("ambient", 3, 1.0, 0.1, 400),
+    ("ambient", 2, 0.5, 0.5, 200),
+])  # fmt: skip
+def test_the_alignment_rate_with_momentum_is_bracketed_within_four_percent(gradient, d, tau, beta, n):
+    setting = Setting(tau, d, n, "full", gradient, momentum=beta)
+    rate = alignment_uniform_rate(setting)
+    assert prober("alignment_uniform", setting, seeds=[0, 0])([0.96 * rate, 1.04 * rate]).tolist() == [False, True]
+
+
+def test_views_that_momentum_keeps_together():
+    found = prober("alignment_uniform", Setting(1.0, 3, 200, "full", momentum=0.5), seeds=[0] * 3)([0.5, 5.0, 50.0])
+    assert found.tolist() == [False] * 3

@@ -31,6 +31,29 @@ def settled(setting, rate, decay, *, seed, steps):
     return torch.tensor(seen, dtype=torch.float64)[steps // 2 :].mean(dim=0).tolist()
 
 
+@pytest.mark.parametrize("beta", (0.0, 0.5, 0.9))
+@pytest.mark.parametrize("units, apart", ((0.96, False), (1.04, True)))
+def test_views_come_apart_where_the_effective_rate_is_1(beta, units, apart):
+    """From views 1e-6 apart on rows of length 3, with torch's momentum: the angle of the median sample grows a
+    hundredfold, or no more than the velocity takes to come up. Later the norm has grown, and the views are back.
+    """
+    setting = Setting(1.0, 3, 400, "full", "tangent", momentum=beta)
+    table = build(Embedder("table", 3), (1,), samples=200, seed=0, dtype=torch.float64)
+    with torch.no_grad():
+        table.rows.copy_(3 * starts.near_uniform(setting, temperature=1.0, seed=0, view_angle=1e-6))
+    rate = units / effective_rate(1.0, 9.0, setting)
+    optimizer = torch.optim.SGD(table.parameters(), lr=rate, momentum=beta)
+    rows, angles = torch.arange(400), []
+    for _ in range(120):
+        optimizer.zero_grad()
+        info_nce(*table(rows).chunk(2), temperature=1.0, reduction="sum").backward()
+        optimizer.step()
+        first, second = table.rows.detach().chunk(2)
+        angles.append(float((first - second).norm(dim=1).median()))
+    assert (max(angles) > 1e-3) is apart
+    assert (max(angles) < 1e-4) is not apart
+
+
 @pytest.mark.parametrize("d, tau, product", [(3, 1.0, 0.03), (3, 1.0, 0.1), (8, 0.5, 0.1)])
 @pytest.mark.parametrize("rate, reduction", [(1.0, "sum"), (10.0, "mean")])
 def test_views_and_norm_settle_where_t10_says(d, tau, product, rate, reduction):
