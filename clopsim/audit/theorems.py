@@ -184,7 +184,7 @@ THEOREMS: tuple[Claim, ...] = (
         source=OURS,
         assumptions="full loss, N = n/2 samples, ambient gradient, sum; never where N - 2 <= N q",
         verdict="certified",
-        finding="tau coth(1/tau) for many samples, below T5a's tau/(2 A_1): between the two the start decides.",
+        finding="tau coth(1/tau) for many samples; below T5a's rate the start decides. Momentum of 1/3 ends it.",
         derivations=(derivation_of("antipodal_line"),),
         certificates=(certificates.antipodal_line,),
         experiments=(line.line_multipliers_of_a_step, line.line_threshold, line.both_states_attract),
