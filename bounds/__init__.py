@@ -39,6 +39,7 @@ from bounds.labels import (
     pair_weight,
 )
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from bounds.prototype_weights import Prototypes, PrototypeWeights, prototype_weights
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rates import CriticalRates, critical_rates
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
@@ -63,6 +64,8 @@ __all__ = [
     "Keys",
     "Loss",
     "PairEquilibrium",
+    "PrototypeWeights",
+    "Prototypes",
     "Reduction",
     "Setting",
     "Spectrum",
@@ -110,6 +113,7 @@ __all__ = [
     "pair_equilibrium",
     "pair_weight",
     "paper_range",
+    "prototype_weights",
     "radial_rate",
     "rank_one_gradient_floor",
     "rescue_angle",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from bounds import Gradient, Keys, Loss, Reduction
+from bounds import Gradient, Keys, Loss, Prototypes, Reduction
 
 
 def _number(text: str) -> float:
@@ -54,5 +54,14 @@ KeysOption = Annotated[
 ]
 ReductionOption = Annotated[
     Reduction, choice_option(Reduction, "Over the anchors; PyTorch's cross_entropy takes the mean.")
+]
+Classes = Annotated[
+    int | None, whole_option("Balanced classes, all labelled: what prototypes do to them, too (merged loss, sum).")
+]
+PrototypesOption = Annotated[
+    Prototypes, choice_option(Prototypes, "With --classes. etf: the authors' option of that name, which is no simplex.")
+]
+Weight = Annotated[
+    float | None, number_option("With --classes: prototype weight per sample next to the sum loss.", "--weight")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]

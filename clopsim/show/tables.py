@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bounds import CriticalRates
+from bounds import CriticalRates, PrototypeWeights
 
 MEANING = {
     "paper_range": "paper: safe between (merged loss, ambient gradient)",
@@ -31,6 +31,26 @@ def bounds_table(rates: CriticalRates) -> str:
         why = rates.reasons.get(name)
         rows.append((name, shown, meaning if why is None else f"none: {why}"))
     return _table(("rate", "value", "meaning"), rows)
+
+
+OF_PROTOTYPES = {
+    "prototype_cosine": "between two prototypes",
+    "point_weight": "every class is one point above (T9, T18)",
+    "euclidean_weight": "Euclidean distance: samples stay on their prototypes above (T20)",
+    "unlabelled_cosine": "of a lone unlabelled embedding to every prototype (T19)",
+    "class_cosine": "between two classes at this weight (T8, T18)",
+    "effective_rank": "at this weight, small steps (T8, T18)",
+    "rank_at_large_rates": "at this weight and 10 mu_c, ambient (T16); 1 is collapse",
+}
+
+
+def prototypes_table(weights: PrototypeWeights) -> str:
+    """What prototypes do to the classes of a setting, one answer a line, with the reason where there is none."""
+    rows = []
+    for name, meaning in OF_PROTOTYPES.items():
+        value, why = getattr(weights, name), weights.reasons.get(name)
+        rows.append((name, "-" if value is None else f"{value:.6g}", meaning if why is None else f"none: {why}"))
+    return _table(("prototypes", "value", "meaning"), rows)
 
 
 QUESTION = {
