@@ -102,7 +102,7 @@ def _force(c: NDArray[np.float64], m: int, tau: float) -> NDArray[np.float64]:
     """Gradient (K, d) of the merged sum loss where every sample of class k sits on c_k, up to a multiple of c_k."""
     cosines = c @ c.T
     one = np.eye(len(c))
-    log_x = (cosines - 1) / tau
+    log_x = cosines / tau  # up to a constant, which the ratios do not see
     with np.errstate(divide="ignore"):
         log_D = np.logaddexp.reduce(np.log(m - one) + log_x, axis=1)  # (K,), finite where x underflows
     log_x = np.where(one, -np.inf, log_x)
