@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Floats, Setting
+from bounds.heavy_ball import NEVER, heavy_ball_collapse_rate
+from bounds.setting import Floats, Setting, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -21,7 +22,8 @@ def exact_rate(setting: Setting) -> Floats:
 
         mu_c = (2 tau / pull) (n - 1) / (n - 2)            (tight; tau (n-1)/(n-2) for the sum with symmetric keys)
 
-    What changes there depends on the loss and the gradient: see collapse_rate and alignment_collapse_rate.
+    What changes there depends on the loss and the gradient: see collapse_rate and alignment_collapse_rate. Momentum
+    beta makes it (1 + beta) times that; for the merged loss with the ambient gradient see heavy_ball_collapse_rate.
 
     Valid for: n >= 3.
     Source: T4 (ours: the bound of arXiv:2512.07880 made exact for a finite batch).
@@ -29,7 +31,9 @@ def exact_rate(setting: Setting) -> Floats:
     n = setting.samples
     if n < 3:
         raise ValueError(f"samples must be >= 3, got {n}; with two embeddings collapse never attracts at any rate")
-    return 2 * setting.tau / setting.pull * (n - 1) / (n - 2)
+    if setting.momentum and setting.loss == "merged" and setting.gradient == "ambient":
+        return heavy_ball_collapse_rate(setting)
+    return (1 + setting.momentum) * 2 * setting.tau / setting.pull * (n - 1) / (n - 2)
 
 
 def collapse_rate(setting: Setting) -> Floats | None:
@@ -53,6 +57,8 @@ def why_collapse_never_attracts(setting: Setting) -> str:
         return "collapse never attracts: tangent perturbations multiply by 1 + (pull mu/tau) n/(n-1) > 1"
     if setting.samples < 3:
         return "collapse never attracts with two embeddings"
+    if not (1 - setting.momentum) * (setting.samples - 1) - (1 + setting.momentum) > NEVER:
+        return "collapse never attracts: with momentum beta it needs n - 1 > (1 + beta)/(1 - beta)"
     return ""
 
 
@@ -88,6 +94,7 @@ def spread_multiplier(rate: Floats, setting: Setting) -> Floats:
     Valid for: n >= 2. Source: T4 (ours).
     rate and the setting's temperatures broadcast.
     """
+    without_momentum(setting)
     n = setting.samples
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
     if setting.loss == "merged" and setting.gradient == "ambient":
@@ -105,6 +112,7 @@ def view_multiplier(rate: Floats, setting: Setting) -> Floats:
     """
     if setting.loss != "full":
         raise ValueError(f"loss must be full, got {setting.loss!r}; the merged loss has no views")
+    without_momentum(setting)
     n = setting.samples
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
     return _plain(1 - x * (n - 2) / (n - 1))

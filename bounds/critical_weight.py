@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bounds.enclosures import PRECISION, Enclosure, enclose_root, outward
 from bounds.setting import SMALLEST_TEMPERATURE, positive_number, whole_number
 
 if TYPE_CHECKING:
@@ -87,42 +86,6 @@ def spread_curvature(angle: float, *, classes: int, per_class: int, temperature:
     V = _resistance(angle, W, x, K, m, tau) if dimension == K else 0.0
     P_over_x = m / (m - 1 + (K - 1) * m * x)  # no overflow at low temperature
     return (2 * P_over_x / tau) * (x * (1 + math.sqrt(K - 1) * W / math.sin(angle) + V) - 1)
-
-
-def enclose_critical_weight(*, classes: int, per_class: int, temperature: float, dimension: int) -> Enclosure:
-    """Enclosure of lambda*, in ball arithmetic: of critical_angle first, then of the weight that holds this angle.
-
-    Left less right of the angle's equation, times x sin theta, has certified opposite signs at both ends of the angle's
-    enclosure and falls in theta (derive); T8's weight falls in theta too, so the two ends give its enclosure. The
-    temperature counts as the exact number that the float is.
-
-    Valid for: as critical_weight, m >= 2. Source: T9 (ours). Errors: ValueError as critical_angle.
-    """
-    from flint import arb, ctx
-
-    critical_angle(classes=classes, per_class=per_class, temperature=temperature, dimension=dimension)  # checks them
-    K, m, tau = classes, per_class, arb(temperature)
-
-    def parts(theta: "arb") -> "tuple[arb, arb, arb]":
-        root = arb(K - 1).sqrt()
-        W = theta.cos() - root * theta.sin()
-        x = (-(1 - (W**2 - 1) / (K - 1)) / tau).exp()
-        return W, x, m * x / (m - 1 + (K - 1) * m * x)
-
-    def margin(theta: "arb") -> "arb":
-        W, x, P = parts(theta)
-        root = arb(K - 1).sqrt()
-        w = W * (theta.sin() + root * theta.cos())
-        V = w**2 * (2 / arb(K - 1) - P) / (2 * tau) if dimension == K else arb(0)
-        return theta.sin() * (x * (1 + V) - 1) + x * root * W
-
-    def weight(theta: "arb") -> "arb":
-        W, _, P = parts(theta)
-        return 2 * P / tau * W * (1 + arb(K - 1).sqrt() * theta.cos() / theta.sin())
-
-    angle = enclose_root(margin, 0.0, math.nextafter(math.atan(1 / math.sqrt(K - 1)), 2.0))
-    with ctx.workprec(PRECISION):
-        return outward(weight(arb(angle.low)).union(weight(arb(angle.high))))
 
 
 def check_classes(*, classes: int, per_class: int, temperature: float, dimension: int) -> None:

@@ -1,11 +1,20 @@
-"""The largest stable learning rate of gradient descent with momentum on a quadratic."""
+"""T14: momentum. What the heavy ball does to every critical rate, and where its own velocity breaks a state."""
 
 from typing import TYPE_CHECKING
 
-from bounds.setting import positive_number
+import numpy as np
+from numpy.typing import NDArray
+
+from bounds.setting import Floats, Setting, momentum_below_one, positive_number
 
 if TYPE_CHECKING:
+    import sympy as sp
+
     from bounds.derivation import Derivation
+
+
+NEVER = 1e-9
+"""Margin of n - 1 over (1 + beta)/(1 - beta), times 1 - beta, that counts as none: 0.9 and 20 leave rounding only."""
 
 
 def heavy_ball_rate(curvature: float, *, momentum: float = 0.0) -> float:
@@ -21,36 +30,188 @@ def heavy_ball_rate(curvature: float, *, momentum: float = 0.0) -> float:
     curvature: h, the sharpness; momentum: beta.
     """
     positive_number("curvature", curvature, remedy="along a flat or falling direction no rate is too large or small")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be in [0, 1), got {momentum!r}; at 1 the start is never forgotten")
+    momentum_below_one(momentum)
     return 2 * (1 + momentum) / curvature
 
 
+def nesterov_rate(curvature: float, *, momentum: float = 0.0) -> float:
+    """The same for Nesterov's form, v <- beta v + g, x <- x - mu (g + beta v), torch.optim.SGD with nesterov=True.
+
+        mu = 2 (1 + beta) / ((1 + 2 beta) h)              (tight)
+
+    so every critical rate of the tangent step is (1 + beta)/(1 + 2 beta) times the plain one.
+
+    Valid for: h > 0, 0 <= beta < 1. Source: T14 (ours, textbook).
+    """
+    return heavy_ball_rate(curvature, momentum=momentum) / (1 + 2 * momentum)
+
+
+def flip_rate(curvature: Floats, radial: Floats, *, momentum: float) -> Floats:
+    """Rate above which a mode of a state on the sphere flips at every step and grows; inf where none does.
+
+        mu = 2 (1 + beta) / (h - 2 rho/(1 - beta))   if that is positive, else never                (tight)
+
+    for the heavy ball with renormalisation, v <- beta v + g, z <- normalise(z - mu v). h is the curvature of the mode,
+    rho the radial rate (bounds.uniform.radial_rate: 0 for the tangent step), which the velocity adds up to
+    rho/(1 - beta): a resting embedding is stretched by r = 1 + mu rho/(1 - beta) at every step.
+
+    Valid for: r > 0. Source: T14 (ours). curvature, radial: broadcast.
+    """
+    momentum_below_one(momentum)
+    margin = np.asarray(curvature - 2 * np.asarray(radial) / (1 - momentum))
+    return _plain(np.where(margin > 0, 2 * (1 + momentum) / np.where(margin > 0, margin, 1.0), np.inf))
+
+
+def spin_rate(radial: Floats, *, momentum: float) -> Floats:
+    """Rate above which resting points start to spin, every mode at once; inf where they never do.
+
+        mu = (1 - beta)^2 / |rho|,   rho < 0 < beta                                  (tight)
+
+    that is r = beta: each step divides the tangent velocity by r and multiplies it by beta.
+
+    Valid for: a state that rests. Source: T14 (ours).
+    radial: rho, -(pull/tau) A_1 for the merged ambient uniform state, so mu = (1 - beta)^2 tau/(pull A_1).
+    """
+    momentum_below_one(momentum)
+    rho = np.asarray(radial, dtype=np.float64)
+    spins = (rho < 0) & (momentum > 0)
+    return _plain(np.where(spins, (1 - momentum) ** 2 / np.where(spins, -rho, 1.0), np.inf))
+
+
+def heavy_ball_collapse_rate(setting: Setting) -> Floats:
+    """Learning rate above which complete collapse of the merged loss attracts under the ambient step with momentum.
+
+        mu_c = (2 tau/pull) (1 + beta)(1 - beta)(n - 1) / ((1 - beta)(n - 1) - (1 + beta))             (tight)
+
+    never if n - 1 <= (1 + beta)/(1 - beta): at beta = 0.9 not for n <= 20. Without momentum T4.
+
+    Valid for: the merged loss, the ambient gradient, n - 1 > (1 + beta)/(1 - beta). Source: T14 (ours).
+    Errors: ValueError where collapse never attracts.
+    """
+    n, beta = setting.samples, setting.momentum
+    if setting.loss != "merged" or setting.gradient != "ambient":
+        raise ValueError(
+            f"loss and gradient must be merged and ambient, got {setting.loss!r} and {setting.gradient!r}; "
+            "no other collapse attracts"
+        )
+    if not (margin := (1 - beta) * (n - 1) - (1 + beta)) > NEVER:
+        raise ValueError(
+            f"momentum must be below (n - 2)/n = {(n - 2) / n:.4g} for collapse to attract {n} embeddings, "
+            f"got {beta:g}; lower it, or raise the samples"
+        )
+    return 2 * setting.tau / setting.pull * ((1 + beta) * (1 - beta) * (n - 1)) / margin
+
+
+def _plain(value: NDArray[np.float64]) -> Floats:
+    return float(value) if value.ndim == 0 else value
+
+
+def _closed_forms(
+    h: "sp.Symbol", rho: "sp.Symbol", beta: "sp.Symbol", n: "sp.Symbol", A: "sp.Symbol"
+) -> "dict[str, sp.Expr]":
+    """What is claimed, by name: rates, and for the collapse and the views x = pull mu/tau."""
+    return {
+        "flip": 2 * (1 + beta) / (h - 2 * rho / (1 - beta)),
+        "spin": -((1 - beta) ** 2) / rho,
+        "nesterov": 2 * (1 + beta) / ((1 + 2 * beta) * h),
+        "collapse x": 2 * (1 + beta) * (1 - beta) * (n - 1) / ((1 - beta) * (n - 1) - (1 + beta)),
+        "views x": (1 + beta) * (1 - beta) / (A - beta),
+    }
+
+
 def derive() -> "Derivation":
-    """The recursion's two roots: their product is beta, and the first to leave the unit circle leaves it at -1."""
+    """Position and velocity of a small displacement make a 2x2 map; its eigenvalues leave the unit circle at -1, or as
+    a pair of product 1.
+    """
     import sympy as sp
 
     from bounds.derivation import Derivation, Step
 
-    mu, beta, h, z = sp.symbols("mu beta h z", positive=True)
+    mu, beta, h, n, x, A, tau, pull = sp.symbols("mu beta h n x A tau pull", positive=True)
+    rho, delta, w = sp.symbols("rho delta w", real=True)
+    z = sp.symbols("z")
+    claims = _closed_forms(h, rho, beta, n, A)
+
+    def stepped(radial: sp.Expr, pulled: sp.Expr, push: sp.Expr) -> sp.Matrix:
+        """A point at (1, delta) with mu v = (radial, w) and mu g = (pulled, push delta): its angle and mu times the
+        tangent velocity after the step.
+        """
+        velocity = sp.Matrix([beta * radial + pulled, beta * w + push * delta])
+        return sp.Matrix([(delta - velocity[1]) / (1 - velocity[0]), velocity[1]])
+
+    # a resting state: g = -rho z at rest, and h - rho times a tangent displacement
+    radial = -rho / (1 - beta)
+    rest = stepped(mu * radial, -mu * rho, mu * (h - rho)).jacobian([delta, w])
+    r = 1 + mu * rho / (1 - beta)
+    at_minus_1, at_1 = (1 + sign * rest.trace() + rest.det() for sign in (1, -1))
     polynomial = z**2 - (1 + beta - mu * h) * z + beta
-    at_1, at_minus_1 = polynomial.subs(z, 1), sp.expand(polynomial.subs(z, -1))
-    rate = sp.solve(at_minus_1, mu)[0]
-    other = sp.simplify(polynomial.subs(mu, rate) / (z + 1))  # the root beside -1 at that rate
+    plain = rest.subs(rho, 0)
+    # Nesterov: the step takes g + beta v
+    velocity = beta * w + mu * h * delta
+    nesterov = sp.Matrix([delta - mu * h * delta - beta * velocity, velocity]).jacobian([delta, w])
+    # collapse, by T4's gradient mu g = x (z - delta/(n - 1)): the point turns round at every step, and its velocity too
+    y, k = x / (1 + beta), x / (n - 1)
+    turned = stepped(-y, x, -k)
+    turned[1] = -turned[1]  # seen from the opposite pole
+    collapse = turned.jacobian([delta, w])
+    margin = (1 - beta) * (y - 2) - k
+    rate = claims["collapse x"] * tau / pull
     return Derivation(
-        theorem="heavy ball",
-        statement="Gradient descent with momentum on a quadratic of curvature h is stable up to rate 2(1 + beta)/h.",
+        theorem="T14",
+        statement="Momentum moves every flip of a tangent step to 1 + beta times the rate; the merged ambient collapse"
+        " attracts later, or never, and its uniform state spins earlier than it flips.",
         steps=(
-            Step("x_t = z^t solves the recursion where this is zero", polynomial),
-            Step("The product of the roots is beta < 1: a complex pair lies inside the unit circle, and a real one can"
-                 " leave it at 1 or -1 only. At z = 1 the polynomial is positive at every rate", at_1),
-            Step("At z = -1 it is this, which is positive for small rates and falls", at_minus_1),
-            Step("It is zero at the rate", rate),
-            Step("where the other factor is, with its root inside", other),
+            Step("Heavy ball: v <- beta v + g, z <- normalise(z - mu v). Where z rests, g = -rho z adds up to a radial"
+                 " velocity", radial),
+            Step("and each step stretches z by r =", r),
+            Step("A small displacement delta of curvature h adds (h - rho) delta to the gradient. With w = mu times its"
+                 " velocity, (delta, w) is multiplied by", rest),
+            Step("of determinant", beta / r),
+            Step("The characteristic polynomial is at 1", mu * h / r),
+            Step("which is positive, so while r > beta the eigenvalues leave the unit circle at -1 only: at",
+                 claims["flip"]),
+            Step("With rho = 0 (tangent step; full loss at collapse) that is 1 + beta times the plain rate: the heavy"
+                 " ball on a quadratic", polynomial),
+            Step("Nesterov's step g + beta v has its flip at", claims["nesterov"]),
+            Step("For rho < 0 the determinant is 1 earlier or later, at r = beta: every mode turns, whatever h, above",
+                 claims["spin"]),
+            Step("Two views in the ambient uniform state (T5a) have rho = 1 - A and h = 2 in units of pull/tau, A ="
+                 " A_1, and come apart above x = pull mu/tau =", claims["views x"]),
+            Step("or never, where A <= beta. At complete collapse the merged ambient step turns the point round, and"
+                 " v = -a z with it; mu a = y =", y),
+            Step("With k = x/(n-1), (delta, w) seen from the pole that the point has reached is multiplied by",
+                 collapse),
+            Step("of determinant", beta / (y - 1)),
+            Step("Times y - 1 the polynomial is at 1 positive, and at -1", margin),
+            Step("where this is positive y > 2, so the determinant is below 1: collapse attracts iff it is, which is,"
+                 " if (1-beta)(n-1) > 1+beta, above the rate", rate),
         ),
         zeros={
-            "a root at -1": polynomial.subs({mu: 2 * (1 + beta) / h, z: -1}),
-            "the other root": other - (z + beta),
+            "the radial velocity is steady": beta * radial - rho - radial,
+            "determinant": rest.det() - beta / r,
+            "polynomial at 1": at_1 - mu * h / r,
+            "flip": at_minus_1.subs(mu, claims["flip"]),
+            "spin": rest.det().subs(mu, claims["spin"]) - 1,
+            "without momentum T5's multiplier": rest[0, 0].subs(beta, 0) - (1 - mu * h / (1 + mu * rho)),
+            "tangent: the heavy ball on a quadratic": z**2 - plain.trace() * z + plain.det() - polynomial,
+            "its other root is -beta": polynomial.subs(mu, claims["flip"].subs(rho, 0)) - (z + 1) * (z + beta),
+            "nesterov": (1 + nesterov.trace() + nesterov.det()).subs(mu, claims["nesterov"]),
+            "nesterov, determinant": nesterov.det() - beta * (1 - mu * h),
+            "views, ambient": at_minus_1.subs({h: 2, rho: 1 - A}).subs(mu, claims["views x"]),
+            "the velocity turns round": -beta * y + x - y,
+            "collapse, determinant": collapse.det() - beta / (y - 1),
+            "collapse, polynomial at -1": 1 + collapse.trace() + collapse.det() - margin / (y - 1),
+            "collapse, polynomial at 1": 1 - collapse.trace() + collapse.det()
+            - (1 + beta + (1 + k + beta) / (y - 1)),
+            "collapse": margin.subs(x, claims["collapse x"]),
+            "without momentum T4's multiplier": collapse[0, 0].subs(beta, 0) - (1 + k) / (1 - x),
         },
-        formulas={"heavy_ball_rate": rate},
+        formulas={
+            "heavy_ball_rate": claims["flip"].subs(rho, 0),
+            "nesterov_rate": claims["nesterov"],
+            "flip_rate": claims["flip"],
+            "spin_rate": claims["spin"],
+            "alignment_uniform_rate, ambient": claims["views x"] * tau / pull,
+            "heavy_ball_collapse_rate": rate,
+        },
     )  # fmt: skip

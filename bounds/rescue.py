@@ -4,7 +4,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bounds.setting import Setting, positive_number, whole_number
+from bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -52,6 +52,7 @@ def rescue_angle(weight: float, rate: float, column_sum: float, setting: Setting
     positive_number("rate", rate, remedy="it is the learning rate mu")
     if setting.gradient != "ambient":
         raise ValueError(f"gradient must be ambient, got {setting.gradient!r}; a projected pull vanishes at -c_y")
+    without_momentum(setting)
     H = gradient_bound(column_sum, setting)
     if not rate * weight > 1 + rate * H:
         raise ValueError(

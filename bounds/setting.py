@@ -35,6 +35,7 @@ class Setting:
     )
     keys: Keys = "symmetric"  # detached: the gradient reaches the anchor only, as with a momentum encoder
     reduction: Reduction = "sum"  # over the n anchors; mean is what PyTorch's cross_entropy does
+    momentum: float = 0.0  # beta in [0, 1) of the heavy ball: v <- beta v + g, z <- N(z - mu v), as torch.optim.SGD
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "temperature", _checked_temperature(self.temperature))
@@ -42,6 +43,8 @@ class Setting:
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low=low))
         for name, choices in (("loss", Loss), ("gradient", Gradient), ("keys", Keys), ("reduction", Reduction)):
             one_of(name, getattr(self, name), get_args(choices))
+        momentum_below_one(self.momentum)
+        object.__setattr__(self, "momentum", float(self.momentum))
         if self.loss == "full" and self.samples % 2:
             raise ValueError(
                 f"samples must be even for the full loss, got {self.samples}; "
@@ -87,6 +90,18 @@ def number_from_zero(name: str, value: object, *, remedy: str) -> None:
     """Raise ValueError unless value is a finite number >= 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
         raise ValueError(f"{name} must be a finite number >= 0, got {value!r}; {remedy}")
+
+
+def momentum_below_one(value: object) -> None:
+    """Raise ValueError unless value is a momentum, in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+        raise ValueError(f"momentum must be in [0, 1), got {value!r}; at 1 the start is never forgotten")
+
+
+def without_momentum(setting: Setting) -> None:
+    """Raise ValueError if the setting has momentum: for formulas of one step, which has no memory."""
+    if setting.momentum:
+        raise ValueError(f"momentum must be 0 here, got {setting.momentum:g}; this is a formula of a single step")
 
 
 def whole_number(name: str, value: object, *, low: int) -> int:

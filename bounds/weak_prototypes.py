@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from bounds.setting import Setting, positive_number, whole_number
+from bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -44,6 +44,7 @@ def weak_displacement(weight: float, rate: float, setting: Setting) -> Displacem
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
     if setting.gradient != "ambient":
         raise ValueError(f"gradient must be ambient, got {setting.gradient!r}; the tangent step never collapses (T4)")
+    without_momentum(setting)
     own, common = _stiffness(setting.loss, setting.samples, setting.temperature)
     pull = setting.pull / setting.temperature
     if not own > 0:

@@ -46,7 +46,7 @@ def draw(run: Run) -> Drawing:
                 for name, rate in asdict(predicted).items()
                 if name.endswith("_rate")
             },
-            "paper_range": predicted.paper_range,
+            "paper_range": predicted.paper_range or (math.nan, math.nan),
         },
     )
     return Drawing(

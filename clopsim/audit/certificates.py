@@ -1,18 +1,22 @@
 """Statements certified in rigorous arithmetic: each function maps a statement to whether the enclosures prove it."""
 
+import math
 from fractions import Fraction
 
 from bounds import Setting
+from bounds.antipodal_line import antipodal_line_rate
+from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.collapse import exact_rate
-from bounds.critical_weight import critical_weight, enclose_critical_weight
+from bounds.critical_weight import critical_weight
 from bounds.enclosures import (
     certify_collapse,
+    enclose_antipodal_line_rate,
     enclose_exact_rate,
     enclose_root,
     enclose_uniform_rate,
     outward,
 )
-from bounds.equilibrium import class_equilibrium, enclose_class_cosine
+from bounds.equilibrium import class_equilibrium
 
 
 def collapse() -> dict[str, bool]:
@@ -30,6 +34,11 @@ def collapse() -> dict[str, bool]:
             certify_collapse(1.0001 * box.high, setting) == "attracts"
         )
         answers[f"{where}: collapse repels at 0.9999 mu_c"] = certify_collapse(0.9999 * box.low, setting) == "repels"
+    for setting in (Setting(0.5, 8, 9, gradient="tangent"), Setting(0.5, 8, 10, loss="full")):
+        for rate in (1e-3, 0.5, 20.0):
+            answers[f"{setting.loss}, {setting.gradient}: collapse repels at {rate}"] = (
+                certify_collapse(rate, setting) == "repels"
+            )
     return answers
 
 
@@ -40,6 +49,26 @@ def uniform() -> dict[str, bool]:
         box, found = enclose_uniform_rate(Setting(tau, d, 100))
         text = f"d = {d}, tau = {tau}: mu_A in [{box.low!r}, {box.high!r}], degree {degree} breaks first"
         answers[text] = found == degree and box.high - box.low < 1e-10 * box.high
+    return answers
+
+
+def antipodal_line() -> dict[str, bool]:
+    """T12: enclosures of mu_line with the code's floats in them, and one setting in which it is certified: never."""
+    answers = {}
+    for setting in (
+        Setting(0.5, 8, 8, loss="full"),
+        Setting(0.2, 8, 32, loss="full", keys="detached"),
+        Setting(2.0, 8, 64, loss="full", reduction="mean"),
+    ):
+        box, rate = enclose_antipodal_line_rate(setting), float(antipodal_line_rate(setting) or math.nan)
+        near = box.low * (1 - 1e-15) <= rate <= box.high * (1 + 1e-15)
+        where = f"n = {setting.samples}, tau = {setting.tau}, {setting.keys} keys, {setting.reduction}"
+        answers[f"{where}: mu_line in [{box.low!r}, {box.high!r}], width below 1e-14"] = (
+            box.high - box.low < 1e-14 * box.high
+        )
+        answers[f"{where}: the code's mu_line lies there to 1e-15"] = near
+    few = Setting(0.5, 8, 4, loss="full")
+    answers["n = 4, tau = 0.5: the line never attracts"] = enclose_antipodal_line_rate(few).low == math.inf
     return answers
 
 
@@ -58,7 +87,7 @@ def equilibrium() -> dict[str, bool]:
 def critical() -> dict[str, bool]:
     """T9: enclosures of the critical weight, and how far the code's lies from them."""
     answers = {}
-    for k, m, tau, d in ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128)):
+    for k, m, tau, d in ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128), (4, 8, 20.0, 8)):
         low, high = enclose_critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
         value = critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
         where = f"K = {k}, m = {m}, tau = {tau}, d = {d}"

@@ -18,9 +18,10 @@ PAPER: tuple[Claim, ...] = (
         statement="They are local minima of InfoNCE.",
         source=f"{V1}, Theorem 3.1",
         assumptions="none stated",
-        verdict="refuted",
-        finding="T2: a strict saddle. The draft concludes a minimum from a zero gradient alone.",
-        rests_on=("T2",),
+        verdict="refined",
+        finding="Only for N = 2 samples: aligned views, antipodal samples. For N >= 3 every rank-one state has a way"
+        " down (T15), all-equal embeddings for every N >= 2 (T2). The draft argues from a zero gradient alone.",
+        rests_on=("T2", "T15"),
     ),
     Claim(
         identifier="P3",
@@ -30,7 +31,7 @@ PAPER: tuple[Claim, ...] = (
         verdict="refined",
         finding="The edge is tau (n-1)/(n-2), not tau; low temperature breaks the uniform state earlier (T5).",
         experiments=(long_runs.merged_runs_collapse_outside_the_range,),
-        rests_on=("T3", "T4", "T5"),
+        rests_on=("T3", "T4", "T5", "T11"),
     ),
     Claim(
         identifier="P4",
@@ -38,13 +39,14 @@ PAPER: tuple[Claim, ...] = (
         source="asked by a reviewer of v2, not answered there",
         assumptions="full loss",
         verdict="refuted",
-        finding="Collapse onto a point never attracts; the views come apart. Far above, ambient runs end on one line.",
+        finding="A point never attracts. Ambient runs can end on a line: it attracts above tau coth(1/tau) (1.08 mu_c"
+        " at n = 32, tau = 0.5), while the aligned uniform state holds up to tau/(2 A_1) (2.03 mu_c): both in between.",
         experiments=(
             collapse.full_loss_keeps_off_the_point,
             long_runs.full_runs_do_not_collapse,
             long_runs.full_loss_ends_on_a_line,
         ),
-        rests_on=("T4", "T5a"),
+        rests_on=("T4", "T5a", "T11", "T12"),
     ),
     Claim(
         identifier="P5",
@@ -91,7 +93,7 @@ PAPER: tuple[Claim, ...] = (
         source=f"{SUCCESSOR}, Figure 2",
         assumptions="table embedder with a free norm; networks are measured in figures/networks_decay.py",
         verdict="refined",
-        finding="A free norm grows until the step is safe, so the rate alone does not collapse it; see T10.",
+        finding="A free norm grows until the step is safe; with decay its views circulate, the rank stays (T10).",
         experiments=(free_norm.free_norm_finds_the_edge,),
         rests_on=("T10",),
     ),

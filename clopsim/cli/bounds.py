@@ -13,6 +13,7 @@ from clopsim.cli.options import (
     Json,
     KeysOption,
     LossOption,
+    MomentumOption,
     PrototypesOption,
     ReductionOption,
     Samples,
@@ -32,6 +33,7 @@ def bounds(
     gradient: GradientOption = "ambient",
     keys: KeysOption = "symmetric",
     reduction: ReductionOption = "sum",
+    momentum: MomentumOption = 0.0,
     classes: Classes = None,
     prototypes: PrototypesOption = "orthonormal",
     weight: Weight = None,
@@ -39,7 +41,7 @@ def bounds(
 ) -> None:
     """Print every critical learning rate of a setting, and with --classes what prototypes do to the classes."""
     with user_input():
-        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction)
+        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum)
         rates = critical_rates(setting)
         if classes is None and weight is not None:
             raise ValueError(f"weight must come with classes, got {weight:g} alone; say how many classes there are")

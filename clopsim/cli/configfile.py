@@ -68,7 +68,7 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
     """
     base = usual = defaults(record)
     if recorded is not None and (recorded / GRID).is_file():
-        base = read(record, recorded / GRID)
+        base = {**usual, **read(record, recorded / GRID)}  # a grid of an earlier version lacks what is new
     elif recorded is not None and ((recorded / PLAN).exists() or (recorded / PROVENANCE).exists()):
         found = recorded_config(recorded)
         if not isinstance(found, record):
@@ -77,9 +77,9 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
                 f"out must hold a {record.kind}, got {str(recorded)!r}, a {found.kind}; resume it: {again}"
             )
         base = found.to_plain()
-    full = {name: _plain(usual[name], {**base, **values}[name]) for name in usual}
+    was, full = ({name: _plain(usual[name], one[name]) for name in usual} for one in (base, {**base, **values}))
     text = _toml(record.kind, full)
-    if recorded is not None and (recorded / GRID).is_file() and text != (recorded / GRID).read_text():
+    if recorded is not None and (recorded / GRID).is_file() and full != was:
         raise ValueError(f"config must stay what {str(recorded / GRID)!r} says, got another; choose another --out")
     axes = {name: value for name, value in full.items() if isinstance(value, list) and name not in record.lists}
     count = 1

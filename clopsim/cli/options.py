@@ -55,6 +55,9 @@ KeysOption = Annotated[
 ReductionOption = Annotated[
     Reduction, choice_option(Reduction, "Over the anchors; PyTorch's cross_entropy takes the mean.")
 ]
+MomentumOption = Annotated[
+    float, number_option("beta of the heavy ball, v <- beta v + g, z <- normalise(z - mu v); in [0, 1).", "--momentum")
+]
 Classes = Annotated[
     int | None, whole_option("Balanced classes, all labelled: what prototypes do to them, too (merged loss, sum).")
 ]

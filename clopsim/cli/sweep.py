@@ -12,6 +12,7 @@ from clopsim.cli.options import (
     Json,
     KeysOption,
     LossOption,
+    MomentumOption,
     ReductionOption,
     Samples,
     Taus,
@@ -47,6 +48,7 @@ def sweep(
     gradient: GradientOption = Sweep.gradient,
     keys: KeysOption = Sweep.keys,
     reduction: ReductionOption = Sweep.reduction,
+    momentum: MomentumOption = Sweep.momentum,
     rates: Annotated[
         str,
         typer.Option(

@@ -147,7 +147,8 @@ def _run(numbers: Sequence[int], config: Sweep, device: torch.device) -> Arrays:
     tau = torch.tensor(taus, dtype=dtype, device=device)
     trajectory = run(z, rate, tau, setting=config.settings[0], steps=recorded_steps(config.steps))
     arrays: Arrays = {name: values.numpy() for name, values in trajectory.observables.items()}
-    return arrays | {"outcome": classify(trajectory.final, rate, tau, config.settings[0])}
+    end, velocity = trajectory.final, trajectory.velocity
+    return arrays | {"outcome": classify(end, rate, tau, config.settings[0], velocity=velocity)}
 
 
 def start(config: Sweep, setting: Setting, seed: int) -> Tensor:

@@ -33,6 +33,7 @@ class Sweep:
     gradient: Gradient = "ambient"
     keys: Keys = "symmetric"
     reduction: Reduction = "sum"
+    momentum: float = 0.0  # beta of the heavy ball
     rates: tuple[float, ...] = DEFAULT_RATES  # in units of mu_c (bounds.exact_rate), increasing
     seeds: int = 8  # runs per rate, from seed, seed + 1, ...
     steps: int = 1000
@@ -68,19 +69,18 @@ class Sweep:
     @property
     def setting(self) -> Setting:
         """The theory's record of this sweep."""
-        return Setting(
-            self.temperature, self.dimension, self.samples, self.loss, self.gradient, self.keys, self.reduction
-        )
+        return self._setting(self.temperature)
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         """One setting for each temperature."""
         several = self.setting.temperature
         temperatures = several if isinstance(several, tuple) else (several,)
-        return tuple(
-            Setting(tau, self.dimension, self.samples, self.loss, self.gradient, self.keys, self.reduction)
-            for tau in temperatures
-        )
+        return tuple(self._setting(tau) for tau in temperatures)
+
+    def _setting(self, tau: float | tuple[float, ...]) -> Setting:
+        kind = (self.loss, self.gradient, self.keys, self.reduction, self.momentum)
+        return Setting(tau, self.dimension, self.samples, *kind)
 
     @property
     def gaussian(self) -> GaussianClusters:

@@ -147,6 +147,8 @@ def _sweep(config: Mapping[str, Any]) -> str:
         words.append("detached keys")
     if config["reduction"] != "sum":
         words.append("mean")
+    if config.get("momentum"):
+        words.append(f"momentum {config['momentum']:g}")
     return ", ".join([*words, f"tau = {taus}", f"n = {config['samples']}", f"d = {config['dimension']}"])
 
 

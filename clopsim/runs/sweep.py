@@ -116,6 +116,7 @@ def _coordinates(config: Sweep) -> xr.Dataset:
     temperatures = [setting.temperature for setting in config.settings]
     units = np.array([plan.unit(config, t) for t in range(len(temperatures))])
     at_collapse = [float(loss_at_collapse(setting)) for setting in config.settings]
+    unit = "tau (n-1)/(n-2), scaled to keys and reduction" + (" and momentum (T14)" if config.momentum else "")
     return xr.Dataset(
         {"loss_at_collapse": ("temperature", at_collapse)},
         coords={
@@ -124,7 +125,7 @@ def _coordinates(config: Sweep) -> xr.Dataset:
             "seed": list(range(config.seed, config.seed + config.seeds)),
             "step": list(recorded_steps(config.steps)),
             "degree": [1, 2, 3, 4],
-            "mu_c": ("temperature", units, {"long_name": "tau (n-1)/(n-2), scaled to keys and reduction"}),
+            "mu_c": ("temperature", units, {"long_name": unit}),
             "learning_rate": (("temperature", "rate"), units[:, None] * np.array(config.rates)),
         },
     )
@@ -207,7 +208,8 @@ def verdict(
         for t, setting in enumerate(config.settings)
     ]
     return {
-        "holds": all(row["holds"] for row in rows) and not any("search" in failure for failure in failures),
+        "holds": all(row["holds"] is not False for row in rows)
+        and not any("search" in failure for failure in failures),
         "tolerance": TOLERANCE,
         "thresholds": rows,
         "sweep": per_temperature,

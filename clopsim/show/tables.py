@@ -12,10 +12,11 @@ from bounds import CriticalRates, PrototypeWeights
 MEANING = {
     "paper_range": "paper: safe between (merged loss, ambient gradient)",
     "collapse_rate": "complete collapse attracts above (T4, exact)",
-    "uniform_rate": "the uniform state breaks above (T5, n -> infinity)",
+    "uniform_rate": "the uniform state breaks above (T5, at this n by T13)",
     "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
-    "alignment_uniform_rate": "views come apart above, uniform state (T5, n -> infinity)",
+    "alignment_uniform_rate": "views come apart above, uniform state (T5a, at this n by T13)",
     "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
+    "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
 }
 
 
@@ -25,12 +26,24 @@ def bounds_table(rates: CriticalRates) -> str:
     for name, meaning in MEANING.items():
         value = getattr(rates, name)
         if name == "paper_range":
-            shown = f"{value[0]:g} .. {value[1]:.6g}"
+            shown = "-" if value is None else f"{value[0]:g} .. {value[1]:.6g}"
         else:
             shown = "-" if value is None else f"{value:.6g}"
         why = rates.reasons.get(name)
-        rows.append((name, shown, meaning if why is None else f"none: {why}"))
-    return _table(("rate", "value", "meaning"), rows)
+        rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
+        rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
+    table = _table(("rate", "value", "meaning"), rows)
+    line = rates.antipodal_line_rate
+    ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
+    if line is None or not ends:
+        return table
+    between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
+    states = "the aligned uniform state {} the antipodal line"
+    if line < min(ends):
+        words = f"both {states.format('and')} attract: the start decides"
+    else:
+        words = f"neither {states.format('nor')} attracts"
+    return f"{table}\n\n{between} {words} (T5, T5a, T12)."
 
 
 OF_PROTOTYPES = {
@@ -53,11 +66,14 @@ def prototypes_table(weights: PrototypeWeights) -> str:
     return _table(("prototypes", "value", "meaning"), rows)
 
 
+VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
+
 QUESTION = {
     "collapse": "complete collapse attracts",
     "uniform": "the uniform state breaks",
     "alignment_uniform": "views come apart, uniform state",
     "alignment_collapse": "views come apart at collapse",
+    "line": "the antipodal line attracts",
 }
 
 
@@ -73,7 +89,7 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
             never if row["observed_rate"] is None else f"{row['observed_rate']:.6g}",
             "" if row["bracket"] is None else "[{:.6g}, {:.6g}]".format(*row["bracket"]),
             "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
-            "holds" if row["holds"] else "FAILS",
+            VERDICTS[row["holds"]],
         ))  # fmt: skip
     return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
@@ -88,9 +104,10 @@ def report(summary: Mapping[str, Any], folder: Path) -> str:
 def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     """What a sweep found, for the terminal; summary as made by sweep.summarise."""
     setting = summary["setting"]
+    momentum = f", momentum {setting['momentum']:g}" if setting.get("momentum") else ""
     lines = [
         f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} over "
-        f"n = {setting['samples']} embeddings, d = {setting['dimension']}",
+        f"n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}",
         "",
     ]
     lines.append(threshold_table(summary["thresholds"]))
@@ -187,7 +204,9 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     for name, value in final.items():
         expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
         note = (
-            "" if expected is None else f"{expected:.6g}" + (" at collapse" if name == "loss" else " predicted (T10)")
+            ""
+            if expected is None
+            else f"{expected:.6g}" + (" at collapse" if name == "loss" else " about which it circulates (T10)")
         )
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
@@ -216,9 +235,10 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
         ends.append(f"uniform up to {part['uniform_up_to']:.3g} mu_c")
     if part["collapsed_from"] is not None:
         ends.append(f"collapsed from {part['collapsed_from']:.3g} mu_c")
-    low, high = part["predicted"]["paper_range"]
+    paper = part["predicted"]["paper_range"]
     lines = [
-        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}; the paper's range is {low:g} .. {high:.6g}",
+        f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}"
+        + ("" if paper is None else f"; the paper's range is {paper[0]:g} .. {paper[1]:.6g}"),
         f"  every seed {', '.join(ends)}; runs: {counts}" if ends else f"  runs: {counts}",
     ]
     if part["loss_at_highest_rate"] is not None:

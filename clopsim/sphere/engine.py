@@ -9,6 +9,8 @@ Arrays are stored with the n samples last, (runs, d, n): each small operation is
 products, sums and roots that round alike in any batch are used, so on the CPU a run's result is the same, bit for bit,
 whichever runs are beside it and however many threads work.
 
+With momentum beta the heavy ball's velocity v <- beta v + g moves the points instead of the gradient g.
+
 A run whose every number is what it was two steps ago has settled: it stands still or swaps between two states for ever
 (above mu_c nearly every run soon does). It is not advanced further, and its result is still that of all the steps.
 """
@@ -62,10 +64,11 @@ def chunk_runs(setting: Setting, dtype: torch.dtype) -> int:
 def buffer_bytes(setting: Setting, dtype: torch.dtype, *, workers: int = 1) -> int:
     """Memory on a CPU beside z and the result, for any number of runs: an upper bound, tight without prototypes.
 
-    workers * itemsize * (chunk_runs * (n^2 + n (12 d + 4) + 16) + VECTOR)
+    workers * itemsize * (chunk_runs * (n^2 + n (12 d + 4) + 16) + VECTOR);  with momentum 16 d for 12 d
     """
     n, d = setting.samples, setting.dimension
-    return workers * dtype.itemsize * (chunk_runs(setting, dtype) * (n**2 + n * (12 * d + 4) + 16) + VECTOR)
+    rows = 16 if setting.momentum else 12
+    return workers * dtype.itemsize * (chunk_runs(setting, dtype) * (n**2 + n * (rows * d + 4) + 16) + VECTOR)
 
 
 def memory_bytes(setting: Setting, dtype: torch.dtype, *, runs: int, workers: int = 1) -> int:
@@ -86,12 +89,14 @@ def advance(
     setting: Setting,
     steps: int,
     prototypes: Tensor | None = None,
+    velocity: Tensor | None = None,
     workers: int | None = None,
 ) -> Tensor:
     """Every run after so many steps of dynamics.step.
 
-    z: (runs, n, d) unit rows, kept; rate, tau: (runs,) of z's dtype; prototypes: broadcasts to z. workers: threads on a
-    CPU, by default as many as torch uses; another device takes all runs at once.
+    z: (runs, n, d) unit rows, kept; rate, tau: (runs,) of z's dtype; prototypes: broadcasts to z. velocity: of z's
+    shape, updated in place, needed with momentum. workers: threads on a CPU, by default as many as torch uses; another
+    device takes all runs at once.
     Returns (runs, n, d).
     Valid for: tau >= lowest_temperature(z.dtype).
     """
@@ -100,6 +105,10 @@ def advance(
             f"tau must be >= {lowest_temperature(z.dtype):.2g} in {z.dtype}, got {float(tau.min()):.2g}; "
             "use dynamics.advance, which takes lower ones slowly"
         )
+    if setting.momentum and velocity is None:
+        raise ValueError(f"velocity must be given with momentum {setting.momentum:g}, got None; zeros are a rest")
+    if not setting.momentum:
+        velocity = None
     result = torch.empty_like(z)
     rows = None if prototypes is None else prototypes.expand_as(z)
 
@@ -107,9 +116,12 @@ def advance(
         runs, left = torch.arange(part.start, part.stop, device=z.device), steps
         result[part] = z[part]
         while left and len(runs):
-            chunk = _Chunk(result[runs], rate[runs], tau[runs], setting, None if rows is None else rows[runs])
+            own, speed = (None if every is None else every[runs] for every in (rows, velocity))
+            chunk = _Chunk(result[runs], rate[runs], tau[runs], setting, own, speed)
             left, settled = chunk.advance(left)
             result[runs] = chunk.z.mT
+            if velocity is not None and chunk.velocity is not None:
+                velocity[runs] = chunk.velocity.mT
             runs = runs[~settled]
             del chunk  # before the next one takes its memory
 
@@ -143,13 +155,23 @@ def _parts(runs: int, size: int, workers: int) -> list[slice]:
 class _Chunk:
     """A few runs and the buffers that all their steps reuse."""
 
-    def __init__(self, z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, prototypes: Tensor | None) -> None:
+    def __init__(
+        self,
+        z: Tensor,
+        rate: Tensor,
+        tau: Tensor,
+        setting: Setting,
+        prototypes: Tensor | None,
+        velocity: Tensor | None = None,
+    ) -> None:
         runs, n, d = z.shape
         self.setting = setting
         self.rate, tau = rate[:, None, None], tau[:, None, None]
         self.scale = math.log2(math.e) / tau  # exp((s - 1)/tau) = 2^(c s - c): c = scale
-        self.pull = self.rate / (tau * n if setting.reduction == "mean" else tau)
-        self.attraction = None if prototypes is None else self.rate * prototypes.mT
+        heavy = velocity is not None  # then the rate comes after the velocity
+        self.velocity = velocity.mT.contiguous() if velocity is not None else None  # (runs, d, n)
+        self.pull = (1 if heavy else self.rate) / (tau * n if setting.reduction == "mean" else tau)
+        self.attraction = None if prototypes is None else (1 if heavy else self.rate) * prototypes.mT
         rows = z.new_ones(runs, 2 * d + 1, n)  # rZ | Z | 1
         self.weighted, self.z, bordered = rows[:, :d], rows[:, d : 2 * d], rows[:, d:]
         self.z.copy_(z.mT)
@@ -170,14 +192,17 @@ class _Chunk:
             block = min(block, left)
             for _ in range(block - 2):
                 self.step()
-            before = self.z.clone()
+            state = [self.z] if self.velocity is None else [self.z, self.velocity]
+            before = [one.clone() for one in state]
             self.step()
-            between = self.z.clone()
+            between = [one.clone() for one in state]
             self.step()
             left, block = left - block, SETTLED
-            settled = (self.z == before).flatten(1).all(dim=1)
+            same = [(now == then).flatten(1).all(dim=1) for now, then in zip(state, before, strict=True)]
+            settled = same[0] if len(same) == 1 else same[0] & same[1]
             if left % 2:
-                self.z[settled] = between[settled]
+                for now, then in zip(state, between, strict=True):
+                    now[settled] = then[settled]
         if not settled.any():
             for _ in range(left):
                 self.step()
@@ -205,12 +230,15 @@ class _Chunk:
             half = n // 2
             g[..., :half].sub_(z[..., half:], alpha=pull)
             g[..., half:].sub_(z[..., :half], alpha=pull)
-        g.mul_(self.pull)  # mu times the gradient from here on
+        g.mul_(self.pull)  # mu times the gradient from here on, or with momentum the gradient
         if self.attraction is not None:
             g.sub_(self.attraction)
         if setting.gradient == "tangent":
             self._row_sums(torch.mul(z, g, out=work))
             g.sub_(torch.mul(z, self.norm, out=work))
+        if self.velocity is not None:
+            self.velocity.mul_(setting.momentum).add_(g)
+            torch.mul(self.velocity, self.rate, out=g)
         z.sub_(g)
         self._row_sums(torch.mul(z, z, out=work))
         z.div_(self.norm.sqrt_())

@@ -1,6 +1,5 @@
 """What became of a run: one of seven outcomes, never just "failed"."""
 
-import math
 from enum import StrEnum
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 from torch import Tensor
 
-from bounds import Setting
+from bounds import Setting, harmonics
 from clopsim.metrics import geometry
 from clopsim.metrics.geometry import POINT
 from clopsim.sphere.dynamics import step
@@ -61,19 +60,16 @@ def is_uniform(z: Tensor, setting: Setting, *, degrees: int = 4) -> Tensor:
     return (energy <= torch.from_numpy(ceiling).to(energy.device)).all(dim=-1)
 
 
-def harmonics(degree: int, dimension: int) -> int:
-    """Number N_l of linearly independent spherical harmonics of a degree l >= 1 in dimension d (2 for d = 2)."""
-    upper = math.comb(degree + dimension - 1, degree)
-    return upper - (math.comb(degree + dimension - 3, degree - 2) if degree >= 2 else 0)
-
-
-def classify(z: Tensor, rate: Tensor, tau: Tensor, setting: Setting) -> NDArray[np.str_]:
+def classify(
+    z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, *, velocity: Tensor | None = None
+) -> NDArray[np.str_]:
     """Outcome of every run, as an array of strings (runs,); takes two more steps to see a period of two.
 
-    z: (runs, n, d) final embeddings; rate, tau: (runs,).
+    z: (runs, n, d) final embeddings; rate, tau: (runs,); velocity: as z, kept, needed with momentum.
     """
-    once = step(z, rate, tau, setting)
-    twice = step(once, rate, tau, setting)
+    velocity = None if velocity is None else velocity.clone()
+    once = step(z, rate, tau, setting, velocity=velocity)
+    twice = step(once, rate, tau, setting, velocity=velocity)
     now, next_, after = (s @ s.mT for s in (z, once, twice))  # cosines: blind to a common rotation or flip
     moved = (next_ - now).abs().amax(dim=(-2, -1))
     back = (after - now).abs().amax(dim=(-2, -1))

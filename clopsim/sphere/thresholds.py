@@ -13,16 +13,20 @@ from torch import Tensor
 from bounds import (
     Setting,
     alignment_collapse_rate,
+    alignment_is_resolved,
     alignment_uniform_rate,
+    antipodal_line_rate,
     collapse_rate,
+    uniform_is_resolved,
     uniform_rate,
 )
 from bounds.setting import Floats, one_of, whole_number
 from clopsim.sphere import starts
-from clopsim.sphere.dynamics import advance, step
+from clopsim.sphere.dynamics import advance, from_rest, step
+from clopsim.sphere.gradient import gradient
 from clopsim.sphere.outcomes import is_uniform
 
-Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse"]
+Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse", "line"]
 
 SEARCH_RANGE = (1 / 64, 64.0)
 """Searched rates in units of 2 tau / pull, the paper's upper edge: three thousand-fold, prediction-free."""
@@ -36,19 +40,49 @@ SWING = 1e-2
 chance level. Measured swings: 1e-4 and less below the rate, 5e-2 and more from 1 % above it."""
 
 
+BLOCK = 8
+"""Steps between two cleanings of the views at collapse: rounding errors grow up to sixfold a step."""
+
+
+class Seen(NamedTuple):
+    """What a probe sees of runs, (runs, n, d) each: start, middle (with momentum, else the start), end, one step on."""
+
+    start: Tensor
+    middle: Tensor
+    end: Tensor
+    after: Tensor
+
+
+STIRRED = 1e-3
+"""How far every point of the uniform state starts from its place, radians. Just above the rate the flip grows by twice
+the excess a step: from rounding errors 400 steps would not show it before 4 % above, from here before 0.5 %."""
+
+
 class Probe(NamedTuple):
-    """One kind of search: what starts, how many steps, and whether the run is above the critical rate."""
+    """One kind of search: what starts, how many steps, and whether the run is above the critical rate.
+
+    With momentum as many steps come before the middle, in which the velocity finds its orbit.
+    """
 
     start: Callable[[Setting, float, int], Tensor]  # (setting, temperature, seed) -> (n, d)
-    steps: int
-    above: Callable[
-        [Tensor, Tensor, Tensor, Setting], Tensor
-    ]  # (start, end, after one more step, setting) -> (runs,) bool
+    steps: Callable[[float], int]  # of the momentum
+    above: Callable[[Seen, Setting], Tensor]  # (runs,) bool
     predicted: Callable[[Setting], float | None]
+    flips: bool = False  # whether all points of the start flip, so that a velocity of that orbit is known
+    resolved: Callable[[Setting], bool] = lambda setting: True  # False: n is too small for the prediction (T13)
 
 
 def _spread(z: Tensor) -> Tensor:
     return (z - z.mean(dim=-2, keepdim=True)).square().sum(dim=(-2, -1)).sqrt()
+
+
+def _line_attracts(seen: Seen, setting: Setting) -> Tensor:
+    return _off_line(seen.end) < _off_line(seen.start)
+
+
+def _off_line(z: Tensor) -> Tensor:
+    half = z.shape[-2] // 2
+    return _spread(torch.cat([z[..., :half, :], -z[..., half:, :]], dim=-2))  # blind to a turn of the line
 
 
 def _view_angles(z: Tensor) -> Tensor:
@@ -56,45 +90,59 @@ def _view_angles(z: Tensor) -> Tensor:
     return (z[..., :half, :] - z[..., half:, :]).norm(dim=-1)  # (..., n/2)
 
 
-def _attracts(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
-    return _spread(end) < _spread(start)
+def _attracts(seen: Seen, setting: Setting) -> Tensor:
+    start, middle, end = _spread(seen.start), _spread(seen.middle), _spread(seen.end)
+    return end < torch.minimum(start, torch.maximum(middle, SMALL * start))  # what is so small has arrived
 
 
-def _breaks(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
+def _breaks(seen: Seen, setting: Setting) -> Tensor:
+    end, after = seen.end, seen.after
     degrees = max(4, int(uniform_rate(setting).degree))  # low temperatures break above degree 4
     swing = (after @ after.mT - end @ end.mT).square().mean(dim=(-2, -1)).sqrt()
-    return ~((swing < SWING) & is_uniform(end, setting, degrees=degrees))  # nan counts as broken
+    broken = ~((swing < SWING) & is_uniform(end, setting, degrees=degrees))  # nan counts as broken
+    return broken | _comes_apart(seen, setting) if setting.loss == "full" else broken
 
 
-def _comes_apart(start: Tensor, end: Tensor, after: Tensor, setting: Setting) -> Tensor:
-    growth = _view_angles(end) / _view_angles(start)
-    return ~(growth.median(dim=-1).values < 1)  # the typical sample; nan counts as apart
+def _comes_apart(seen: Seen, setting: Setting) -> Tensor:
+    growth = _view_angles(seen.end) / _view_angles(seen.start)
+    passing = (1 + setting.momentum) / (1 - setting.momentum)  # what the velocity may bring up and take back
+    return ~(growth.median(dim=-1).values < min(passing**2, 1e4))  # the typical sample; nan counts as apart
 
 
 PROBES: dict[Kind, Probe] = {
     "collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed),
-        steps=50,
+        steps=lambda beta: round(50 / (1 - beta)),
         above=_attracts,
+        flips=True,
         predicted=lambda setting: _single(collapse_rate(setting)),
     ),
     "uniform": Probe(
-        start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed),
-        steps=400,
+        start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=STIRRED),
+        steps=lambda beta: 400,
         above=_breaks,
-        predicted=lambda setting: _finite(_single(uniform_rate(setting).rate)),
+        predicted=lambda setting: _first(uniform_rate(setting).rate, alignment_uniform_rate(setting)),
+        resolved=lambda setting: uniform_is_resolved(setting) and _views_are_resolved(setting),
     ),
     "alignment_uniform": Probe(
         start=lambda setting, tau, seed: starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=SMALL),
-        steps=60,
+        steps=lambda beta: 60,
         above=_comes_apart,
-        predicted=lambda setting: _single(alignment_uniform_rate(setting)),
+        predicted=lambda setting: _first(alignment_uniform_rate(setting)),
+        resolved=lambda setting: _views_are_resolved(setting),
     ),
     "alignment_collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
-        steps=12,  # few: rounding errors along the views' common direction triple at every step
+        steps=lambda beta: 4 * BLOCK if beta else 12,  # few: see BLOCK
         above=_comes_apart,
+        flips=True,
         predicted=lambda setting: _single(alignment_collapse_rate(setting)),
+    ),
+    "line": Probe(
+        start=lambda setting, tau, seed: starts.near_line(setting, spread=1e-3, seed=seed),
+        steps=lambda beta: 300,  # many: only the views that are shifted alike decide, half of the start
+        above=_line_attracts,
+        predicted=lambda setting: _single(antipodal_line_rate(setting)),
     ),
 }
 
@@ -118,7 +166,7 @@ class Threshold:
         return self.rate / self.predicted_rate - 1
 
     def as_row(self, tolerance: float) -> dict[str, Any]:
-        """The comparison as plain numbers; None stands for "never"."""
+        """The comparison as plain numbers; None stands for "never", for holds it says that n is too small to tell."""
         return {
             "kind": self.kind,
             "temperature": self.setting.temperature,
@@ -130,8 +178,10 @@ class Threshold:
             "holds": self.agrees(tolerance),
         }
 
-    def agrees(self, tolerance: float) -> bool:
-        """Whether both say "never", or differ by at most tolerance (relative)."""
+    def agrees(self, tolerance: float) -> bool | None:
+        """Whether both say "never", or differ by at most tolerance (relative); None: n is too small to tell (T13)."""
+        if not PROBES[self.kind].resolved(self.setting):
+            return None
         gap = self.relative_gap
         return abs(gap) <= tolerance if gap is not None else self.rate is None and self.predicted_rate is None
 
@@ -141,7 +191,7 @@ def check(kind: str, setting: Setting, *, width: float = 1e-3) -> Kind:
     one_of("kind", kind, tuple(PROBES))
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; search once per temperature")
-    if kind.startswith("alignment") and setting.loss != "full":
+    if (kind == "line" or kind.startswith("alignment")) and setting.loss != "full":
         raise ValueError(f"loss must be full for {kind}, got {setting.loss!r}; the merged loss has no views")
     if not 0 < width < 1:
         raise ValueError(f"width must be in (0, 1), got {width!r}; 0.001 finds the rate to one part in a thousand")
@@ -163,13 +213,37 @@ def prober(
     drawn = {seed: probe.start(setting, tau, seed) for seed in dict.fromkeys(seeds)}
     start = torch.stack([drawn[seed] for seed in seeds]).to(device)
 
+    steps, beta = probe.steps(setting.momentum), setting.momentum
+    cleaned = kind == "alignment_collapse" and beta > 0
+    block = BLOCK if cleaned else steps
+
     def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
         rate = torch.as_tensor(rates, dtype=start.dtype, device=device)
-        z = advance(start, rate, torch.full_like(rate, tau), setting=setting, steps=probe.steps)
-        answer: NDArray[np.bool_] = probe.above(start, z, step(z, rate, tau, setting), setting).cpu().numpy()
+        velocity = from_rest(start, setting)
+        if velocity is not None and probe.flips:
+            velocity = -gradient(start, tau, setting) / (1 + beta)  # v <- beta v + g turns it round
+        z = middle = start
+        for half in range(2 if beta else 1):
+            middle = z if half else start
+            for _ in range(0, steps, block):
+                z = advance(z, rate, torch.full_like(rate, tau), setting=setting, steps=block, velocity=velocity)
+                if cleaned and velocity is not None:
+                    z, velocity = _apart(z, z), _apart(velocity, z)
+                    z = z / z.norm(dim=-1, keepdim=True)
+        seen = Seen(start, middle, z, step(z, rate, tau, setting, velocity=velocity))
+        answer: NDArray[np.bool_] = probe.above(seen, setting).cpu().numpy()
         return answer
 
     return above
+
+
+def _apart(x: Tensor, z: Tensor) -> Tensor:
+    """x (runs, n, d) with only its mean and what differs between the two views of a sample, across the mean of z."""
+    first, second = x.chunk(2, dim=-2)
+    half = (first - second) / 2
+    centre = z.mean(dim=-2, keepdim=True)
+    half = half - (half * centre).sum(dim=-1, keepdim=True) * centre / centre.square().sum(dim=-1, keepdim=True)
+    return x.mean(dim=-2, keepdim=True) + torch.cat([half, -half], dim=-2)
 
 
 def search(
@@ -209,5 +283,11 @@ def _single(rate: Floats | None) -> float | None:
     return None if rate is None else float(rate)
 
 
-def _finite(rate: float | None) -> float | None:
-    return rate if rate is not None and np.isfinite(rate) else None
+def _first(*rates: Floats | None) -> float | None:
+    """The lowest rate that there is: of the uniform state, whichever instability comes first."""
+    found = [float(rate) for rate in rates if rate is not None and np.isfinite(rate)]
+    return min(found, default=None)
+
+
+def _views_are_resolved(setting: Setting) -> bool:
+    return setting.loss == "merged" or alignment_is_resolved(setting)

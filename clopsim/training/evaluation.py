@@ -127,13 +127,14 @@ def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
     words = []
     threshold, setting = stable_rate(recipe, len(data.y)), setting_of(recipe, len(data.y))
     if threshold is not None and setting is not None:
-        words.append(f"T5: views stay together while the learning rate is below {threshold:.4g} |u|^2")
+        source = f"T5, momentum {recipe.momentum:g}" if recipe.momentum else "T5"
+        words.append(f"{source}: views stay together while the learning rate is below {threshold:.4g} |u|^2")
         norm = last.get("squared_norm", float("nan"))
         if np.isfinite(norm) and norm > 0:
-            units = effective_rate(recipe.rate / (1 - recipe.momentum), norm, setting)
+            units = effective_rate(recipe.rate, norm, setting)
             words[-1] += f"; here |u|^2 = {norm:.4g}, so the rate is {units:.3g} times that"
         words[-1] += "."
-    product = recipe.rate / (1 - recipe.momentum) * recipe.weight_decay
+    product = recipe.rate / (1 - recipe.momentum) * recipe.weight_decay  # the long-run step of what only decays
     if product > DEAD_PRODUCT:
         words.append(
             f"Rate x weight decay{' / (1 - momentum)' if recipe.momentum else ''} is {product:.3g}: small networks "

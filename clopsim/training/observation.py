@@ -110,8 +110,7 @@ class Observer:
         values["learning_rate_now"] = rate
         values["effective_rate"] = math.nan
         if self.setting is not None and values["squared_norm"] > 0:
-            felt = rate / (1 - self.recipe.momentum)
-            values["effective_rate"] = float(effective_rate(felt, values["squared_norm"], self.setting))
+            values["effective_rate"] = float(effective_rate(rate, values["squared_norm"], self.setting))
         values["sharpness"] = values["stable_learning_rate"] = math.nan
         if self.recipe.sharpness and state.step in self.sharpness_steps:
             values["sharpness"] = self.sharpness(state.params, on_product)
@@ -144,31 +143,38 @@ def setting_of(recipe: Training, samples: int) -> Setting | None:
     if recipe.loss not in ("infonce", "dcl"):
         return None
     count = 2 * (recipe.batch or samples)
-    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean")
+    return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean", recipe.momentum)
 
 
 def stable_rate(recipe: Training, samples: int) -> float | None:
-    """T5's threshold for unit-norm embeddings: the learning rate above which the views come apart; None: no theory."""
+    """T5's threshold for unit-norm embeddings, with momentum (T14): the learning rate above which the views come apart.
+
+    None where there is no theory.
+    """
     setting = setting_of(recipe, samples)
     rate = None if setting is None else alignment_uniform_rate(setting)
     return None if rate is None else float(rate)
 
 
 def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
-    """What T5 and T10 predict for this recipe; None where they do not apply (momentum, a schedule, other losses)."""
+    """What T5 and T10 predict for this recipe; None where they do not apply (momentum, a schedule, other losses).
+
+    View cosine and squared norm are those of T10's swap, about which the free embeddings of a table circulate: their
+    averages stay close to it, the values at one step need not. A network's views are not free, nor is its norm.
+    """
     setting = setting_of(recipe, samples)
     plain = setting is not None and recipe.momentum == 0 and recipe.schedule == "constant"
     decays = plain and 0 < recipe.rate * recipe.weight_decay < 1
     free = decays and recipe.embedder == "table" and recipe.prototypes == "none" and recipe.loss == "infonce"
     return {
         "stable_rate": stable_rate(recipe, samples),
-        "view_cosine": decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay) if decays else None,
+        "view_cosine": decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay) if free else None,
         "squared_norm": float(steady_squared_norm(recipe.rate, setting)) if free and setting else None,
     }
 
 
 UNITS = {
-    "effective_rate": "learning rate / (1 - momentum) / mean squared norm, in units of T5's threshold",
+    "effective_rate": "learning rate / mean squared norm, in units of T5's threshold, (1 + momentum) tau n / 2",
     "squared_norm": "mean |u|^2 of the raw embeddings",
     "learning_rate_now": "after the schedule",
     "sharpness": "largest Hessian eigenvalue in the weights, of the loss without decay, mean over the observed batches",

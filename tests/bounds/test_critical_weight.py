@@ -5,7 +5,8 @@ import pytest
 import sympy as sp
 import torch
 
-from bounds.critical_weight import critical_angle, critical_weight, derive, enclose_critical_weight, spread_curvature
+from bounds.class_enclosures import enclose_critical_weight
+from bounds.critical_weight import critical_angle, critical_weight, derive, spread_curvature
 from bounds.equilibrium import class_equilibrium, class_weight
 
 SETTINGS = [

@@ -23,6 +23,9 @@ from bounds import Setting
         ("gradient", "natural", "gradient must be one of ambient, tangent"),
         ("keys", "frozen", "keys must be one of symmetric, detached"),
         ("reduction", "none", "reduction must be one of sum, mean"),
+        ("momentum", 1.0, r"momentum must be in \[0, 1\), got 1.0"),
+        ("momentum", -0.1, r"momentum must be in \[0, 1\), got -0.1"),
+        ("momentum", "much", r"momentum must be in \[0, 1\), got 'much'"),
     ],
 )
 def test_wrong_fields_name_argument_rule_value_and_remedy(field, value, rule):

@@ -50,3 +50,12 @@ def test_one_setting_per_temperature():
 def test_wrong_fields(fields, rule):
     with pytest.raises(ValueError, match=f"^{rule}"):
         Sweep(**fields)
+
+
+def test_a_sweep_stored_before_momentum_has_none():
+    stored = Sweep().to_plain()
+    del stored["momentum"]
+    assert Sweep.from_plain(stored) == Sweep()
+    assert Sweep(momentum=0.5).setting.momentum == 0.5
+    with pytest.raises(ValueError, match=r"^momentum must be below \(n - 2\)/n = 0.875 for collapse to attract 16"):
+        Sweep(samples=16, momentum=0.9)

@@ -89,7 +89,7 @@ def test_a_collapsed_run_is_told_so_with_bound_and_remedy(loss):
     assert found.state == "collapsed"
     assert "collapsed onto one point: mean cosine 1.0000, effective rank 1.00" in found.text
     assert "T6" in found.text
-    assert ("T5: views stay together while the learning rate is below 32 |u|^2" in found.text) == (
+    assert ("T5, momentum 0.9: views stay together while the learning rate is below 60.8 |u|^2" in found.text) == (
         loss in ("infonce", "dcl")
     )
     if loss in ("infonce", "supcon"):
