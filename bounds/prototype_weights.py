@@ -61,7 +61,7 @@ def prototype_weights(
     euclidean = euclidean_critical_weight(classes=K, per_class=per_class, temperature=tau, prototype_cosine=cosine)
     answers: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
-    if prototypes == "simplex" or cosine == -1 / (K - 1):
+    if cosine <= -1 / (K - 1):  # etf too, for K = d
         reasons["unlabelled_cosine"] = "no direction leads away from all corners of a simplex"
     else:
         answers["unlabelled_cosine"] = lone_unlabelled_cosine(classes=K, prototype_cosine=cosine)

@@ -33,6 +33,16 @@ def test_each_frame_has_its_cosine_and_weight():
     assert prototype_weights(SETTING, classes=4, prototypes="simplex").unlabelled_cosine is None
 
 
+def test_as_many_as_fit():
+    assert prototype_weights(Setting(0.5, 8, 18), classes=9, prototypes="simplex").point_weight > 0
+    full = prototype_weights(Setting(0.5, 4, 16), classes=4, prototypes="etf")  # K = d: a simplex after all
+    assert full.unlabelled_cosine is None
+    assert prototype_weights(Setting(0.5, 5, 16), classes=4, prototypes="etf").unlabelled_cosine < 0
+    assert full.point_weight == prototype_weights(Setting(0.5, 4, 16), classes=4, prototypes="simplex").point_weight
+    with pytest.raises(ValueError, match="^classes must be <= 9 for simplex prototypes in 8 dimensions, got 10"):
+        prototype_weights(Setting(0.5, 8, 20), classes=10, prototypes="simplex")
+
+
 def test_weak_and_below():
     weak = prototype_weights(SETTING, classes=4, weight=0.1)
     assert weak.rank_at_large_rates == pytest.approx(1.0059, abs=1e-4)
