@@ -64,6 +64,7 @@ from bounds.low_temperature import UniversalRate, low_temperature_rate, universa
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
 from bounds.moco import moco_rate
+from bounds.prototype_weights import PrototypeDistance, Prototypes, PrototypeWeights, prototype_weights
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
 from bounds.rates import CriticalRates, critical_rates
@@ -92,6 +93,9 @@ __all__ = [
     "LineMultipliers",
     "Loss",
     "PairEquilibrium",
+    "PrototypeDistance",
+    "PrototypeWeights",
+    "Prototypes",
     "Reduction",
     "Setting",
     "Spectrum",
@@ -168,6 +172,7 @@ __all__ = [
     "pair_equilibrium",
     "pair_weight",
     "paper_range",
+    "prototype_weights",
     "radial_rate",
     "rank_one_gradient_floor",
     "rank_one_hessian",
