@@ -1,11 +1,5 @@
 """`clopsim bounds`."""
 
-import json
-from dataclasses import asdict
-
-import typer
-
-from bounds import Setting, critical_rates, prototype_weights
 from clopsim.cli.options import (
     Classes,
     Dim,
@@ -20,8 +14,8 @@ from clopsim.cli.options import (
     Tau,
     Weight,
 )
-from clopsim.cli.shell import app, user_input
-from clopsim.show import tables
+from clopsim.cli.shell import app, options, say, user_input
+from clopsim.door.critical_rates import critical_rates
 
 
 @app.command()
@@ -40,22 +34,7 @@ def bounds(
     json_output: Json = False,
 ) -> None:
     """Print every critical learning rate of a setting, and with --classes what prototypes do to the classes."""
+    given = options(locals())
     with user_input():
-        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum)
-        rates = critical_rates(setting)
-        if classes is None and weight is not None:
-            raise ValueError(f"weight must come with classes, got {weight:g} alone; say how many classes there are")
-        held = (
-            prototype_weights(setting, classes=classes, prototypes=prototypes, weight=weight)
-            if classes is not None
-            else None
-        )
-    if json_output:
-        document = {name: value for name, value in asdict(rates).items() if name != "reasons"}
-        if held is not None:
-            document["with_prototypes"] = {name: value for name, value in asdict(held).items() if name != "reasons"}
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        typer.echo(tables.bounds_table(rates))
-        if held is not None:
-            typer.echo("\n" + tables.prototypes_table(held))
+        found = critical_rates(**given)
+    say(found, json_output=json_output)

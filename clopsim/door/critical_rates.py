@@ -1,0 +1,74 @@
+"""clopsim.critical_rates: what `clopsim bounds` prints."""
+
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+import bounds
+from bounds import Setting
+from clopsim.door.answer import Answer
+from clopsim.door.arguments import takes
+from clopsim.runs.config import Sweep
+from clopsim.show import tables
+
+SETTING: dict[str, Any] = {
+    each.name: getattr(Sweep, each.name) if each.default is MISSING else each.default for each in fields(Setting)
+}
+"""Fields of a setting with their defaults, those of a sweep where the theory has none."""
+
+
+CLASSES: dict[str, Any] = {"classes": None, "prototypes": "orthonormal", "weight": None}
+"""What there is to say about classes and their prototypes, with the defaults."""
+
+
+@dataclass(frozen=True, repr=False)
+class CriticalRates(Answer, bounds.CriticalRates):
+    """Every critical learning rate of a setting: an attribute each, None where there is none (see reasons)."""
+
+    with_prototypes: bounds.PrototypeWeights | None = None  # where the number of classes was given
+
+    def report(self) -> str:
+        """One rate a line, with its meaning; then what prototypes do to the classes."""
+        table = tables.bounds_table(self)
+        held = self.with_prototypes
+        return table if held is None else f"{table}\n\n{tables.prototypes_table(held)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rates by name, and with classes what prototypes do to them."""
+        document = {name: value for name, value in asdict(self).items() if name not in ("reasons", "with_prototypes")}
+        if self.with_prototypes is not None:
+            held = asdict(self.with_prototypes)
+            document["with_prototypes"] = {name: value for name, value in held.items() if name != "reasons"}
+        return document
+
+
+@takes({**SETTING, **CLASSES})
+def critical_rates(**given: Any) -> CriticalRates:
+    """Every critical learning rate of a setting, in closed form; prints as the table of `clopsim bounds`.
+
+    tau: temperature > 0. dim: dimension d >= 2 of the embeddings. samples: number n >= 2 of embeddings in the loss; the
+    full loss counts both views, so it is 2N there. loss: "merged" (the two views coincide) or "full" (InfoNCE/NT-Xent).
+    gradient: "ambient" (Euclidean step, then normalise) or "tangent" (as autograd through a normalisation). keys:
+    "symmetric" or "detached" (the gradient reaches the anchor only). reduction: over the n anchors, "sum" or "mean".
+    momentum: beta of the heavy ball, in [0, 1). classes: number K of balanced, labelled classes; then the answer holds
+    with_prototypes too (merged loss, sum). prototypes: "orthonormal", "etf" (the authors' option of that name) or
+    "simplex". weight: of the prototypes, per sample next to the sum loss.
+
+    Rates are step sizes of gradient descent on unit embeddings, for the loss in that reduction.
+    Returns an object with an attribute for every rate (None: there is none, and reasons says why) and to_dict().
+    Errors: ValueError for a setting that is none, and for several temperatures.
+    Source: the paper's range is the argument of arXiv:2512.07880 (T3); the rest is ours (bounds/THEORY.md).
+
+    >>> import clopsim
+    >>> clopsim.critical_rates(tau=0.5, dim=8, samples=32).collapse_rate
+    0.516...
+    """
+    setting = Setting(**{**SETTING, **{name: value for name, value in given.items() if name in SETTING}})
+    about = {**CLASSES, **{name: value for name, value in given.items() if name in CLASSES}}
+    found = bounds.critical_rates(setting)
+    if about["classes"] is not None:
+        return CriticalRates(**vars(found), with_prototypes=bounds.prototype_weights(setting, **about))
+    if about["weight"] is not None:
+        raise ValueError(
+            f"weight must come with classes, got {about['weight']:g} alone; say how many classes there are"
+        )
+    return CriticalRates(**vars(found))
