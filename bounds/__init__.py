@@ -52,6 +52,7 @@ from bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
+from bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
 from bounds.learned_temperature import LearnedTemperature, learned_temperature
 from bounds.linear_embedder import (
     linear_collapse_curvatures,
@@ -146,6 +147,10 @@ __all__ = [
     "is_rank_one_minimum",
     "kernel_harmonics",
     "largest_loss",
+    "lars_norm_growth",
+    "lars_turn",
+    "lars_view_cosine",
+    "lars_view_growth",
     "leading_share_bound",
     "learned_temperature",
     "line_multipliers",

@@ -13,7 +13,6 @@ from clopsim.audit.experiments.experiment import Experiment
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
-from clopsim.sphere.gradient import gradient
 
 TAU, D, CLASSES = 0.5, 8, 4
 SEEDS = range(2)
@@ -148,29 +147,4 @@ def the_unlabelled_collapse(factor: float = 1.0) -> Experiment:
         predicted=(1.0 * factor,) * len(x),
         tolerance=0.01,
         note="1: a point, R = 1; the labelled ones keep a rank of 3.8 to 4, and with all labelled nothing collapses",
-    )
-
-
-def lars_turns_by_its_rate(factor: float = 1.0) -> Experiment:
-    """P21: angle by which one step of LARS turns a layer of free embeddings, whatever the loss and its size."""
-    x, measured, predicted = [], [], []
-    for rate in (0.03, 0.1, 0.3):
-        for tau, scale in ((0.1, 1.0), (0.5, 1.0), (0.5, 100.0)):
-            setting = Setting(tau, D, 32, loss="full", gradient="tangent")
-            z = starts.random_directions(setting, seed=0)
-            u = 3 * z
-            g = scale * gradient(z, tau, setting) / 3
-            moved = u - rate * u.norm() / g.norm() * g  # trust ratio 1 times the rate, over the whole layer
-            x.append(rate)
-            measured.append(float(((u * moved).sum() / (u.norm() * moved.norm())).arccos()))
-            predicted.append(float(np.arctan(rate)) * factor)
-    return Experiment(
-        title="one step of LARS on free embeddings: angle, at temperatures 0.1 and 0.5 and with 100 times the loss",
-        x_label="learning rate x eta",
-        y_label="angle (radians)",
-        x=tuple(x),
-        measured=tuple(measured),
-        predicted=tuple(predicted),
-        tolerance=1e-9,
-        note="the gradient's size drops out, so there is no rate below which a step is small beside the edge",
     )
