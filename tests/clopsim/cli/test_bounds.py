@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+import clopsim
 from clopsim import cli
 
 
@@ -26,6 +27,10 @@ def test_classes_add_a_table(bounds):
     assert "point_weight       " in result.stdout
     assert "3.28229" in result.stdout
     assert "point_weight" not in plain.stdout
+    found = clopsim.critical_rates(classes=4, weight=8.0)
+    assert f"{found}\n" == result.stdout
+    assert found.with_prototypes.point_weight == pytest.approx(3.28229, abs=1e-5)
+    assert clopsim.critical_rates().with_prototypes is None
 
 
 def test_json(bounds):
