@@ -123,7 +123,7 @@ PROBES: dict[Kind, Probe] = {
     ),
     "alignment_collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
-        steps=lambda beta: 4 * BLOCK if beta else 12,  # few: see BLOCK
+        steps=lambda beta: 12 * BLOCK if beta else 12,  # few: see BLOCK
         above=_comes_apart,
         flips=True,
         predicted=lambda setting: _single(alignment_collapse_rate(setting)),
