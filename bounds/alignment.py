@@ -1,9 +1,10 @@
-"""T5, second half: when the two views of a sample stop agreeing, in the uniform state (n -> infinity)."""
+"""T5, second half: when the two views of a sample stop agreeing, in the uniform state."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bounds.finite_batch import RESOLVED, unresolved_share
 from bounds.setting import Floats, Setting, positive_number, without_momentum
 from bounds.uniform import harmonic_spectrum, radial_rate
 
@@ -13,45 +14,63 @@ if TYPE_CHECKING:
     from bounds.derivation import Derivation
 
 
-def alignment_uniform_rate(setting: Setting) -> Floats | None:
+def alignment_uniform_rate(setting: Setting, *, limit: bool = False) -> Floats | None:
     """Learning rate above which the views of a sample come apart in the uniform state; None for the merged loss.
 
         tangent: mu_align = tau / pull          (tau/2 for the sum with symmetric keys: the centre of the paper's range)
-        ambient: mu_align = tau / (pull A_1)                                              (tight as n -> infinity)
-        with momentum:  (1 + beta) tau / pull,   (1 + beta)(1 - beta) tau / (pull (A_1 - beta)), inf for A_1 <= beta
+        ambient: mu_align = tau / (pull A_1^(n)),   never (inf) for A_1^(n) <= 0                        (tight)
+        with momentum:  (1 + beta) tau / pull,   (1 + beta)(1 - beta) tau / (pull (A_1^(n) - beta)), inf where <= beta
 
-    Above it the tangent dynamics settle on a swap of period two (swap_cosine), the ambient ones on antipodal views.
+    A_1^(n) of T13, A_1 as n -> infinity; nan where n is too small for it. Above the rate the tangent dynamics settle on
+    a swap of period two (swap_cosine), the ambient ones on antipodal views where that line attracts
+    (bounds.antipodal_line).
 
-    Valid for: the full loss, n -> infinity. Source: T5, T14 (ours).
+    Valid for: the full loss, a batch that is uniform enough (alignment_is_resolved); limit: n -> infinity.
+    Source: T5, T13, T14 (ours).
     """
     if setting.loss != "full":
         return None
     rate = (1 + setting.momentum) * setting.tau / setting.pull
     if setting.gradient == "ambient":
-        mean_length = harmonic_spectrum(setting, degrees=1).mean_length
-        left = np.maximum(mean_length - setting.momentum, 0.0)  # A_1 - beta
+        mean_length = harmonic_spectrum(setting, degrees=1, limit=limit).mean_length
+        left = np.maximum(mean_length - setting.momentum, 0.0)  # A_1^(n) - beta
         with np.errstate(divide="ignore"):
             rate = rate * (1 - setting.momentum) / left
         rate = rate if np.ndim(rate) else float(rate)
     return rate
 
 
-def view_difference_multiplier(rate: Floats, setting: Setting) -> Floats:
+def alignment_is_resolved(setting: Setting) -> bool:
+    """Whether n points resolve the softmax well enough that alignment_uniform_rate holds within 3 % (measured).
+
+    What they leave over disturbs A_1^(n), by which the ambient rate divides. False: n is too small to tell.
+
+    Valid for: the full loss, one temperature. Source: T13 (ours).
+    """
+    left = unresolved_share(setting, degree=0)
+    if setting.gradient == "tangent":
+        return left <= RESOLVED
+    mean_length = float(harmonic_spectrum(setting, degrees=1).mean_length)
+    return mean_length > 0 and left <= RESOLVED * mean_length  # False for nan
+
+
+def view_difference_multiplier(rate: Floats, setting: Setting, *, limit: bool = False) -> Floats:
     """Factor by which one step multiplies a small difference of two views in the uniform state.
 
-        tangent: 1 - 2 x;   ambient: (1 - x (1 + A_1)) / (1 + x (1 - A_1)),   x = pull mu / tau
-                                                                                   (tight as n -> infinity)
+        tangent: 1 - 2 x;   ambient: (1 - x (1 + A_1)) / (1 + x (1 - A_1)),   x = pull mu / tau          (tight)
 
-    Valid for: the full loss. Source: T5 (ours).
+    with A_1 at the setting's n (T13); limit: n -> infinity.
+
+    Valid for: the full loss. Source: T5, T13 (ours).
     """
     if setting.loss != "full":
         raise ValueError(f"loss must be full, got {setting.loss!r}; the merged loss has no views")
     without_momentum(setting)
     x = setting.pull * np.asarray(rate, dtype=np.float64) / setting.tau
-    mean_length = harmonic_spectrum(setting, degrees=1).mean_length
     multiplier = 1 - 2 * x
     if setting.gradient == "ambient":
-        multiplier = (1 - x * (1 + mean_length)) / (1 + rate * radial_rate(setting))
+        mean_length = harmonic_spectrum(setting, degrees=1, limit=limit).mean_length
+        multiplier = (1 - x * (1 + mean_length)) / (1 + rate * radial_rate(setting, limit=limit))
     return float(multiplier) if np.ndim(multiplier) == 0 else multiplier
 
 
@@ -64,7 +83,7 @@ def swap_cosine(rate: float, setting: Setting) -> Floats:
     tau = 0.5, 2 mu_align: 0.435 instead of 0.5; at d = 3, tau = 1: 0.4998).
     From tan phi = (2 mu / tau) sin phi, phi the angle of the views: each step rotates each view onto the other.
 
-    Valid for: the full loss, the tangent gradient (ambient views end antipodal instead).
+    Valid for: the full loss, the tangent gradient (ambient views end antipodal instead, T12).
     Source: T5 (ours).
     """
     positive_number("rate", rate, remedy="it is the learning rate mu")

@@ -1,6 +1,8 @@
 """T4: one step near complete collapse, exactly, for a finite batch: when collapse attracts, when views come apart."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -151,7 +153,7 @@ def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol: differentiate the loss, step, linearise the angles."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
     n, mu, tau, pull, x = sp.symbols("n mu tau pull x", positive=True)
     eps = sp.symbols("epsilon", real=True)
@@ -222,6 +224,30 @@ def derive() -> "Derivation":
     to_rate = {x: pull * mu / tau}
     grouped = loss([sp.Matrix([1, 0])], [sp.Matrix([1, 0])], [n], [])
     zeros["loss at collapse"] = sp.expand_log(grouped, force=True) - n * (1 / tau + sp.log(n - 1))
+    paired = loss([sp.Matrix([1, 0])], [sp.Matrix([1, 0])], [n], [0])
+    zeros["loss at collapse, full"] = sp.expand_log(paired, force=True) - n * sp.log(n - 1)
+    agreements = {}
+    for setting in every_setting(0.3, 8, 12):
+        share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
+        here = {n: 12, tau: sp.Float("0.3", 30), pull: defined_pull(setting), mu: sp.Float("0.7", 30)}
+        full = setting.loss == "full"
+        attracts = not full and setting.gradient == "ambient"
+        spread = claims["merged ambient" if attracts else "merged tangent"].subs(to_rate)
+        numbers: dict[str, tuple[Callable[[], Floats | None], sp.Expr | None]] = {
+            "exact_rate": (partial(exact_rate, setting), rate),
+            "collapse_rate": (partial(collapse_rate, setting), rate if attracts else None),
+            "alignment_collapse_rate": (partial(alignment_collapse_rate, setting), rate if full else None),
+            "spread_multiplier": (partial(spread_multiplier, 0.7, setting), spread),
+            "loss_at_collapse": (partial(loss_at_collapse, setting), (paired if full else grouped) * share),
+        }
+        if full:
+            numbers["view_multiplier"] = partial(view_multiplier, 0.7, setting), claims["apart"].subs(to_rate)
+        for name, (code, derived) in numbers.items():
+            point = None if derived is None else derived.subs(here)
+            agreements[f"{name}, {written_out(setting)}"] = Agreement(code, point)
+    for alone in every_setting(0.3, 8, 2):
+        for none in (collapse_rate, alignment_collapse_rate):
+            agreements[f"{none.__name__}, {written_out(alone)}, n = 2"] = Agreement(partial(none, alone), None)
     return Derivation(
         theorem="T4",
         statement="Complete collapse of the merged loss under the ambient step attracts iff "
@@ -247,4 +273,5 @@ def derive() -> "Derivation":
             "view_multiplier": claims["apart"].subs(to_rate),
             "exact_rate": rate,
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from bounds.setting import SMALLEST_TEMPERATURE, positive_number, whole_number
 
@@ -22,8 +23,8 @@ def critical_weight(*, classes: int, per_class: int, temperature: float, dimensi
     0 for m = 1, where a class has no inside and T8 holds at every weight.
 
     Valid for: the merged loss, sum reduction, symmetric keys, all samples labelled, K balanced classes; small steps of
-    either gradient. The weight is per labelled sample, next to the sum loss. Detached keys: half of it for d > K (at
-    d = K a little more, up to 0.511 of it in the settings measured).
+    either gradient. The weight is per labelled sample, next to the sum loss. Detached keys: half of it for d > K, a
+    little more at d = K, which equiangular_critical_weight(prototype_cosine=0, keys="detached") gives exactly (T18).
     Source: T9 (ours).
 
     classes: K, 2 <= K <= d; per_class: m >= 1 samples in each; temperature: tau; dimension: d.
@@ -153,7 +154,7 @@ def derive() -> "Derivation":
     """The second variation at T8's state, of the loss itself, for every direction: spreads inside a class and means."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, p, s, g, a, b = sp.symbols("K m tau lambda theta p s g a b", positive=True)
     P, Q, V, W, U, w, x, y, r = sp.symbols("P Q V W U w x y r", positive=True)  # r: sqrt(K - 1), for sympy's sake
@@ -224,6 +225,26 @@ def derive() -> "Derivation":
     def at_state(formula: sp.Expr, resisting: sp.Expr) -> sp.Expr:
         return written(formula.subs(V, resisting).subs(x, sp.exp(-(1 - cosine) / tau)))
 
+    agreements: dict[str, Agreement] = {}
+    for k, size, temperature, dimension, form in (
+        (4, 8, 0.5, 8, ""), (3, 5, 0.3, 3, ", d = K"), (2, 2, 1.0, 2, ", d = K"), (6, 2, 2.0, 7, ""),
+    ):  # fmt: skip
+        here = {K: k, m: size, tau: sp.Rational(str(temperature))}
+        given: dict[str, Any] = {"classes": k, "per_class": size, "temperature": temperature, "dimension": dimension}
+        resisting = resistance.subs(P, P_x) if form else sp.Integer(0)
+        stiffness, weighs = at_state(curvature, resisting).subs(here), at_state(critical, resisting).subs(here)
+        top = sp.atan(1 / sp.sqrt(sp.Integer(k) - 1)).evalf(40)
+        angle = sp.nsolve(stiffness, theta, (top / 10**6, top), solver="anderson", prec=40, verify=False)
+        where = f"K = {k}, m = {size}, tau = {temperature}, d = {dimension}"
+        agreements |= {
+            f"critical_angle, {where}": Agreement(partial(critical_angle, **given), angle),
+            f"critical_weight, {where}": Agreement(partial(critical_weight, **given), weighs.subs(theta, angle)),
+            f"spread_curvature, {where}": Agreement(
+                partial(spread_curvature, float(top) / 3, **given), stiffness.subs(theta, sp.Float(float(top) / 3, 40))
+            ),
+        }  # fmt: skip
+    single: dict[str, Any] = {"classes": 4, "per_class": 1, "temperature": 0.5, "dimension": 8}
+    agreements["critical_weight, m = 1"] = Agreement(partial(critical_weight, **single), sp.Integer(0))
     return Derivation(
         theorem="T9",
         statement="T8's state is a strict local minimum of the loss above one critical weight and none below it.",
@@ -277,4 +298,5 @@ def derive() -> "Derivation":
             "spread_curvature": at_state(curvature, sp.Integer(0)),
             "spread_curvature, d = K": at_state(curvature, resistance.subs(P, P_x)),
         },
+        agreements=agreements,
     )  # fmt: skip

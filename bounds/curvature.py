@@ -1,5 +1,6 @@
 """T2: the curvature of the loss at complete collapse: a saddle of InfoNCE, a maximum of the merged loss."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bounds.setting import Floats, Setting
@@ -49,7 +50,7 @@ def derive() -> "Derivation":
     """Two or three groups of points on a great circle keep n a symbol; a second derivative does the rest."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
 
     n, tau = sp.symbols("n tau", positive=True)
     eps, t = sp.symbols("epsilon t", real=True)
@@ -78,6 +79,15 @@ def derive() -> "Derivation":
     )
     attraction = sum((a[i] - a[(i + 2) % 4]) ** 2 for i in range(4)) / (2 * tau)
     repulsion = sum((a[i] - a[j]) ** 2 for i in range(4) for j in range(4)) / (2 * tau * 3)
+    agreements = {}
+    for setting in every_setting(0.3, 8, 12):
+        here = {n: 12, tau: sp.Float("0.3", 30)}
+        share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
+        numbers = {"together_curvature": (partial(together_curvature, setting), claims["together"])}
+        if setting.loss == "full":
+            numbers["apart_curvature"] = partial(apart_curvature, setting), claims["apart"]
+        for name, (code, derived) in numbers.items():
+            agreements[f"{name}, {written_out(setting)}"] = Agreement(code, derived.subs(here) * share)
     return Derivation(
         theorem="T2",
         statement="Complete collapse is a strict saddle of InfoNCE and, up to rotation, a maximum of the merged loss.",
@@ -100,4 +110,5 @@ def derive() -> "Derivation":
             "apart": curvature(apart, sp.Integer(2)) - claims["apart"],
         },
         formulas={"together_curvature": claims["together"], "apart_curvature": claims["apart"]},
+        agreements=agreements,
     )  # fmt: skip

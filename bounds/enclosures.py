@@ -1,4 +1,4 @@
-"""Rigorous numerics: enclosures in ball arithmetic (Arb) of the rates of T4 and T5, and certified brackets of roots.
+"""Rigorous numerics: enclosures in ball arithmetic (Arb) of the rates of T4, T5, T12, and certified root brackets.
 
 A ball is a midpoint with a radius that bounds every rounding error, so a comparison that succeeds is a proof. Inputs
 are taken as the hull of the float and of the decimal that it prints as: 0.1 covers both one tenth and the float next to
@@ -84,13 +84,40 @@ def certify_collapse(rate: float, setting: Setting) -> Literal["attracts", "repe
 
     positive_number("rate", rate, remedy="it is the learning rate mu")
     n = setting.samples
+    if setting.loss == "full" or setting.gradient == "tangent":
+        return "repels"  # 1 + x n/(n-1) > 1 at every rate
     with ctx.workprec(PRECISION):
         x = _ball(rate) * _pull_over_tau(setting)
-        if setting.loss == "merged" and setting.gradient == "ambient":
-            moved, mean = 1 + x / (n - 1), abs(1 - x)  # compared without dividing: x may be 1
-        else:
-            moved, mean = 1 + x * n / (n - 1), 1 + 0 * x
+        moved, mean = 1 + x / (n - 1), abs(1 - x)  # compared without dividing: x may be 1
         return "attracts" if moved < mean else "repels" if moved > mean else "undecided"
+
+
+def enclose_antipodal_line_rate(setting: Setting) -> Enclosure:
+    """Enclosure of T12's mu_line = (2 tau / pull) [(N - 1) + N q]/[(N - 2) - N q], q = e^(-2/tau).
+
+    Enclosure(inf, inf) where N - 2 < N q is certified: the line never attracts.
+
+    Valid for: the full loss, the ambient gradient, one temperature. Source: T12 (ours);
+    bounds.antipodal_line.antipodal_line_rate is the float.
+    Errors: ArithmeticError where 128 bits cannot tell N - 2 and N q apart.
+    """
+    from flint import ctx
+
+    if setting.loss != "full" or setting.gradient != "ambient":
+        raise ValueError(
+            f"loss and gradient must be full and ambient, got {setting.loss!r} and {setting.gradient!r}; "
+            "elsewhere the line never attracts"
+        )
+    without_momentum(setting)
+    N = setting.samples // 2
+    with ctx.workprec(PRECISION):
+        q = (-2 / _ball(_one_temperature(setting))).exp()
+        margin = (N - 2) - N * q
+        if margin < 0:
+            return Enclosure(math.inf, math.inf)
+        if not margin > 0:
+            raise ArithmeticError(f"attracting or never is within rounding at {setting}; change temperature")
+        return outward(2 / _pull_over_tau(setting) * ((N - 1) + N * q) / margin)
 
 
 def enclose_bessel_ratio(concentration: float, *, dimension: int, degree: int) -> Enclosure:
@@ -120,7 +147,8 @@ def enclose_uniform_rate(setting: Setting) -> tuple[Enclosure, int]:
     kappa = 0 and obeys D' + (r_m + r_(m+1) + (2m+1)/kappa) D = 2 r_(m+1)/kappa > 0, the difference of the Riccati
     equations r_m' = 1 - r_m^2 - (2m+1) r_m/kappa. So once q_l < 1 is certified, e falls for good.
 
-    Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate is the float.
+    Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate(setting, limit=True) is
+    the float: n -> infinity.
     Errors: ArithmeticError where 128 bits cannot tell two degrees, or breaking from never, apart.
     """
     from flint import arb, ctx

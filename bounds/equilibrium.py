@@ -2,15 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from bounds.critical_weight import check_angle, check_classes, critical_weight, sign_change
-from bounds.enclosures import PRECISION, Enclosure, enclose_root, outward
 from bounds.setting import positive_number, whole_number
 
 if TYPE_CHECKING:
-    from flint import arb
-
     from bounds.derivation import Derivation
 
 
@@ -49,8 +47,8 @@ def class_equilibrium(
 
     Valid for: the merged loss, sum reduction, symmetric keys, all samples labelled, K balanced classes; either gradient
     (same stationary states), small steps. The weight is per labelled sample, next to the sum loss: for the mean over
-    the labelled samples S give weight/|S|. Detached keys: give twice the weight; at d = K the critical weight then lies
-    a little above half of critical_weight.
+    the labelled samples S give weight/|S|. Detached keys: give twice the weight, or ask
+    equiangular_equilibrium, which knows their critical weight too (T18).
     Source: T8 (ours); the prototype term is that of arXiv:2403.18699v2.
 
     weight: lambda > 0; classes: K, 2 <= K <= d; per_class: m >= 1; temperature: tau; dimension: d.
@@ -110,39 +108,6 @@ def class_cosine(angle: float, *, classes: int) -> float:
     return 2 * p * q + (classes - 2) * q**2
 
 
-def enclose_class_cosine(
-    weight: float, *, classes: int, per_class: int, temperature: float, dimension: int
-) -> Enclosure:
-    """Enclosure of the cosine of two classes at T8's state, in ball arithmetic.
-
-    The balance of forces, class_weight - lambda times sin theta, is > 0 at theta = 0 and < 0 past the other end. Its
-    root is bracketed with certified signs, and class_weight falls in theta (derive), so it is the only one. The
-    arguments count as the exact numbers that the floats are, and no floating-point root is used.
-
-    Valid for: as class_equilibrium. Source: T8 (ours).
-    Errors: ValueError as class_equilibrium.
-    """
-    from flint import arb, ctx
-
-    class_equilibrium(weight, classes=classes, per_class=per_class, temperature=temperature, dimension=dimension)
-    K, m, tau = classes, per_class, temperature
-
-    def cosine(theta: "arb") -> "arb":
-        p, q = theta.cos(), -theta.sin() / arb(K - 1).sqrt()
-        return 2 * p * q + (K - 2) * q**2
-
-    def balance(theta: "arb") -> "arb":
-        root = arb(K - 1).sqrt()
-        P = m / ((m - 1) * ((1 - cosine(theta)) / arb(tau)).exp() + (K - 1) * m)
-        W, U = theta.cos() - root * theta.sin(), theta.sin() + root * theta.cos()
-        return 2 * P / arb(tau) * W * U - arb(weight) * theta.sin()
-
-    top = math.nextafter(math.atan(1 / math.sqrt(K - 1)), 2.0)
-    angle = enclose_root(balance, 0.0, top)
-    with ctx.workprec(PRECISION):
-        return outward(cosine(arb(angle.low)).union(cosine(arb(angle.high))))
-
-
 def class_effective_rank(cosine: float, *, classes: int) -> float:
     """Effective rank of K balanced classes on K points with equal cosines s.
 
@@ -163,7 +128,7 @@ def derive() -> "Derivation":
     """The loss along the one angle that the symmetry leaves, its only zero, the ends, and why it is the minimum."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, s, f, x, P, p = sp.symbols("K m tau lambda theta s f x P p", positive=True)
     q = sp.symbols("q", real=True)
@@ -207,6 +172,41 @@ def derive() -> "Derivation":
     F, V = sp.Function("F"), sp.symbols("V", positive=True)
     lower = m * K * F((V**2 - K) / (K * (K - 1)))
     top = sp.atan(1 / sp.sqrt(K - 1))
+    agreements: dict[str, Agreement] = {}
+    holds, between = written(weight).subs(P, share(written(cosine))), written(cosine)
+    for k, size, temperature, angle in (
+        (4, 8, 0.5, 0.1),
+        (3, 5, 0.3, 0.05),
+        (2, 1, 1.0, 0.4),
+        (6, 2, 2.0, 0.2),
+        (4, 8, 0.5, 0.52),
+    ):
+        here = {K: k, m: size, tau: sp.Rational(str(temperature)), theta: sp.Rational(str(angle))}
+        exact = float(sp.N(holds.subs(here), 30))
+        at, rank = between.subs(here), sp.exp(entropy).subs({K: k, s: between.subs(here)})
+        given: dict[str, Any] = {"classes": k, "per_class": size, "temperature": temperature}
+
+        def settled(
+            name: str, exact: float = exact, k: int = k, size: int = size, temperature: float = temperature
+        ) -> float:
+            state = class_equilibrium(
+                exact, classes=k, per_class=size, temperature=temperature, dimension=k + 1, allow_unstable=True
+            )
+            return float(getattr(state, name))
+
+        where = f"K = {k}, m = {size}, tau = {temperature}, theta = {angle}"
+        agreements |= {
+            f"class_weight, {where}": Agreement(partial(class_weight, angle, **given), holds.subs(here)),
+            f"class_cosine, {where}": Agreement(partial(class_cosine, angle, classes=k), at),
+            f"class_effective_rank, {where}": Agreement(partial(class_effective_rank, float(at), classes=k), rank),
+            f"class_equilibrium, angle, {where}": Agreement(partial(settled, "angle"), here[theta]),
+            f"class_equilibrium, cosine, {where}": Agreement(partial(settled, "cosine"), at),
+            f"class_equilibrium, effective rank, {where}": Agreement(partial(settled, "effective_rank"), rank),
+        }
+    for end, directions in ((0.0, 5), (-0.25, 4)):  # the frame, the simplex
+        agreements[f"class_effective_rank, s = {end}, K = 5"] = Agreement(
+            partial(class_effective_rank, end, classes=5), sp.Integer(directions)
+        )
     return Derivation(
         theorem="T8",
         statement="A prototype weight has one class-collapsed minimum, between the simplex ETF and the frame.",
@@ -266,4 +266,5 @@ def derive() -> "Derivation":
             "class_cosine": written(cosine),
             "class_effective_rank": sp.exp(entropy),
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bounds.bessel import bessel_ratios
 from bounds.setting import SMALLEST_TEMPERATURE, Keys, Setting, one_of, positive_number, whole_number
-from bounds.uniform import bessel_ratios, uniform_rate
+from bounds.uniform import uniform_rate
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
 WIDEST = 1e-8
 """Smallest concentration that is looked at; there kappa A_1 = kappa^2/d is far below any 1/(p mu) of use."""
-
-MANY = 10**9
-"""A batch without end, for T5's rate beside the equilibrium."""
 
 
 class LearnedTemperature(NamedTuple):
@@ -60,7 +58,7 @@ def learned_temperature(rate: float, *, dimension: int, keys: Keys = "symmetric"
             f"rate must leave a temperature >= {SMALLEST_TEMPERATURE}, got {rate:g}, which leads to {temperature:.3g}; "
             "raise it"
         )
-    edge = float(uniform_rate(Setting(temperature, dimension, MANY, gradient="tangent", keys=keys)).rate)
+    edge = float(uniform_rate(Setting(temperature, dimension, 2, gradient="tangent", keys=keys), limit=True).rate)
     if not rate < edge:
         raise ValueError(
             f"rate must be below {edge:.4g}, where the uniform state breaks at tau = {temperature:.4g} (T5), "

@@ -64,9 +64,11 @@ def mean_after_step(embeddings: NDArray[np.float64], rate: float, setting: Setti
 def mean_length_bound(mean_length: float, spread: float, rate: float, *, setting: Setting) -> float:
     """Largest length that the mean can have after one ambient step, before the embeddings are renormalised.
 
-        |zbar+| <= |1 - a| R + (mu w / tau) (exp(Delta / tau) - 1)            (upper)
+        |zbar+| <= |1 - a| R + (2 mu w / tau) tanh(Delta / (4 tau))            (upper)
 
-    with a and w as in mean_after_step: every column sum c_a lies in [exp(-Delta/tau), exp(Delta/tau)].
+    with a and w as in mean_after_step: whatever the logits, sum_a |c_a - 1| <= 2 n tanh(Delta / (4 tau)), and no
+    smaller constant does (n -> infinity). With embeddings on a sphere the second term was found attained to 2/3: three
+    of them, two at one pole and one at the other, at a high temperature.
 
     Valid for: the ambient gradient, one temperature, any configuration.
     Source: T3 (ours: the paper's bound made rigorous).
@@ -80,7 +82,7 @@ def mean_length_bound(mean_length: float, spread: float, rate: float, *, setting
         raise ValueError(f"spread must be in [0, 2], got {spread!r}; it is a difference of two cosines")
     weight = 1 / setting.samples if setting.reduction == "mean" else 1.0
     contraction = setting.pull * rate / tau if setting.loss == "merged" else 0.0
-    return float(abs(1 - contraction) * mean_length + rate * weight / tau * np.expm1(spread / tau))
+    return float(abs(1 - contraction) * mean_length + 2 * rate * weight / tau * np.tanh(spread / (4 * tau)))
 
 
 def _checked(setting: Setting, rate: float) -> float:
@@ -91,6 +93,11 @@ def _checked(setting: Setting, rate: float) -> float:
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
     return setting.temperature
+
+
+def _largest_excess(root: "sp.Symbol") -> "sp.Expr":
+    """Claimed largest share that a row gives to some columns beyond their number's share; root = exp(D/2)."""
+    return (root - 1) / (root + 1)  # tanh(D/4)
 
 
 def _closed_forms(
@@ -130,8 +137,19 @@ def derive() -> "Derivation":
             zeros[f"{loss}, {keys} keys"] = moved - _closed_forms(roles * step, step, n, mean, excess)[loss]
     a = pull * mu / tau
     zeros["the range ends where |1 - a| = 1"] = (1 - a.subs(mu, 2 * tau / pull)) ** 2 - 1
-    zeros["the larger side of c - 1"] = (sp.exp(D) - 1) - (1 - sp.exp(-D)) - (sp.exp(D / 2) - sp.exp(-D / 2)) ** 2
-    bound = sp.Abs(1 - a) * R + mu * weight / tau * (sp.exp(D) - 1)
+    share, root, k, size = sp.symbols("h x k N", positive=True)  # h: of the columns in the set; x = exp(D/2); N = n
+    given = share * root**2 / (share * root**2 + 1 - share)  # largest sum of a row over the set
+    excess_share = _largest_excess(root)
+    square = (share * root - (1 - share)) ** 2
+    zeros["a row's excess is at most tanh(D/4)"] = sp.together(
+        excess_share - (given - share) - excess_share * square / (share * root**2 + 1 - share)
+    )
+    zeros["it is that at h = 1/(1 + x)"] = (given - share).subs(share, 1 / (1 + root)) - excess_share
+    zeros["tanh(D/4) in exponentials"] = sp.expand(
+        (excess_share.subs(root, sp.exp(D / 2)) - sp.tanh(D / 4).rewrite(sp.exp)) * (sp.exp(D / 2) + 1)
+    )
+    zeros["the rows' shares of k columns add up to k"] = k * (k - 1) / (size - 1) + (size - k) * k / (size - 1) - k
+    bound = sp.Abs(1 - a) * R + 2 * mu * weight / tau * sp.tanh(D / 4)
     mean_symbol, excess_symbol = sp.symbols("zbar X", real=True)
     shown = _closed_forms(a, mu * weight / tau, sp.Symbol("n"), mean_symbol, excess_symbol)
     return Derivation(
@@ -143,10 +161,13 @@ def derive() -> "Derivation":
                  shown["merged"]),
             Step("and the full loss, whose attraction cancels the contraction, to", shown["full"]),
             Step("For doubly stochastic P, X = 0 and the mean contracts while |1 - a| < 1, mu below", 2 * tau / pull),
-            Step("1/P_ia is a sum of n - 1 terms exp((s_ib - s_ia)/tau), each between exp(-D) and exp(D),"
-                 " D = Delta/tau, so c_a lies in [exp(-D), exp(D)] and |c_a - 1| is at most the larger of",
-                 sp.exp(D) - 1),
-            Step("and 1 - exp(-D), which is smaller by a square", (sp.exp(D / 2) - sp.exp(-D / 2)) ** 2),
+            Step("For any set of columns: the mean of exp(s_ia/tau) over it is at most exp(D) times the mean over the"
+                 " others, D = Delta/tau. With h its share of the row's n - 1 columns and x = exp(D/2) the row gives it"
+                 " at most", given),
+            Step("which exceeds h by tanh(D/4) less a multiple of a square, zero at h = 1/(1 + x)", square),
+            Step("Take the k columns with c_a > 1. The shares h of the rows add up to k, so the sum of c_a - 1 over"
+                 " them is at most n tanh(D/4); over the others it is the same with the opposite sign, so"
+                 " sum_a |c_a - 1| is at most, and for free logits and large n attained,", 2 * size * sp.tanh(D / 4)),
             Step("By the triangle inequality, R the length of the mean, the new length is at most", bound),
         ),
         zeros=zeros,

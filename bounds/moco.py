@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bounds.bessel import bessel_ratios
 from bounds.setting import Setting, number_from_zero, whole_number, without_momentum
-from bounds.uniform import bessel_ratios
 
 if TYPE_CHECKING:
     import sympy as sp

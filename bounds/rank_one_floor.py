@@ -1,6 +1,7 @@
 """T6: with prototypes no rank-1 state is stationary: a floor under its gradient."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bounds.setting import positive_number, whole_number
@@ -38,7 +39,7 @@ def derive() -> "Derivation":
     """The prototype pull, projected at a rank-1 state, summed over the labelled samples."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     lam, S, N, K = sp.symbols("lambda S N K", positive=True)  # N = n_k of the largest class
     x = sp.symbols("x", real=True)  # z* . c_yi
@@ -55,6 +56,12 @@ def derive() -> "Derivation":
     slack = lam**2 / S**2 * (N * (1 - total(X(k))) + total((N - n(k)) * X(k)))
     split = norm - floor - slack
     split = split.expand().replace(lambda e: isinstance(e, sp.Sum), _linear)
+    agreements = {}
+    for weight, counts in ((0.7, (6, 3, 1)), (2.0, (5, 5)), (1.3, (4,)), (0.5, (0, 2, 7))):
+        here = {lam: sp.Rational(str(weight)), S: sum(counts), N: max(counts)}
+        agreements[f"rank_one_gradient_floor, {weight}, {counts}"] = Agreement(
+            partial(rank_one_gradient_floor, weight, counts), floor.subs(here)
+        )
     return Derivation(
         theorem="T6",
         statement="At a rank-1 state the squared tangent gradient of L_CLOP is at least lambda^2 (1 - max n_k/S)/S.",
@@ -73,6 +80,7 @@ def derive() -> "Derivation":
             "equality at the largest class": (S - N) * lam**2 / S**2 - floor,
         },
         formulas={"rank_one_gradient_floor": floor},
+        agreements=agreements,
     )  # fmt: skip
 
 

@@ -4,16 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bounds.alignment import alignment_uniform_rate
+from bounds.alignment import alignment_is_resolved, alignment_uniform_rate
+from bounds.antipodal_line import antipodal_line_rate, why_line_never_attracts
+from bounds.bessel import kernel_harmonics
 from bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
     why_collapse_keeps_alignment,
     why_collapse_never_attracts,
 )
+from bounds.finite_batch import POINTS_PER_HARMONIC
 from bounds.mean_shift import paper_range
-from bounds.setting import Setting
-from bounds.uniform import uniform_rate
+from bounds.setting import Floats, Setting
+from bounds.uniform import uniform_is_resolved, uniform_rate
 
 
 @dataclass(frozen=True)
@@ -22,15 +25,17 @@ class CriticalRates:
 
     paper_range: tuple[float, float] | None  # T3: where the paper's argument promises no collapse; no momentum
     collapse_rate: float | None  # T4: above it complete collapse attracts
-    uniform_rate: float | None  # T5: above it the uniform state breaks (n -> infinity)
+    uniform_rate: float | None  # T5, T13: above it the uniform state breaks
     breaking_degree: int | None  # T5: harmonic degree that breaks first
-    alignment_uniform_rate: float | None  # T5: above it views come apart in the uniform state (n -> infinity)
+    alignment_uniform_rate: float | None  # T5a, T13: above it views come apart in the uniform state
     alignment_collapse_rate: float | None  # T4: above it views come apart at complete collapse
+    antipodal_line_rate: float | None  # T12: above it the antipodal line attracts
+    too_small: tuple[str, ...]  # fields for which n is too small to tell (T13): rough values, or None
     reasons: dict[str, str]  # field name -> why it is None
 
 
 def critical_rates(setting: Setting) -> CriticalRates:
-    """All critical learning rates of a setting (T3 to T5, with momentum T14).
+    """All critical learning rates of a setting (T3 to T5, T12, T13; with momentum T14).
 
     Valid for: one temperature; call once for each of several.
     """
@@ -39,20 +44,41 @@ def critical_rates(setting: Setting) -> CriticalRates:
     paper = None if setting.momentum else tuple(float(edge) for edge in paper_range(setting))
     uniform = uniform_rate(setting)
     breaks = np.isfinite(uniform.rate)
-    degree = "the points start to spin before a ripple flips" if breaks else "the uniform state is stable at every rate"
-    aligned = alignment_uniform_rate(setting)
-    no_views = "the merged loss has no views"
-    if aligned is not None and np.isinf(aligned):
-        aligned, no_views = None, "the views stay together: momentum is at least A_1"
+    alignment = _single(alignment_uniform_rate(setting))
+    parts = alignment is not None and np.isfinite(alignment)
+    why_unbroken, why_aligned = "the uniform state is stable at every rate", "the merged loss has no views"
+    if np.isnan(uniform.rate):
+        why_unbroken = _too_small(setting, "it breaks", uniform_rate(setting, limit=True).rate)
+    if alignment is not None:
+        why_aligned = "in the uniform state the views stay together at every rate"
+        if setting.momentum:
+            why_aligned += ": momentum is at least A_1"
+        if np.isnan(alignment):
+            why_aligned = _too_small(setting, "they come apart", alignment_uniform_rate(setting, limit=True))
+    too_small = () if uniform_is_resolved(setting) else ("uniform_rate", "breaking_degree")
+    if alignment is not None and not alignment_is_resolved(setting):
+        too_small = (*too_small, "alignment_uniform_rate")
     rates = {
         "paper_range": (paper, "the paper's argument is about steps without momentum"),
         "collapse_rate": (collapse_rate(setting), why_collapse_never_attracts(setting)),
-        "uniform_rate": (uniform.rate if breaks else None, "the uniform state is stable at every rate"),
-        "breaking_degree": (uniform.degree or None, degree),
-        "alignment_uniform_rate": (aligned, no_views),
+        "uniform_rate": (uniform.rate if breaks else None, why_unbroken),
+        "breaking_degree": (uniform.degree or None, "the points start to spin first" if breaks else why_unbroken),
+        "alignment_uniform_rate": (alignment if parts else None, why_aligned),
         "alignment_collapse_rate": (alignment_collapse_rate(setting), why_collapse_keeps_alignment(setting)),
+        "antipodal_line_rate": (antipodal_line_rate(setting), why_line_never_attracts(setting)),
     }
     return CriticalRates(
         **{name: value for name, (value, _) in rates.items()},  # type: ignore[arg-type]
+        too_small=too_small,
         reasons={name: why for name, (value, why) in rates.items() if value is None},
     )
+
+
+def _too_small(setting: Setting, what: str, limit: Floats | None) -> str:
+    at = "at no rate" if limit is None or np.isinf(limit) else f"at {float(limit):.6g}"
+    least = POINTS_PER_HARMONIC * float(kernel_harmonics(1 / setting.tau, setting.dimension))
+    return f"n too small to tell, below {least:.3g} (T13); as n -> infinity {what} {at}"
+
+
+def _single(rate: Floats | None) -> float | None:
+    return None if rate is None else float(rate)

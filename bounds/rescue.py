@@ -1,6 +1,7 @@
 """T7: one step with prototypes leaves every collapsed state, at any learning rate."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bounds.setting import Setting, positive_number, whole_number, without_momentum
@@ -83,7 +84,7 @@ def derive() -> "Derivation":
     """The norm argument for the step, and a concave envelope for the share."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
 
     mu, lam, tau, c, H, K = sp.symbols("mu lambda tau c H K", positive=True)
     n, rho = sp.symbols("n rho", positive=True)
@@ -100,6 +101,28 @@ def derive() -> "Derivation":
     share = (sp.sqrt(t) * sp.cos(theta) + sp.sqrt(1 - t) * sp.sin(theta)) ** 2
     bend = -sp.sin(2 * theta) / (4 * (t * (1 - t)) ** sp.Rational(3, 2))
     leading = sp.cos(sp.acos(1 / sp.sqrt(K)) - theta) ** 2
+    # |g_i| by the triangle inequality: its own row sums to 1, its column to c; the full loss pulls to the view too
+    agreements: dict[str, Agreement] = {}
+    for setting in every_setting(0.3, 8, 12):
+        anchor, key = (1, 0) if setting.keys == "detached" else (1, c)
+        pulls = anchor + key + ((1 if setting.keys == "detached" else 2) if setting.loss == "full" else 0)
+        longest = (pulls / tau / (12 if setting.reduction == "mean" else 1)).subs(
+            {c: sp.Rational(5, 2), tau: sp.Rational(3, 10)}
+        )
+        agreements[f"gradient_bound, {written_out(setting)}"] = Agreement(
+            partial(gradient_bound, 2.5, setting), longest
+        )
+        if setting.gradient == "ambient":
+            widest = bound.subs({H: longest, mu: sp.Rational(7, 10), lam: 40})
+            agreements[f"rescue_angle, {written_out(setting)}"] = Agreement(
+                partial(rescue_angle, 40.0, 0.7, 2.5, setting), widest
+            )
+    for angle, k in ((0.2, 4), (1.0, 3), (2.5, 4)):
+        within = angle < math.acos(1 / math.sqrt(k))
+        largest = leading.subs({K: k, theta: sp.Rational(str(angle))}) if within else sp.Integer(1)
+        agreements[f"leading_share_bound, {angle}, K = {k}"] = Agreement(
+            partial(leading_share_bound, angle, k), largest
+        )
     return Derivation(
         theorem="T7",
         statement="One ambient step puts a labelled sample within arcsin((H + 1/mu)/lambda) of its prototype.",
@@ -134,4 +157,5 @@ def derive() -> "Derivation":
             "rescue_angle": bound.subs(H, (1 + c) / tau),
             "leading_share_bound": leading,
         },
+        agreements=agreements,
     )  # fmt: skip

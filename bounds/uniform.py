@@ -1,4 +1,4 @@
-"""T5: the harmonic spectrum of one step at the uniform state and the rate that breaks this state (n -> infinity)."""
+"""T5: the harmonic spectrum of one step at the uniform state and the rate that breaks it; at finite n by T13."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bounds.bessel import bessel_ratios
+from bounds.finite_batch import RESOLVED, finite_mean_length, self_exclusion, unresolved_share
 from bounds.heavy_ball import flip_rate, spin_rate
 from bounds.setting import Floats, Setting, whole_number, without_momentum
 
@@ -17,123 +19,107 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-def bessel_ratios(concentration: Floats, dimension: int, *, degrees: int) -> Array:
-    """A_l = I_(d/2-1+l)(kappa) / I_(d/2-1)(kappa) for l = 0 .. degrees; A_1 is the von Mises-Fisher mean length.
-
-    Computed without Bessel functions, which underflow from about d = 300: the ratios r_m = I_m / I_(m-1) obey
-    r_m = kappa / (2 m + kappa r_(m+1)), whose terms are all positive, so the downward recurrence is stable; each step
-    shrinks the error of its start by r^2 < 1. Relative error below 1e-13 (tested against mpmath). Entries under the
-    smallest float are 0, their limit.
-
-    Valid for: kappa > 0, d >= 2.
-    Source: recurrence of the modified Bessel functions, Abramowitz & Stegun 9.6.26; start: Amos (1974), eq. 11.
-
-    concentration: kappa = 1/tau, any shape (...). Returns (..., degrees + 1).
-    """
-    kappa = np.asarray(concentration, dtype=np.float64)
-    if not (np.all(kappa > 0) and np.all(np.isfinite(kappa))):
-        raise ValueError(f"concentration must be finite and > 0, got {concentration!r}; it is 1/temperature")
-    whole_number("dimension", dimension, low=2)
-    whole_number("degrees", degrees, low=1)
-    order = dimension / 2 - 1
-    guard = 64 + 8 * math.ceil(math.sqrt(kappa.max()))  # steps in which the error of the start dies out
-    m = order + degrees + guard
-    ratio = kappa / (m - 0.5 + np.sqrt((m + 0.5) ** 2 + kappa**2))
-    ratios = np.empty((*kappa.shape, degrees + 1))
-    ratios[..., 0] = 1.0
-    for degree in range(degrees + guard - 1, 0, -1):
-        ratio = kappa / (2 * (order + degree) + kappa * ratio)
-        if degree <= degrees:
-            ratios[..., degree] = ratio
-    with np.errstate(under="ignore"):
-        return np.multiply.accumulate(ratios, axis=-1)
-
-
 class Spectrum(NamedTuple):
-    """e_l of every degree l = 1 .. L and the mean length A_1 (shapes (..., L) and (...))."""
+    """e_l of every degree l = 1 .. L and the mean length A_1^(n) (shapes (..., L) and (...))."""
 
     e: Array
     mean_length: Array
 
 
-def harmonic_spectrum(setting: Setting, *, degrees: int | None = None) -> Spectrum:
+def harmonic_spectrum(setting: Setting, *, degrees: int | None = None, limit: bool = False) -> Spectrum:
     """The rates e_l at which a degree-l density ripple of the uniform state decays per unit of learning rate.
 
-        e_l = l (l + d - 2) A_l (2 - A_l)      symmetric keys          (tight as n -> infinity)
-        e_l = l (l + d - 2) A_l                detached keys
+        e_l = l (l + d - 2) S A_l (2 - S A_l)      symmetric keys          (tight; S of T13, 1 as n -> infinity)
+        e_l = l (l + d - 2) S A_l                  detached keys
 
     for the sum reduction; divided by n for the mean. By default as many degrees as hold the maximum: past it e_l falls
-    for good, because e_(l+1)/e_l is bounded by a product of falling factors.
+    for good, because e_(l+1)/e_l is bounded by a product of falling factors. nan where n is too small for S.
 
-    Valid for: n -> infinity; a finite batch needs n far above the number of harmonics of the degree.
-    Source: T5 (ours), by Funk-Hecke.
-    Returns Spectrum with e of shape (..., degrees), (...) the shape of the temperatures.
+    Valid for: a batch that integrates the harmonics in play (bounds.finite_batch.unresolved_share).
+    Source: T5, T13 (ours), by Funk-Hecke.
+    limit: n -> infinity. Returns Spectrum with e of shape (..., degrees), (...) the shape of the temperatures.
     """
     d = setting.dimension
     kappa = 1 / np.asarray(setting.tau, dtype=np.float64)
     count = 32 + 8 * math.ceil(math.sqrt(kappa.max())) if degrees is None else whole_number("degrees", degrees, low=1)
     ratios = bessel_ratios(kappa, d, degrees=count)
+    exclusion = np.ones_like(kappa) if limit else np.asarray(self_exclusion(setting))
     degree = np.arange(1, count + 1)
-    a = ratios[..., 1:]
+    a = exclusion[..., None] * ratios[..., 1:]
     keys = 2 - a if setting.keys == "symmetric" else 1.0
     weight = 1 / setting.samples if setting.reduction == "mean" else 1.0
-    return Spectrum(e=weight * degree * (degree + d - 2) * a * keys, mean_length=ratios[..., 1])
+    mean_length = finite_mean_length(exclusion, ratios[..., 1])
+    return Spectrum(e=weight * degree * (degree + d - 2) * a * keys, mean_length=mean_length)
 
 
-def radial_rate(setting: Setting) -> Array:
+def radial_rate(setting: Setting, *, limit: bool = False) -> Array:
     """rho in r = 1 + mu rho, the factor by which an ambient step stretches each embedding at the uniform state.
 
-        tangent: 0;   merged, ambient: -(pull/tau) A_1;   full, ambient: (pull/tau) (1 - A_1)  (tight as n -> infinity)
+        tangent: 0;   merged, ambient: -(pull/tau) A_1^(n);   full, ambient: (pull/tau) (1 - A_1^(n))       (tight)
 
-    Source: T5 (ours).
+    A_1^(n) of T13, A_1 as n -> infinity (limit). Source: T5, T13 (ours).
     """
     pull = np.asarray(setting.pull / setting.tau, dtype=np.float64)
     if setting.gradient == "tangent":
         return 0 * pull
-    mean_length = harmonic_spectrum(setting, degrees=1).mean_length
+    mean_length = harmonic_spectrum(setting, degrees=1, limit=limit).mean_length
     return -pull * mean_length if setting.loss == "merged" else pull * (1 - mean_length)
 
 
-def ripple_multiplier(rate: float, setting: Setting, *, degrees: int) -> Array:
+def ripple_multiplier(rate: float, setting: Setting, *, degrees: int, limit: bool = False) -> Array:
     """Factor by which one step multiplies a density ripple of degree 1 .. degrees on the uniform state.
 
-        1 - mu e_l / (1 + mu rho)                                        (tight as n -> infinity)
+        1 - mu e_l / (1 + mu rho)                                          (tight; limit: n -> infinity)
 
-    Source: T5 (ours). Returns (..., degrees), (...) the shape of the temperatures.
+    Source: T5, T13 (ours). Returns (..., degrees), (...) the shape of the temperatures.
     """
     without_momentum(setting)
-    stretch = 1 + rate * radial_rate(setting)
-    return 1 - rate * harmonic_spectrum(setting, degrees=degrees).e / stretch[..., None]
+    stretch = 1 + rate * radial_rate(setting, limit=limit)
+    return 1 - rate * harmonic_spectrum(setting, degrees=degrees, limit=limit).e / stretch[..., None]
 
 
 class UniformRate(NamedTuple):
     """Critical rate and breaking degree of the uniform state; rate inf and degree 0 where it never breaks.
 
-    Degree 0 at a finite rate: with momentum the points start to spin, before any ripple flips.
+    Degree 0 at a finite rate: with momentum the points start to spin, before any ripple flips. rate nan and degree 0
+    where n is too small for T13's S.
     """
 
     rate: Floats
     degree: int | NDArray[np.int64]
 
 
-def uniform_rate(setting: Setting) -> UniformRate:
+def uniform_rate(setting: Setting, *, limit: bool = False) -> UniformRate:
     """Learning rate above which the uniform state breaks, and the harmonic degree that breaks first.
 
-        mu = 2 / (max_l e_l - 2 rho)   if that is positive, else never          (tight as n -> infinity)
+        mu = 2 / (max_l e_l - 2 rho)   if that is positive, else never                               (tight)
 
     which reads 2 / max e_l (tangent: mu_T), 2 / (max e_l + 4 A_1/tau) (merged, ambient: mu_A) and
     2 / (max e_l - 4 (1 - A_1)/tau) (full, ambient) with symmetric keys. Degree 1 grows a mean (collapse towards a
     point), 2 an axis (a line), 3 and more clusters. With momentum it is the smaller of the rates of T14, flip_rate at
     max_l e_l and spin_rate.
 
-    Valid for: n -> infinity. Source: T5, T14 (ours).
+    e_l and A_1 are those of the setting's n (T13).
+
+    Valid for: a batch that resolves the degree (uniform_is_resolved); limit: n -> infinity.
+    Source: T5, T13, T14 (ours).
     """
-    e, rho = harmonic_spectrum(setting).e, radial_rate(setting)
+    e, rho = harmonic_spectrum(setting, limit=limit).e, radial_rate(setting, limit=limit)
     flip = np.asarray(flip_rate(e.max(axis=-1), rho, momentum=setting.momentum))
     spin = np.asarray(spin_rate(rho, momentum=setting.momentum))
-    rate = np.minimum(flip, spin)
-    degree = np.where((flip <= spin) & np.isfinite(flip), e.argmax(axis=-1) + 1, 0)
+    known = np.isfinite(e).all(axis=-1)
+    rate = np.where(known, np.minimum(flip, spin), np.nan)
+    degree = np.where(known & (flip <= spin) & np.isfinite(flip), e.argmax(axis=-1) + 1, 0)
     return UniformRate(float(rate), int(degree)) if rate.ndim == 0 else UniformRate(rate, degree)
+
+
+def uniform_is_resolved(setting: Setting) -> bool:
+    """Whether n points resolve the degree that breaks first, so that uniform_rate holds within 2 % (measured).
+
+    False: n is too small to tell. Valid for: one temperature. Source: T13 (ours).
+    """
+    e = harmonic_spectrum(setting).e
+    return bool(np.isfinite(e).all()) and unresolved_share(setting, degree=int(e.argmax()) + 1) <= RESOLVED
 
 
 def _closed_forms(degree: "sp.Expr", d: "sp.Symbol", A: "sp.Symbol") -> "dict[str, sp.Expr]":

@@ -1,9 +1,12 @@
-"""The norm is free: what weight decay does to training that normalises inside the loss (T10).
+"""The norm is free: with weight decay the two views of a sample circulate about a swap, and nothing settles (T10).
 
-Left: the cosine of the two views settles at 1 - mu w, whatever the temperature and the dimension; from mu w = 0.1 on,
-long runs end 2 to 5 % further from 1 than that. Right: the squared norm settles at 2 mu/tau, which holds the effective
-rate mu/|u|^2 at the edge tau/2. Full loss, free embeddings, weight decay w. The state rings, so each run is averaged
-over the second half of its 1000 steps. Points: median and range over seeds.
+Full loss, free embeddings u, weight decay w. Left: orbits of a pair of views about the swap, the star, at mu w = 0.1.
+Large dots: 40 steps of evenly spaced samples on the circle. Small dots: 2000 steps of T10's map of two views; orbits
+near the swap keep their size, the largest, grey, wanders. Middle: clouds that start off the swap, at half and twice its
+squared norm, mu = 1; averages over pairs and steps 300 to 1000. T10's average: that of log(1 + M/|u|^2 (1 - cos)/(1 -
+mu w)), M = 2 mu/tau, in units of -log(1 - mu w), so 1. Crosses: mean of 1 - cos over mu w, which is more, as the orbits
+of finite clouds are large. Right, mu w = 0.1: the M at which T10's other average vanishes, that of log|1 - mu w -
+M/|u|^2 (1 + cos)|, and 2 mu/tau. Points: median and range over starts and seeds.
 """
 
 from collections.abc import Callable
@@ -12,120 +15,187 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from bounds import Setting
-from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from clopsim.metrics import geometry
+from bounds.free_norm import decayed_view_cosine, steady_squared_norm, two_view_step
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step
 from figures.drawing import Drawing, Gap
 from figures.runs import Arrays, Run
-from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
+from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
 
 SETTINGS = ((3, 1.0), (8, 0.5))
-"""(d, tau)"""
+"""(d, tau) of the clouds."""
 
-SMALL = 0.03
-"""Product mu w up to which T10 holds to 1 % here. Above, 1 - cos creeps up over hundreds of steps: at mu w = 0.1 it is
-1.02 mu w after 200 steps and 1.045 mu w after 1500, for n = 64 and 256 alike; 1.036 mu w for n = 1024."""
+SIZES = (0.5, 2.0)
+"""Squared norms at the start of the clouds, in units of 2 mu/tau."""
+
+TRIED = np.geomspace(0.8, 1.25, 46)
+"""Values of M for which the averages are noted, in units of 2 mu/tau: 1 % apart."""
+
+CIRCLE = Setting(0.5, 2, 64, loss="full", gradient="tangent")
+"""Even spacing: the other samples pull radially to 1e-16, as T10 has it, while all pairs keep in step."""
+
+PRODUCT = 0.1
+"""mu w of the orbits and on the right."""
+
+ORBITS = {(4.4, 0.45): GREEN, (5.2, 0.45): BLUE, (6.0, 0.45): PURPLE, (9.0, 0.45): GREY}
+"""Squared norm and angle of the views at the start, mu = 1; the last one is large enough to wander."""
+
+IN_STEP, LONG, WINDOW = 40, 2000, 400
+"""Steps for which the pairs on the circle keep in step to 1e-7; steps of the map; first and last steps compared."""
+
+
+def _views(u: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - cosine of the views of every embedding and its squared norm, (..., n) each."""
+    squared = u.square().sum(dim=-1)
+    first, second = (u / squared.sqrt()[..., None]).chunk(2, dim=-2)
+    gap = (first - second).square().sum(dim=-1) / 2
+    return torch.cat([gap, gap], dim=-1), squared
+
+
+def _orbits() -> tuple[np.ndarray, np.ndarray]:
+    """1 - cosine and squared norm on the circle, (orbits, steps) each."""
+    norm, angle = torch.tensor(list(ORBITS), dtype=torch.float64).T[..., None]
+    place = torch.arange(CIRCLE.samples // 2, dtype=torch.float64) * (4 * np.pi / CIRCLE.samples)
+    angles = torch.cat([place + angle / 2, place - angle / 2], dim=1)
+    u = norm.sqrt()[..., None] * torch.stack([angles.cos(), angles.sin()], dim=-1)
+    seen = []
+    for _ in range(IN_STEP):
+        seen.append(torch.stack(_views(u)).mean(dim=-1))
+        u = free_step(u, 1.0, float(CIRCLE.tau), setting=CIRCLE, weight_decay=PRODUCT)
+    both: np.ndarray = torch.stack(seen, dim=-1).numpy()
+    return both[0], both[1]
 
 
 def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
-    """View cosine and squared norm: (settings, seeds, the decays at mu = 1 and then the rates at mu w = 0.1)."""
-    decays = np.array([0.01, 0.1]) if quick else np.array([0.01, 0.03, 0.1, 0.3])  # mu w, at mu = 1
-    rates = np.array([0.3, 3.0]) if quick else np.array([0.1, 0.3, 1.0, 3.0, 10.0])  # at mu w = 0.1
-    samples, seeds, steps = (128, 1, 200) if quick else (256, 3, 1000)
+    """The orbits; for the clouds the means that T10 speaks of, (settings, runs, decays and then rates, values of M)."""
+    decays = np.array([0.1, 0.3]) if quick else np.array([0.03, 0.06, 0.1, 0.2, 0.3])  # mu w, at mu = 1
+    rates = np.array([0.3, 3.0]) if quick else np.array([0.1, 0.3, 3.0, 10.0])  # at mu w = 0.1
+    seeds, steps, first = (1, 300, 100) if quick else (3, 1000, 300)
     mu = np.concatenate([np.ones_like(decays), rates])
-    products = np.concatenate([decays, np.full_like(rates, 0.1)])
-    cosine = np.empty((len(SETTINGS), seeds, len(mu)))
-    norm = np.empty_like(cosine)
+    products = np.concatenate([decays, np.full_like(rates, PRODUCT)])
+    runs = [(size, seed) for seed in range(seeds) for size in SIZES]
+    along = np.zeros((len(SETTINGS), len(runs), len(mu), len(TRIED)))
+    across, gaps = np.zeros_like(along), np.zeros(along.shape[:3])
     for s, (d, tau) in enumerate(SETTINGS):
-        setting = Setting(tau, d, samples, loss="full", gradient="tangent")
-        steady = torch.tensor([float(steady_squared_norm(float(m), setting)) for m in mu], dtype=torch.float64)
-        for k in range(seeds):
-            z = starts.near_uniform(setting, temperature=tau, seed=k, view_angle=0.1)
-            u = z * steady.sqrt()[:, None, None]  # where it ends up; decay alone would take long
-            for run, product in enumerate(products):  # each its own decay
-                state = u[run]
-                seen = []
+        setting = Setting(tau, d, 256, loss="full", gradient="tangent")
+        for k, (size, seed) in enumerate(runs):
+            z = starts.near_uniform(setting, temperature=tau, seed=seed, view_angle=0.3)
+            for c, (rate, product) in enumerate(zip(mu.tolist(), products.tolist(), strict=True)):
+                tried = torch.from_numpy(TRIED[:, None] * 2 * rate / tau)
+                u = z * (size * 2 * rate / tau) ** 0.5
                 for done in range(steps):
-                    state = free_step(
-                        state, float(mu[run]), tau, setting=setting, weight_decay=float(product / mu[run])
-                    )
-                    if done >= steps // 2:
-                        squared = state.square().sum(dim=-1)
-                        aligned = geometry.alignment(state / squared.sqrt()[:, None])
-                        seen.append((1 - float(aligned) / 2, float(squared.mean())))
-                cosine[s, k, run], norm[s, k, run] = np.mean(seen, axis=0)
-            on_progress((s * seeds + k + 1) / (len(SETTINGS) * seeds))
+                    if done >= first:
+                        gap, squared = _views(u)
+                        pulls = tried / squared
+                        along[s, k, c] += torch.log1p(pulls * gap / (1 - product)).mean(dim=-1).numpy()
+                        across[s, k, c] += (pulls * (2 - gap) - (1 - product)).abs().log().mean(dim=-1).numpy()
+                        gaps[s, k, c] += float(gap.mean())
+                    u = free_step(u, rate, tau, setting=setting, weight_decay=product / rate)
+            on_progress((s * len(runs) + k + 1) / (len(SETTINGS) * len(runs)))
+    orbit_gap, orbit_norm = _orbits()
     return {
-        "samples": np.array(samples),
-        "decays": decays,
-        "rates": rates,
-        "view_cosine": cosine,
-        "squared_norm": norm,
-    }
+        "decays": decays, "rates": rates, "orbit_gap": orbit_gap, "orbit_norm": orbit_norm,
+        **{name: mean / (steps - first) for name, mean in (("along", along), ("across", across), ("gap", gaps))},
+    }  # fmt: skip
 
 
 def draw(run: Run) -> Drawing:
-    """Both panels with T10's lines."""
-    decays, rates, cosine, norm = run["decays"], run["rates"], run["view_cosine"], run["squared_norm"]
+    """Three panels: orbits, the average that holds the decay, the average that holds the squared norm."""
+    decays, rates = run["decays"], run["rates"]
     mu = np.concatenate([np.ones_like(decays), rates])
-    products = np.concatenate([decays, np.full_like(rates, 0.1)])
-    predicted = np.array(
-        [decayed_view_cosine(float(m), weight_decay=float(p / m)) for m, p in zip(mu, products, strict=True)]
-    )
-    settings = [Setting(tau, d, int(run["samples"]), loss="full", gradient="tangent") for d, tau in SETTINGS]
-    predicted_norm = np.array([[float(steady_squared_norm(float(m), setting)) for m in mu] for setting in settings])
-    views = np.abs(np.median(1 - cosine, axis=1) / (1 - predicted) - 1)
-    small = products <= SMALL
+    products = np.concatenate([decays, np.full_like(rates, PRODUCT)])
+    cosines = np.array([decayed_view_cosine(m, weight_decay=p / m) for m, p in zip(mu, products, strict=True)])
+    settings = [Setting(tau, d, 256, loss="full", gradient="tangent") for d, tau in SETTINGS]
+    norms = np.array([[float(steady_squared_norm(m, setting)) for m in mu] for setting in settings])
+    unit = norms / (2 * mu / np.array([[tau] for _, tau in SETTINGS]))  # M in the units of TRIED: 1, if T10 is right
+    along, implied = np.empty((2, *run["gap"].shape))
+    for at in np.ndindex(*along.shape):
+        along[at] = np.interp(unit[at[0], at[2]], TRIED, run["along"][at]) / -np.log(cosines[at[2]])
+        implied[at] = np.interp(0, run["across"][at], TRIED) * 2 * mu[at[2]] / SETTINGS[at[0]][1]
+
+    centre, line = float(steady_squared_norm(1.0, CIRCLE)), []
+    norm, angle = np.array(list(ORBITS)).T
+    pair = np.sqrt(norm) * np.stack([np.cos(angle / 2), np.sin(angle / 2)])
+    for _ in range(LONG):
+        line.append((2 * pair[1] ** 2 / np.square(pair).sum(axis=0), np.square(pair).sum(axis=0)))
+        pair = two_view_step(pair, rate=1.0, weight_decay=PRODUCT, setting=CIRCLE)
+    map_gap, map_norm = np.array(line).transpose(1, 2, 0)  # (orbits, steps) each
+    swing = np.abs(np.log(map_norm[:-1] / centre))
+    kept = swing[:, -WINDOW:].max(axis=1) / swing[:, :WINDOW].max(axis=1)
     first, second = slice(0, len(decays)), slice(len(decays), None)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        fine = np.linspace(0, 0.33, 50)
-        left.plot(fine, 1 - fine, color=VERMILION, label=r"$1-\mu w$ (T10)")
+        figure = Figure(figsize=(PAGE, 2.5), layout="constrained")
+        left, middle, right = figure.subplots(1, 3)
+        for k, colour in reversed([*enumerate(ORBITS.values())]):
+            left.plot(map_norm[k] / centre, map_gap[k], ",", color=colour, alpha=0.6)
+            left.plot(run["orbit_norm"][k] / centre, run["orbit_gap"][k], "o", color=colour, markersize=2)
+        swap = 1 - decayed_view_cosine(1.0, weight_decay=PRODUCT)
+        left.plot(1, swap, "*", color=VERMILION, markersize=8, label="swap (T10)")
+        left.set(xscale="log", yscale="log", xlim=(0.3, 3.2), ylim=(2e-3, 2.2), title=r"orbits, $\mu w=0.1$")
+        left.set(xlabel=r"squared norm, $|u|^2\tau/2\mu$", ylabel=r"$1-\cos$ of the views")
+        plain_ticks(left, "x", (0.5, 1, 2))
+        middle.axhline(1, color=VERMILION)
         for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
             label = rf"$d={d}$, $\tau={tau:g}$"
-            measured(left, decays, cosine[s][:, first], color=colour, marker=marker, label=label, hollow=s > 0)
-            measured(right, rates, norm[s][:, second], color=colour, marker=marker, label=label, hollow=s > 0)
-            line = np.geomspace(rates[0] / 1.5, rates[-1] * 1.5, 20)
-            right.plot(line, 2 * line / tau, color=colour, linewidth=1.2, label=rf"$2\mu/\tau$ (T10), $\tau={tau:g}$")
-        left.set(
-            xlabel=r"learning rate $\times$ weight decay $\mu w$", ylabel="cosine of the two views", title=r"$\mu=1$"
-        )
-        right.set(
-            xscale="log",
-            yscale="log",
-            xlabel=r"learning rate $\mu$",
-            ylabel=r"squared norm $|u|^2$",
-            title=r"$\mu w=0.1$",
-        )
-        plain_ticks(right, "x", (0.1, 0.3, 1, 3, 10))
-        plain_ticks(right, "y", (0.1, 0.3, 1, 3, 10, 30))
-        left.legend()
+            says = "T10's average" if s == 0 else None
+            measured(middle, decays, along[s][:, first], color=colour, marker=marker, label=says, hollow=s > 0)
+            mean = run["gap"][s][:, first] / decays
+            says = r"mean $1-\cos$" if s == 0 else None
+            measured(middle, decays * (1.03 + 0.06 * s), mean, color=colour, marker="x", label=says)
+            measured(right, rates, implied[s][:, second], color=colour, marker=marker, label=label, hollow=s > 0)
+            right.plot(rates, norms[s, second], color=colour, linewidth=1.2, label=rf"$2\mu/\tau$, $\tau={tau:g}$")
+        middle.set(xscale="log", xlabel=r"rate $\times$ decay $\mu w$", ylabel="average / T10's", title=r"$\mu=1$")
+        middle.set(ylim=(0.94, 1.11))
+        plain_ticks(middle, "x", (0.03, 0.1, 0.3))
+        right.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu$", ylabel="$M$", title=r"$\mu w=0.1$")
+        plain_ticks(right, "x", (0.1, 1, 10))
+        plain_ticks(right, "y", (0.1, 1, 10))
+        left.legend(loc="lower left")
+        middle.legend(loc="upper left")
         right.legend()
-    numbers = {
-        "dimension": np.array([d for d, _ in SETTINGS])[:, None, None],
-        "temperature": np.array([tau for _, tau in SETTINGS])[:, None, None],
-        "seed": np.arange(cosine.shape[1])[None, :, None],
-        "rate": mu[None, None, :],
-        "rate_times_decay": products[None, None, :],
-        "view_cosine": cosine,
-        "squared_norm": norm,
-        "predicted_view_cosine": predicted[None, None, :],
-        "predicted_squared_norm": predicted_norm[:, None, :],
-    }
+    off = np.abs(np.log(map_norm[:, :IN_STEP] / run["orbit_norm"])).max()
+    numbers = _table(run, mu, products, along, implied, norms, map_norm)
     return Drawing(
         figure,
         numbers,
         gaps=(
-            Gap(
-                f"1 - cosine of the views from mu w (T10), up to mu w = {SMALL}, relative", views[:, small].max(), 0.03
-            ),
-            Gap("the same above, where long runs drift past it", views[:, ~small].max(), 0.06),
-            Gap(
-                "|u|^2 from 2 mu/tau (T10), relative", np.abs(np.median(norm, axis=1) / predicted_norm - 1).max(), 0.03
-            ),
+            Gap("squared norm on the circle from T10's map, 40 steps, logarithm", off, 1e-4),
+            Gap("size of the small orbits after 2000 steps from that at the start, relative",
+                np.abs(kept[:-1] - 1).max(), 0.01),
+            Gap("mean growth along the midpoint from the decay (T10), relative",
+                np.abs(np.median(along, axis=1) - 1).max(), 0.03),
+            Gap("M of the growth across it from 2 mu/tau (T10), relative",
+                np.abs(np.median(implied, axis=1) / norms - 1)[:, second].max(), 0.03),
         ),
-    )
+    )  # fmt: skip
+
+
+def _table(
+    run: Run, mu: np.ndarray, products: np.ndarray, along: np.ndarray, implied: np.ndarray, norms: np.ndarray,
+    map_norm: np.ndarray,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """One row a step of an orbit, then one a cloud; nan where a column is the other's."""
+    index = np.indices(along.shape).reshape(3, -1)
+    clouds, steps = index.shape[1], run["orbit_norm"].size
+    d, tau = np.array(SETTINGS)[index[0]].T
+
+    def rows(orbit: np.ndarray | float, cloud: np.ndarray | float) -> np.ndarray:
+        return np.concatenate([np.broadcast_to(orbit, steps), np.broadcast_to(cloud, clouds)])
+
+    return {
+        "dimension": rows(CIRCLE.dimension, d).astype(int),
+        "temperature": rows(float(CIRCLE.tau), tau),
+        "rate": rows(1.0, mu[index[2]]),
+        "rate_times_decay": rows(PRODUCT, products[index[2]]),
+        "run": rows(np.repeat(np.arange(len(ORBITS)), IN_STEP), index[1]).astype(int),
+        "orbit_step": rows(np.tile(np.arange(IN_STEP), len(ORBITS)), np.nan),
+        "one_minus_cosine": rows(run["orbit_gap"].ravel(), run["gap"].ravel()),
+        "squared_norm": rows(run["orbit_norm"].ravel(), np.nan),
+        "predicted_squared_norm": rows(map_norm[:, :IN_STEP].ravel(), np.nan),
+        "growth_along_over_decay": rows(np.nan, along.ravel()),
+        "implied_m": rows(np.nan, implied.ravel()),
+        "predicted_m": rows(np.nan, np.broadcast_to(norms[:, None], along.shape).ravel()),
+    }

@@ -2,9 +2,9 @@
 
 Merging the two views of a sample drops the attraction between them. Without it complete collapse attracts above mu_c
 (T4). With it collapse onto a point repels at every rate; what gives way is the agreement of the two views. With the
-tangent gradient, which autograd takes, they come apart at tau/2 and most of the rank stays (T5). With the ambient one
-they are antipodal from tau/(2 A_1) on, and all samples end on one line: rank one, mean zero. Points: median and range
-over seeds after the last step.
+tangent gradient, which autograd takes, they come apart at tau/2 and most of the rank stays (T5a). With the ambient one
+they are antipodal from tau/(2 A_1) on (n -> infinity; 32 embeddings are too few to tell, T13), and all samples end on
+one line: rank one, mean zero. Points: median and range over seeds after the last step.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bounds import Gradient, Loss, critical_rates, exact_rate
+from bounds import Gradient, Loss, alignment_uniform_rate, critical_rates, exact_rate
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
 from clopsim.sphere.thresholds import Kind
@@ -60,9 +60,10 @@ def draw(run: Run) -> Drawing:
                 apart(run["alignment_collapse"][number], predicted.alignment_collapse_rate),
             ]
             axes.axvline(1, color=VERMILION, label=r"$\mu_c$: where the merged loss collapses (T4)")
-            edges.append((predicted.alignment_uniform_rate or np.nan) / float(exact_rate(config.setting)))
-            if predicted.alignment_uniform_rate is not None:
-                axes.axvline(edges[-1], color=PURPLE, linestyle="--", label=r"views come apart (T5, $n\to\infty$)")
+            apart_above = alignment_uniform_rate(config.setting, limit=True)  # n = 32: too small to tell (T13)
+            edges.append(np.nan if apart_above is None else float(apart_above) / float(exact_rate(config.setting)))
+            if apart_above is not None:
+                axes.axvline(edges[-1], color=PURPLE, linestyle="--", label=r"views come apart (T5a, $n\to\infty$)")
             measured(axes, rates, run["mean_resultant_length"][number].T, label="mean resultant length $R$")
             share = (run["effective_rank"][number] - 1) / (min(config.dimension, config.samples) - 1)
             measured(axes, rates, share.T, color=ORANGE, marker="s", label=r"rank, (effective rank $-$ 1)/($d-1$)")

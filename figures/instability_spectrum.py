@@ -1,8 +1,8 @@
 """How fast a step flattens a ripple of each harmonic degree on the uniform state, at three temperatures.
 
-Line: e_l = l (l + d - 2) A_l (2 - A_l) (T5). Points: one tangent step of the merged loss from nearly uniform points on
-the sphere with a ripple of that degree, median and range over random axes. The tallest degree breaks first, at
-mu = 2/max e_l: a point at high temperature, clusters at low temperature.
+Line: e_l = l (l + d - 2) S A_l (2 - S A_l) (T5, S of T13). Points: one tangent step of the merged loss from nearly
+uniform points on the sphere with a ripple of that degree, median and range over random axes. The tallest degree breaks
+first, at mu = 2/max e_l: a point at high temperature, clusters at low temperature.
 """
 
 from collections.abc import Callable

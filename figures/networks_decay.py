@@ -2,13 +2,14 @@
 
 Full-batch gradient descent, 1500 steps, four Gaussian clusters with fixed views, mean-reduced InfoNCE, tau = 0.5, rate
 mu, weight decay w, prototype weight lambda. Top left: weights before a batch norm turn by the cosine 1 - mu w per step
-(the balance of norms of T10), as a table's views do; how far apart a network's views stay depends on the data too. Top
-right: without decay a large rate costs an MLP with batch norm its rank only for a while. Bottom left: with decay its
-ReLUs die; mu w times the hidden layers, where the rank falls below 1.5, is 0.04 to 0.12 here, a rule of thumb and no
-law. With gain and shift of the norm layers left undecayed nearly three directions survive. No run below rank 1.05 came
-back above 1.03 in 300 steps without decay. Bottom right: where the rank falls below 1.5, two hidden layers. Prototypes
-delay that at rate 1 for weights 0.3 to 3, hardly at rate 10, not at all without the last bias, and at 30 they bring it
-forward. Points: median and range over seeds, on the left also over the rates 1 and 10. Only T10's line is derived.
+(a balance of norms); a table's views, started at T10's norm, circulate about that angle on average; a network's
+depend on the data too. Top right: without decay a large rate costs an MLP with batch norm its rank only for a while.
+Bottom left: with decay its ReLUs die; mu w times the hidden layers, where the rank falls below 1.5, is 0.04 to 0.12
+here, a rule of thumb and no law. With gain and shift of the norm layers left undecayed nearly three directions survive.
+No run below rank 1.05 came back above 1.03 in 300 steps without decay. Bottom right: where the rank falls below 1.5,
+two hidden layers. Prototypes delay that at rate 1 for weights 0.3 to 3, hardly at rate 10, not at all without the last
+bias, and at 30 they bring it forward. Points: median and range over seeds, on the left also over the rates 1 and 10.
+Only T10's line, for the table, is derived.
 """
 
 from collections.abc import Callable
@@ -55,7 +56,8 @@ LOST = 1.5
 """Effective rank below which hardly more than one direction is left."""
 
 SMALL = 0.03
-"""Product mu w up to which T10 is held to 5 % for the table; above, long runs drift past it (figures.free_norm)."""
+"""Product mu w up to which the mean of 1 - cos is mu w for the table, which starts at T10's norm; above, 1500 steps
+widen the orbits, whose mean is larger (figures.free_norm)."""
 
 TOGETHER = 54
 """Runs in a stack: more leave the cache, with fewer Python is the cost."""
@@ -178,19 +180,19 @@ def draw(run: Run) -> Drawing:
             plain_ticks(axes, "x", (0.001, 0.01, 0.1))
         for axes in (views, free, depths, edges):
             axes.legend()
-    settled = [(kind == "table") & (decay == w) for w in decays]
+    tables = [(kind == "table") & (decay == w) for w in decays]
     predicted = [1 - decayed_view_cosine(1.0, weight_decay=float(w)) for w in decays]
-    off = [np.median(1 - run["view_cosine"][own]) / line - 1 for own, line in zip(settled, predicted, strict=True)]
-    small, felt = decays <= SMALL, np.abs([np.median(units[own]) - 1 for own in settled])
-    says = f"table: 1 - cosine from mu w (T10), up to mu w = {SMALL}, relative"
+    off = [np.median(1 - run["view_cosine"][own]) / line - 1 for own, line in zip(tables, predicted, strict=True)]
+    small, felt = decays <= SMALL, np.abs([np.median(units[own]) - 1 for own in tables])
+    says = f"table: mean 1 - cosine from mu w (T10's swap, whose norm it starts at), up to mu w = {SMALL}, relative"
     gaps = (
         Gap(says, float(np.abs(off)[small].max()), 0.15 if run.quick else 0.03),
         Gap(
-            "table: the same above, where long runs drift past it",
+            "table: the same above, where long runs widen the orbits",
             float(np.abs(off)[~small].max()),
             0.15 if run.quick else 0.06,
         ),
-        Gap("table: effective rate from 1 (T10)", float(felt.max()), 0.05 if run.quick else 0.03),
+        Gap("table: mean effective rate from 1 (T10)", float(felt.max()), 0.05 if run.quick else 0.03),
     )
     return Drawing(figure, {**run.arrays, "effective_rate": units}, gaps)
 

@@ -1,8 +1,22 @@
 """Statements certified in rigorous arithmetic: each function maps a statement to whether the enclosures prove it."""
 
+import math
+from fractions import Fraction
+
 from bounds import Setting
-from bounds.enclosures import certify_collapse, enclose_exact_rate, enclose_uniform_rate
-from bounds.equilibrium import class_equilibrium, enclose_class_cosine
+from bounds.antipodal_line import antipodal_line_rate
+from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
+from bounds.collapse import exact_rate
+from bounds.critical_weight import critical_weight
+from bounds.enclosures import (
+    certify_collapse,
+    enclose_antipodal_line_rate,
+    enclose_exact_rate,
+    enclose_root,
+    enclose_uniform_rate,
+    outward,
+)
+from bounds.equilibrium import class_equilibrium
 
 
 def collapse() -> dict[str, bool]:
@@ -12,6 +26,7 @@ def collapse() -> dict[str, bool]:
         setting = Setting(tau, 8, n)
         box = enclose_exact_rate(setting)
         where = f"n = {n}, tau = {tau}"
+        answers[f"{where}: the code's mu_c lies there"] = exact_rate(setting) in box
         answers[f"{where}: mu_c in [{box.low!r}, {box.high!r}], width below 1e-12"] = (
             box.high - box.low < 1e-12 * box.high
         )
@@ -19,6 +34,11 @@ def collapse() -> dict[str, bool]:
             certify_collapse(1.0001 * box.high, setting) == "attracts"
         )
         answers[f"{where}: collapse repels at 0.9999 mu_c"] = certify_collapse(0.9999 * box.low, setting) == "repels"
+    for setting in (Setting(0.5, 8, 9, gradient="tangent"), Setting(0.5, 8, 10, loss="full")):
+        for rate in (1e-3, 0.5, 20.0):
+            answers[f"{setting.loss}, {setting.gradient}: collapse repels at {rate}"] = (
+                certify_collapse(rate, setting) == "repels"
+            )
     return answers
 
 
@@ -32,6 +52,26 @@ def uniform() -> dict[str, bool]:
     return answers
 
 
+def antipodal_line() -> dict[str, bool]:
+    """T12: enclosures of mu_line with the code's floats in them, and one setting in which it is certified: never."""
+    answers = {}
+    for setting in (
+        Setting(0.5, 8, 8, loss="full"),
+        Setting(0.2, 8, 32, loss="full", keys="detached"),
+        Setting(2.0, 8, 64, loss="full", reduction="mean"),
+    ):
+        box, rate = enclose_antipodal_line_rate(setting), float(antipodal_line_rate(setting) or math.nan)
+        near = box.low * (1 - 1e-15) <= rate <= box.high * (1 + 1e-15)
+        where = f"n = {setting.samples}, tau = {setting.tau}, {setting.keys} keys, {setting.reduction}"
+        answers[f"{where}: mu_line in [{box.low!r}, {box.high!r}], width below 1e-14"] = (
+            box.high - box.low < 1e-14 * box.high
+        )
+        answers[f"{where}: the code's mu_line lies there to 1e-15"] = near
+    few = Setting(0.5, 8, 4, loss="full")
+    answers["n = 4, tau = 0.5: the line never attracts"] = enclose_antipodal_line_rate(few).low == math.inf
+    return answers
+
+
 def equilibrium() -> dict[str, bool]:
     """T8: enclosures of the cosine between classes, and how far the floating-point root lies from them."""
     answers = {}
@@ -42,3 +82,42 @@ def equilibrium() -> dict[str, bool]:
         answers[f"{where}: s in [{low!r}, {high!r}], width below 1e-15"] = 0 <= high - low < 1e-15
         answers[f"{where}: the code's root gives this s to 1e-14"] = low - 1e-14 < value < high + 1e-14
     return answers
+
+
+def critical() -> dict[str, bool]:
+    """T9: enclosures of the critical weight, and how far the code's lies from them."""
+    answers = {}
+    for k, m, tau, d in ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128), (4, 8, 20.0, 8)):
+        low, high = enclose_critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
+        value = critical_weight(classes=k, per_class=m, temperature=tau, dimension=d)
+        where = f"K = {k}, m = {m}, tau = {tau}, d = {d}"
+        answers[f"{where}: lambda* in [{low!r}, {high!r}], width below 1e-12"] = high - low < 1e-12 * high
+        answers[f"{where}: the code's lambda* lies there to 1e-13"] = low * (1 - 1e-13) < value < high * (1 + 1e-13)
+    return answers
+
+
+def arithmetic() -> dict[str, bool]:
+    """What the enclosures rest on: balls that hold both readings of a number, outward rounding, signs that are sure."""
+    from flint import arb
+
+    def blurred(point: "arb") -> "arb":
+        return point - arb(1) / 3 + arb(0, 0.01)
+
+    third = outward(arb(1) / 3)
+    root = enclose_root(blurred, 0.0, 1.0)
+    setting = Setting(0.1, 8, 8)
+    box = enclose_exact_rate(setting)
+    readings = [Fraction(0.1) * 7 / 6, Fraction(1, 10) * 7 / 6]  # the float next to one tenth, and one tenth
+    return {
+        "1/3 lies strictly between the floats that enclose it": Fraction(third.low) < Fraction(1, 3)
+        and Fraction(third.high) > Fraction(1, 3),
+        "neighbouring floats enclose it": third.high - third.low < 1e-15,
+        "mu_c at tau = 0.1 holds both readings of 0.1": all(
+            Fraction(box.low) <= one <= Fraction(box.high) for one in readings
+        ),
+        "a root known to 0.01 is bracketed where both signs are sure": bool(blurred(arb(root.low)) < 0)
+        and bool(blurred(arb(root.high)) > 0),
+        "and no wider than the bisection leaves it": root.high - root.low < 0.1,
+        "at mu_c itself, an exact float, nothing is certified": certify_collapse(0.5625, Setting(0.5, 8, 10))
+        == "undecided",
+    }

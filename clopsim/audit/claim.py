@@ -10,13 +10,15 @@ from clopsim.audit.experiments import Experiment
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
 
-Verdict = Literal["proved", "certified", "measured", "refined", "refuted"]
+Verdict = Literal["proved", "certified", "measured", "refined", "refuted", "cannot tell"]
 """proved: symbolically, for all symbols. certified: by enclosures in rigorous arithmetic. measured: simulation alone.
-refined: true in a sharper or narrower form, which is given. refuted: false as stated, with a counterexample."""
+refined: true in a sharper or narrower form, which is given. refuted: false as stated, with a counterexample.
+cannot tell: nothing here decides it; the finding says why, and what is known."""
 
 V1 = "arXiv:2403.18699v1"
 V2 = "arXiv:2403.18699v2"
 SUCCESSOR = "arXiv:2512.07880"
+CODE = "the authors' code"
 OURS = "ours"
 
 
@@ -24,7 +26,7 @@ OURS = "ours"
 class Claim:
     """One claim and its evidence; the audit runs the evidence and compares the verdict with the recorded one."""
 
-    identifier: str  # T1 .. T10: theorems; P1 ..: claims of the paper
+    identifier: str  # T1 ..: theorems; P1 ..: claims of the papers
     statement: str
     source: str  # paper, version and number, or "ours"
     assumptions: str

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from clopsim.audit.claim import OURS
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.picture import draw_experiment
 from clopsim.audit.run import Finding, Proof
@@ -83,13 +84,18 @@ def to_markdown(findings: Sequence[Finding], figures: Path) -> str:
     """The report in Markdown, formulas between dollar signs; its figures are written into the folder `figures`."""
     import sympy as sp
 
-    lines = ["# The audit", "", "| claim | verdict | evidence | finding |", "|---|---|---|---|"]
-    lines += [f"| {f.claim.identifier} | {f.verdict} | {f.evidence} | {_plain(f.claim.finding)} |" for f in findings]
+    lines = ["# The audit"]
+    for title, said, part in _tables(findings):
+        lines += ["", f"## {title}", "", f"| | {said} | verdict | what became of it |", "|---|---|---|---|"]
+        lines += [
+            f"| {f.claim.identifier} | {_plain(_said(f))} | {f.verdict} | {_plain(f.claim.finding)} |" for f in part
+        ]
     for finding in findings:
         claim = finding.claim
         lines += ["", f"## {claim.identifier}: {_plain(claim.statement)}", ""]
         lines += [
-            f"*Source:* {claim.source}. *Assumes:* {_plain(claim.assumptions)}. *Verdict:* **{finding.verdict}**.",
+            f"*Source:* {claim.source}. *Assumes:* {_plain(claim.assumptions)}. *Verdict:* **{finding.verdict}**"
+            f"{_on(finding)}.",
             "",
             _plain(claim.finding),
         ]
@@ -126,20 +132,23 @@ def to_html(findings: Sequence[Finding]) -> str:
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>clopsim: the audit</title>",
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body><h1>The audit</h1>",
-        "<table><tr><th>claim</th><th>verdict</th><th>evidence</th><th>finding</th></tr>",
     ]
-    for f in findings:
-        mark = f.claim.identifier
+    for title, said, part in _tables(findings):
         parts.append(
-            f"<tr><td><a href='#{mark}'>{mark}</a></td><td>{_verdict(f)}</td><td>{f.evidence}</td>"
-            f"<td>{prose(f.claim.finding)}</td></tr>"
+            f"<h2>{title}</h2><table><tr><th></th><th>{said}</th><th>verdict</th><th>what became of it</th></tr>"
         )
-    parts.append("</table>")
+        for f in part:
+            mark = f.claim.identifier
+            parts.append(
+                f"<tr><td><a href='#{mark}'>{mark}</a></td><td>{prose(_said(f))}</td><td>{_verdict(f)}</td>"
+                f"<td>{prose(f.claim.finding)}</td></tr>"
+            )
+        parts.append("</table>")
     for f in findings:
         claim = f.claim
         parts.append(f"<h2 id='{claim.identifier}'>{claim.identifier}: {prose(claim.statement)}</h2>")
         parts.append(f"<p class='quiet'>Source: {prose(claim.source)}. Assumes: {prose(claim.assumptions)}.</p>")
-        parts.append(f"<p>Verdict: {_verdict(f)}. {prose(claim.finding)}</p>")
+        parts.append(f"<p>Verdict: {_verdict(f)}{_on(f)}. {prose(claim.finding)}</p>")
         parts += [f"<p class='open'>Fails: {prose(failure)}</p>" for failure in f.failures]
         for proof in f.proofs:
             parts.append(
@@ -162,6 +171,27 @@ def to_html(findings: Sequence[Finding]) -> str:
             parts.append(f"<h3>Experiment: {prose(experiment.title)}</h3>")
             parts.append(f"<figure>{picture}<figcaption>{prose(_sentence(experiment))}</figcaption></figure>")
     return "\n".join([*parts, "</body></html>"]) + "\n"
+
+
+def _tables(findings: Sequence[Finding]) -> Iterator[tuple[str, str, list[Finding]]]:
+    """Title, head of the statements and findings of each table of the first page: the papers first."""
+    papers = [finding for finding in findings if finding.claim.identifier.startswith("P")]
+    theorems = [finding for finding in findings if finding not in papers]
+    if papers:
+        yield "What the papers said, and what became of it", "what they said", papers
+    if theorems:
+        yield "The theorems", "statement", theorems
+
+
+def _said(finding: Finding) -> str:
+    """The statement, with its source where it is not ours alone."""
+    claim = finding.claim
+    return claim.statement if claim.source.startswith(OURS) else f"{claim.statement} ({claim.source})"
+
+
+def _on(finding: Finding) -> str:
+    """What the verdict rests on, in a few words; empty where nothing decides it."""
+    return f", on {finding.evidence}" if finding.evidence else ""
 
 
 def _verdict(finding: Finding) -> str:

@@ -19,10 +19,11 @@ OPEN = "open"
 
 @dataclass(frozen=True)
 class Proof:
-    """A derivation and the identities in it that did not simplify to zero."""
+    """A derivation, the identities in it that did not simplify to zero, and where the code computes something else."""
 
     derivation: "Derivation"
     rest: dict[str, str]
+    apart: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Finding:
                 for proof in self.proofs
                 for name, rest in proof.rest.items()
             ),
+            *(
+                f"{proof.derivation.theorem}: {name}: {how}"
+                for proof in self.proofs
+                for name, how in proof.apart.items()
+            ),
             *(f"{one.title}: gap {one.gap:.3g} over {one.tolerance:g}" for one in self.experiments if not one.holds),
             *(f"not certified: {statement}" for statement, certain in self.certificates.items() if not certain),
             *self.errors,
@@ -59,8 +65,10 @@ class Finding:
     def evidence(self) -> str:
         """The evidence in a few words."""
         identities = sum(len(proof.derivation.zeros) for proof in self.proofs)
+        agreements = sum(len(proof.derivation.agreements) for proof in self.proofs)
         parts = [
             _counted(identities, "identity", "identities"),
+            _counted(agreements, "agreement", "agreements"),
             _counted(len(self.certificates), "enclosure", "enclosures"),
             _counted(len(self.experiments), "experiment", "experiments"),
             f"that of {', '.join(self.claim.rests_on)}" if self.claim.rests_on else "",
@@ -79,6 +87,7 @@ class Finding:
             "finding": self.claim.finding,
             "failures": self.failures,
             "identities": [name for proof in self.proofs for name in proof.derivation.zeros],
+            "agreements": [name for proof in self.proofs for name in proof.derivation.agreements],
             "certificates": self.certificates,
             "experiments": [
                 {"title": one.title, "gap": one.gap, "tolerance": one.tolerance, "holds": one.holds}
@@ -113,7 +122,7 @@ def examine(claim: Claim) -> Finding:
     def prove(derive: "Callable[[], Derivation]") -> None:
         derivation = derive()
         rest = {name: str(expression) for name, expression in derivation.open_zeros().items()}
-        proofs.append(Proof(derivation, rest))
+        proofs.append(Proof(derivation, rest, derivation.disagreements()))
 
     evidence: list[Callable[[], None]] = [
         *(partial(prove, derive) for derive in claim.derivations),

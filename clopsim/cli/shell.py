@@ -27,7 +27,7 @@ OPTION_NAMES = {
 }
 """Options that are not spelt like their field."""
 
-HOLDS, FAILS, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def option_name(field: str) -> str:
@@ -84,7 +84,7 @@ app = typer.Typer(
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     help="Does contrastive training collapse where the theory says? Critical learning rates, predicted and observed.",
-    epilog="Exit status: 0 the bound holds, 1 it does not, 2 the input is wrong.",
+    epilog="Exit status: 0 the bound holds, 1 it does not, 2 the input is wrong, 3 n is too small to tell (threshold).",
 )
 
 

@@ -20,13 +20,13 @@ from clopsim.cli.options import (
     number_option,
     whole_option,
 )
-from clopsim.cli.shell import FAILS, HOLDS, app, progress, user_input
+from clopsim.cli.shell import FAILS, HOLDS, UNTOLD, app, progress, user_input
 from clopsim.show import tables
 
 
 @app.command()
 def threshold(
-    kind: Annotated[str, typer.Argument(metavar="collapse|uniform|alignment_uniform|alignment_collapse")],
+    kind: Annotated[str, typer.Argument(metavar="collapse|uniform|alignment_uniform|alignment_collapse|line")],
     temperature: Tau = 0.5,
     dimension: Dim = 8,
     samples: Samples = 32,
@@ -43,7 +43,9 @@ def threshold(
     """Search one critical learning rate by bisection and hold it against its prediction.
 
     collapse: does it attract? uniform: does the uniform state break? alignment_uniform, alignment_collapse (full loss):
-    do the views come apart? The two uniform kinds are predicted for n -> infinity: give several hundred samples.
+    do the views come apart? line (full loss): does the line with antipodal views attract? A batch that cannot resolve
+    the breaking degree of the two uniform kinds gets the verdict "n too small to tell", in JSON holds: null, exit
+    status 3: neither holds nor fails; give more samples.
     """
     with user_input():
         setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum)
@@ -59,4 +61,4 @@ def threshold(
         typer.echo(json.dumps(row, indent=2, allow_nan=False))
     else:
         typer.echo(tables.threshold_table([row]))
-    raise typer.Exit(HOLDS if row["holds"] else FAILS)
+    raise typer.Exit({True: HOLDS, False: FAILS, None: UNTOLD}[row["holds"]])

@@ -34,7 +34,7 @@ def verify(
         if sys.stderr.isatty():
             claim = finding.claim
             typer.echo(
-                f"{claim.identifier:>4}  {finding.verdict:<10} {finding.seconds:5.1f} s  {claim.statement}", err=True
+                f"{claim.identifier:>4}  {finding.verdict:<11} {finding.seconds:5.1f} s  {claim.statement}", err=True
             )
 
     findings = run.audit(claims, on_finding=progress)

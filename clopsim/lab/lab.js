@@ -90,7 +90,7 @@
     const z = physics.unit(run.u), now = physics.observe(z, run.n), tail = queued.slice(-40);
     now.norm = squaredNorm();
     const averaged = { ...now };
-    if (prediction.norm !== null) // there the norms ring around the steady state
+    if (prediction.norm !== null) // there every pair circulates (T10): averages are what can be compared
       for (const name of ["R", "rank", "view", "norm"]) averaged[name] = tail.reduce((sum, seen) => sum + seen[name], 0) / tail.length;
     averaged.lowest = Infinity;
     for (let i = 0; i < run.n; i++) averaged.lowest = Math.min(averaged.lowest, z[3 * i + physics.label(i, run.n)]);

@@ -47,8 +47,8 @@ const story = (() => {
       return say("silent", "Decay shrinks the norms and the effective rate climbs; for the merged loss there is no theory.");
     const steady = theory.freeNorm(s.rate, s.tau, s.decay);
     if (!steady) return say("silent", "Rate times decay reaches 1: a step wipes the norm out, and theory is silent.");
-    return say("apart", `Decay holds the effective rate at the edge: the views settle around cosine 1 − μw = ` +
-      `${two(steady.cosine)}, |u|² around 2μ/τ = ${two(steady.squaredNorm)} (T10).`,
+    return say("apart", "Nothing settles: each pair of views circles about a swap, at cosine 1 − μw = " +
+      `${two(steady.cosine)} and |u|² = 2μ/τ = ${two(steady.squaredNorm)}, and averages stay close to it (T10).`,
       { ...even, view: steady.cosine, norm: steady.squaredNorm });
   }
 

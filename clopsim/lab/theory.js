@@ -20,40 +20,70 @@ const theory = (() => {
     return ratios;
   }
 
-  // T5: e_l = l (l + d - 2) A_l (2 - A_l), the decay of a degree-l ripple of the uniform state per unit of rate
-  function spectrum(tau) {
+  // T5: e_l = l (l + d - 2) A_l (2 - A_l), the decay of a degree-l ripple of the uniform state per unit of rate;
+  // T13: S A_l for A_l, because an anchor is not its own key
+  function spectrum(tau, S = 1) {
     const degrees = 32 + 8 * Math.ceil(Math.sqrt(1 / tau));
     const a = besselRatios(1 / tau, degrees);
     const e = [];
-    for (let l = 1; l <= degrees; l++) e.push(l * (l + D - 2) * a[l] * (2 - a[l]));
-    return { e, meanLength: a[1] };
+    for (let l = 1; l <= degrees; l++) e.push(l * (l + D - 2) * S * a[l] * (2 - S * a[l]));
+    return { e, meanLength: 1 - S * (1 - a[1]) };
+  }
+
+  // T13: D = e^kappa/M_0 harmonics that the softmax sees, M_0 = sinh(kappa)/kappa at d = 3; S = 1/(1 - D/n), null for
+  // fewer than two points a harmonic
+  const POINTS_PER_HARMONIC = 2, RESOLVED = 0.02;
+  const kernelHarmonics = (tau) => 2 / tau / -Math.expm1(-2 / tau);
+  const selfExclusion = (tau, n) =>
+    n >= POINTS_PER_HARMONIC * kernelHarmonics(tau) ? 1 / (1 - kernelHarmonics(tau) / n) : null;
+
+  // T13: the kernel's weight on degrees that the points do not integrate next to a ripple of one degree
+  function unresolvedShare({ tau, n, loss }, degree) {
+    const points = loss === "full" ? n / 2 : n;
+    const strength = Math.floor(Math.sqrt(Math.max(0, 2 * points - 2))) - 1; // (t + 1)^2 - 1 <= 2 points - 3
+    const top = 32 + 8 * Math.ceil(Math.sqrt(1 / tau));
+    const resolved = Math.min(strength, top) - degree;
+    if (resolved < 0) return kernelHarmonics(tau) / points;
+    const a = besselRatios(1 / tau, Math.max(resolved, 1));
+    let seen = 1;
+    for (let l = 1; l <= resolved; l++) seen += (2 * l + 1) * a[l];
+    return Math.max(0, kernelHarmonics(tau) - seen) / points;
   }
 
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
   // for the effective rate mu/|u|^2.
   function thresholds({ tau, n, loss, gradient }) {
-    const { e, meanLength } = spectrum(tau);
+    const S = selfExclusion(tau, n);
+    const { e, meanLength } = spectrum(tau, S ?? 1); // too few points for S: the limit of many
     const ambient = gradient === "ambient", full = loss === "full";
     const largest = Math.max(...e);
     const radial = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
     const margin = largest - 2 * radial;
     const exact = (tau * (n - 1)) / (n - 2);
+    const degree = e.indexOf(largest) + 1;
+    const left = unresolvedShare({ tau, n, loss }, 0);
     return {
       unit: exact, // mu_c, what the slider counts in
       paperEdge: tau, // T3: the paper's range is 0 < mu < tau
       collapse: ambient && !full ? exact : null, // T4: complete collapse attracts above
       uniform: margin > 0 ? 2 / margin : null, // T5: the uniform state breaks above (mu_A or mu_T)
-      degree: margin > 0 ? e.indexOf(largest) + 1 : null, // T5: the harmonic degree that breaks first
-      alignment: !full ? null : ambient ? tau / (2 * meanLength) : tau / 2, // T5: views come apart above
+      degree: margin > 0 ? degree : null, // T5: the harmonic degree that breaks first
+      // T5a: views come apart above
+      alignment: !full ? null : !ambient ? tau / 2 : meanLength > 0 ? tau / (2 * meanLength) : Infinity,
+      // T13: n is too small to tell the two rates of the even spread
+      tooSmall: {
+        uniform: S === null || unresolvedShare({ tau, n, loss }, degree) > RESOLVED,
+        alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
+      },
       alignmentAtCollapse: full ? exact : null, // T4
-      safe: 1 / largest, // half of mu_T: a rate at which points spread evenly
+      safe: 1 / Math.max(...spectrum(tau).e), // half of mu_T of many points: a rate at which points spread evenly
     };
   }
 
   // T5: cosine of the views in the swap of period two; tangent gradient, full loss
   const swapCosine = (rate, tau) => Math.min(1, tau / (2 * rate));
 
-  // T10: cosine of the views and |u|^2 in the steady state of the free norm with weight decay; null outside 0 < mu w < 1
+  // T10: cosine of the views and |u|^2 of the swap about which a free norm with decay circulates; null outside 0 < mu w < 1
   const freeNorm = (rate, tau, decay) =>
     rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
 
@@ -115,6 +145,6 @@ const theory = (() => {
   }
 
   return {
-    besselRatios, thresholds, swapCosine, freeNorm, lossAtCollapse, rescue, equilibrium, equilibriumAttracts,
+    besselRatios, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, swapCosine, freeNorm, lossAtCollapse, rescue, equilibrium, equilibriumAttracts,
   };
 })();

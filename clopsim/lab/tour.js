@@ -33,8 +33,8 @@ const tour = [
     name: "Swapping views", theorem: "T5, T10", play: true,
     preset: { x: 0.8, tau: 0.5, n: 60, loss: "full", gradient: "tangent", decay: 0, lambda: 0, start: "views", speed: 4 },
     text: "The full loss pulls the two views of a sample together, and above μ = τ/2 it overshoots: they swap places at cosine " +
-      "τ/(2μ) (T5). Training code leaves the norm free, and weight decay w then holds the cosine at 1 − μw (T10).",
-    question: "Choose the free norm with decay 0.1 and more speed. Where does the diamond, the effective rate, come to rest?",
+      "τ/(2μ) (T5). Training code leaves the norm free, and weight decay w then lets each pair circle about cosine 1 − μw (T10).",
+    question: "Choose the free norm with decay 0.1 and more speed. Close to which mark does the diamond, the effective rate, stay?",
   },
   {
     name: "Prototypes", theorem: "T6–T8", play: true,

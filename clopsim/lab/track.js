@@ -20,11 +20,16 @@ const track = (() => {
   // Named thresholds of a setting, as rates, increasing
   function named(s, th) {
     const list = [];
-    if (th.alignment !== null) list.push({ rate: th.alignment, name: "μ_align", says: "the views of a sample come apart (T5)" });
+    const rough = (tooSmall) => (tooSmall ? ", roughly: n is too small to tell (T13)" : "");
+    if (th.alignment !== null && th.alignment < Infinity)
+      list.push({
+        rate: th.alignment, name: "μ_align",
+        says: "the views of a sample come apart (T5)" + rough(th.tooSmall.alignment),
+      });
     if (th.uniform !== null)
       list.push({
         rate: th.uniform, name: s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U",
-        says: `the even spread breaks, degree ${th.degree} first (T5)`,
+        says: `the even spread breaks, degree ${th.degree} first (T5)` + rough(th.tooSmall.uniform),
       });
     if (th.collapse !== null) list.push({ rate: th.collapse, name: "μ_c", says: "complete collapse attracts (T4)" });
     return list.sort((a, b) => a.rate - b.rate);

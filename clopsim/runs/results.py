@@ -103,6 +103,7 @@ def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str,
     """Attributes of a dataset: setting, predicted and searched rates per temperature (nan: never), versions, origin.
 
     A momentum of 0 is left out: the file is then, byte for byte, that of the versions that knew none.
+    too_small_x: 1 where n is too small to tell the predicted rate x (T13).
 
     origin: git hash and versions of the run's start, so that a resume changes no byte; by default those of now.
     """
@@ -115,11 +116,14 @@ def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str,
         "breaking_degree",
         "alignment_uniform_rate",
         "alignment_collapse_rate",
+        "antipodal_line_rate",
     ):
         values = [row["predicted"][name] for row in summary["sweep"]]
         flat[f"predicted_{name}"] = [nan if value is None else float(value) for value in values]
     ranges = [row["predicted"]["paper_range"] or (nan, nan) for row in summary["sweep"]]
     flat["paper_range"] = [edge for edges in ranges for edge in edges]
+    for name in ("uniform_rate", "alignment_uniform_rate"):
+        flat[f"too_small_{name}"] = [int(name in row["predicted"].get("too_small", ())) for row in summary["sweep"]]
     for kind in sorted({row["kind"] for row in summary["thresholds"]}):
         values = [row["observed_rate"] for row in summary["thresholds"] if row["kind"] == kind]
         flat[f"observed_{kind}_rate"] = [nan if value is None else value for value in values]

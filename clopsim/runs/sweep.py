@@ -208,7 +208,8 @@ def verdict(
         for t, setting in enumerate(config.settings)
     ]
     return {
-        "holds": all(row["holds"] for row in rows) and not any("search" in failure for failure in failures),
+        "holds": all(row["holds"] is not False for row in rows)
+        and not any("search" in failure for failure in failures),
         "tolerance": TOLERANCE,
         "thresholds": rows,
         "sweep": per_temperature,

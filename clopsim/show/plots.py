@@ -23,14 +23,22 @@ STYLE: Any = {
     "axes.titlesize": 10,
 }
 
-BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"  # Okabe & Ito
+BLUE, VERMILION, GREEN, PURPLE, GREY, ORANGE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#7f7f7f",
+    "#E69F00",
+)  # Okabe & Ito
 
 LINES = {  # attribute -> (label, colour, line style)
     "paper_range": (r"paper's edge ($\tau$ for the sum)", GREY, ":"),
-    "predicted_uniform_rate": (r"uniform state breaks (T5, $n\to\infty$)", GREEN, "--"),
+    "predicted_uniform_rate": ("uniform state breaks (T5, T13)", GREEN, "--"),
     "predicted_collapse_rate": (r"collapse attracts: $\mu_c=\tau\,(n-1)/(n-2)$ (T4)", VERMILION, "-"),
-    "predicted_alignment_uniform_rate": (r"views come apart, uniform state (T5, $n\to\infty$)", PURPLE, "-."),
+    "predicted_alignment_uniform_rate": ("views come apart, uniform state (T5a, T13)", PURPLE, "-."),
     "predicted_alignment_collapse_rate": (r"views come apart, collapsed state: $\mu_c$ (T4)", VERMILION, "-"),
+    "predicted_antipodal_line_rate": (r"the line with antipodal views attracts (T12)", ORANGE, "--"),
 }
 
 
@@ -152,12 +160,17 @@ def undated(form: str) -> dict[str, None]:
 def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
     unit = float(dataset["mu_c"].values[t])
     for name, (label, colour, style) in LINES.items():
+        if name not in dataset.attrs:  # a run from before that prediction
+            continue
         if dataset.attrs.get("momentum"):
             label = label.replace(r"=\tau\,(n-1)/(n-2)$ (T4)", "$ (T14)")
         values = np.atleast_1d(dataset.attrs[name])
         rate = float(values[2 * t + 1] if name == "paper_range" else values[t])
         if np.isfinite(rate):
             shown = f"{label}: {rate:.4g}" if dataset.sizes["temperature"] == 1 else label
+            rough = dataset.attrs.get(name.replace("predicted", "too_small"), 0)  # older runs do not say
+            if np.any(rough):
+                shown += ", rough: $n$ too small to tell"
             axes.axvline(rate / unit, color=colour, linestyle=style, linewidth=1.4, label=shown)
 
 

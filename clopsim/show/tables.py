@@ -12,10 +12,11 @@ from bounds import CriticalRates
 MEANING = {
     "paper_range": "paper: safe between (merged loss, ambient gradient)",
     "collapse_rate": "complete collapse attracts above (T4, exact)",
-    "uniform_rate": "the uniform state breaks above (T5, n -> infinity)",
+    "uniform_rate": "the uniform state breaks above (T5, at this n by T13)",
     "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
-    "alignment_uniform_rate": "views come apart above, uniform state (T5, n -> infinity)",
+    "alignment_uniform_rate": "views come apart above, uniform state (T5a, at this n by T13)",
     "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
+    "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
 }
 
 
@@ -29,15 +30,30 @@ def bounds_table(rates: CriticalRates) -> str:
         else:
             shown = "-" if value is None else f"{value:.6g}"
         why = rates.reasons.get(name)
-        rows.append((name, shown, meaning if why is None else f"none: {why}"))
-    return _table(("rate", "value", "meaning"), rows)
+        rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
+        rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
+    table = _table(("rate", "value", "meaning"), rows)
+    line = rates.antipodal_line_rate
+    ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
+    if line is None or not ends:
+        return table
+    between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
+    states = "the aligned uniform state {} the antipodal line"
+    if line < min(ends):
+        words = f"both {states.format('and')} attract: the start decides"
+    else:
+        words = f"neither {states.format('nor')} attracts"
+    return f"{table}\n\n{between} {words} (T5, T5a, T12)."
 
+
+VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
 
 QUESTION = {
     "collapse": "complete collapse attracts",
     "uniform": "the uniform state breaks",
     "alignment_uniform": "views come apart, uniform state",
     "alignment_collapse": "views come apart at collapse",
+    "line": "the antipodal line attracts",
 }
 
 
@@ -53,7 +69,7 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
             never if row["observed_rate"] is None else f"{row['observed_rate']:.6g}",
             "" if row["bracket"] is None else "[{:.6g}, {:.6g}]".format(*row["bracket"]),
             "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
-            "holds" if row["holds"] else "FAILS",
+            VERDICTS[row["holds"]],
         ))  # fmt: skip
     return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
@@ -110,23 +126,30 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     return "\n".join((first, "", table, "", f"{failed(failures)}Written to {folder}"))
 
 
-STATEMENT_WIDTH = 56
-"""Keeps a line of the audit's table within 120 columns."""
+STATEMENT_WIDTH = 60
+"""Keeps a line of the audit's table within 80 columns."""
+
+EVIDENCE = {
+    "identities": "identities", "agreements": "agreements", "certificates": "enclosures", "experiments": "experiments",
+}  # fmt: skip
+"""Keys of a claim's evidence, and what they are called."""
 
 
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every claim with its verdict, and below it whatever does not hold; rows as made by Finding.as_row."""
+    """Every claim beside its verdict, below them whatever does not hold; rows as made by Finding.as_row."""
     cells = []
     for row in rows:
-        numbers = (str(len(row[kind]) or "") for kind in ("identities", "certificates", "experiments"))
         first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
-        cells.append((row["identifier"], row["verdict"], *numbers, f"{row['seconds']:.1f}", first))
-        cells += [("", "", "", "", "", "", line) for line in more]
-    lines = [_table(("claim", "verdict", "identities", "enclosures", "experiments", "s", "statement"), cells), ""]
-    failures = [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
-    counts = Counter(row["verdict"] for row in rows)
-    lines += failures or ["Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items())]
-    return "\n".join(lines)
+        cells.append((row["identifier"], row["verdict"], first))
+        cells += [("", "", line) for line in more]
+    lines = [_table(("claim", "verdict", "statement"), cells), ""]
+    lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
+    examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
+    ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
+    if not any(row["failures"] for row in rows):
+        counts = Counter(row["verdict"] for row in rows)
+        ends.append("Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
+    return "\n".join([*lines, *(line for end in ends for line in textwrap.wrap(end, 80))])
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
@@ -161,7 +184,9 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     for name, value in final.items():
         expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
         note = (
-            "" if expected is None else f"{expected:.6g}" + (" at collapse" if name == "loss" else " predicted (T10)")
+            ""
+            if expected is None
+            else f"{expected:.6g}" + (" at collapse" if name == "loss" else " about which it circulates (T10)")
         )
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():

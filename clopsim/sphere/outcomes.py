@@ -1,6 +1,5 @@
 """What became of a run: one of seven outcomes, never just "failed"."""
 
-import math
 from enum import StrEnum
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 from torch import Tensor
 
-from bounds import Setting
+from bounds import Setting, harmonics
 from clopsim.metrics import geometry
 from clopsim.metrics.geometry import POINT
 from clopsim.sphere.dynamics import step
@@ -59,12 +58,6 @@ def is_uniform(z: Tensor, setting: Setting, *, degrees: int = 4) -> Tensor:
     ceiling = np.maximum(chdtri(count, CHANCE) / count, ORDER) / points
     energy = geometry.harmonic_energy(z, degrees=degrees)
     return (energy <= torch.from_numpy(ceiling).to(energy.device)).all(dim=-1)
-
-
-def harmonics(degree: int, dimension: int) -> int:
-    """Number N_l of linearly independent spherical harmonics of a degree l >= 1 in dimension d (2 for d = 2)."""
-    upper = math.comb(degree + dimension - 1, degree)
-    return upper - (math.comb(degree + dimension - 3, degree - 2) if degree >= 2 else 0)
 
 
 def classify(

@@ -34,18 +34,19 @@ def random_directions(setting: Setting, *, seed: int) -> Tensor:
 def near_uniform(setting: Setting, *, temperature: float, seed: int, view_angle: float = 0.0) -> Tensor:
     """(n, d) points as uniform as a batch can be: random ones, relaxed by the merged tangent dynamics at a safe rate.
 
-    For the full loss n/2 samples are relaxed and both views start there, apart by about view_angle radians.
+    For the full loss n/2 samples are relaxed and both views start there, apart by about view_angle radians; for the
+    merged loss every point starts about that far from its place.
     """
     count = setting.samples // (2 if setting.loss == "full" else 1)
     relaxing = Setting(temperature, setting.dimension, max(count, 2), gradient="tangent")
-    rate = float(uniform_rate(relaxing).rate) / 2
+    rate = float(uniform_rate(relaxing, limit=True).rate) / 2
     z = _unit(_normal(setting, seed)[:count])
     for _ in range(RELAXATION_STEPS if count > 1 else 0):
         z = step(z, rate, temperature, relaxing)
     if setting.loss == "full":
-        shift = view_angle / setting.dimension**0.5 * _normal(setting, seed, stream=1)
-        z = _unit(torch.cat([z, z]) + (shift if view_angle else 0))
-    return z
+        z = torch.cat([z, z])
+    shift = view_angle / setting.dimension**0.5 * _normal(setting, seed, stream=1)
+    return _unit(z + shift) if view_angle else z
 
 
 def near_collapse(setting: Setting, *, spread: float, seed: int, views: str = "together") -> Tensor:
@@ -62,6 +63,12 @@ def near_collapse(setting: Setting, *, spread: float, seed: int, views: str = "t
     point = _unit(_normal(setting, seed, stream=1)[:1])
     shift = shift - (shift * point).sum(dim=-1, keepdim=True) * point  # tangent
     return _unit(point + spread / setting.dimension**0.5 * shift)
+
+
+def near_line(setting: Setting, *, spread: float, seed: int) -> Tensor:
+    """(n, d) points about spread radians away from the antipodal line: first views at one end, second at the other."""
+    z = near_collapse(setting, spread=spread, seed=seed)
+    return torch.cat([z[: setting.samples // 2], -z[setting.samples // 2 :]])
 
 
 def _normal(setting: Setting, seed: int, *, stream: int = 0) -> Tensor:

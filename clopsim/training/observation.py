@@ -157,14 +157,18 @@ def stable_rate(recipe: Training, samples: int) -> float | None:
 
 
 def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
-    """What T5 and T10 predict for this recipe; None where they do not apply (momentum, a schedule, other losses)."""
+    """What T5 and T10 predict for this recipe; None where they do not apply (momentum, a schedule, other losses).
+
+    View cosine and squared norm are those of T10's swap, about which the free embeddings of a table circulate: their
+    averages stay close to it, the values at one step need not. A network's views are not free, nor is its norm.
+    """
     setting = setting_of(recipe, samples)
     plain = setting is not None and recipe.momentum == 0 and recipe.schedule == "constant"
     decays = plain and 0 < recipe.rate * recipe.weight_decay < 1
     free = decays and recipe.embedder == "table" and recipe.prototypes == "none" and recipe.loss == "infonce"
     return {
         "stable_rate": stable_rate(recipe, samples),
-        "view_cosine": decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay) if decays else None,
+        "view_cosine": decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay) if free else None,
         "squared_norm": float(steady_squared_norm(recipe.rate, setting)) if free and setting else None,
     }
 

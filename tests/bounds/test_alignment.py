@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from bounds import Setting, alignment, alignment_uniform_rate, bessel_ratios, swap_cosine, view_difference_multiplier
+from bounds import (
+    Setting,
+    alignment,
+    alignment_uniform_rate,
+    bessel_ratios,
+    self_exclusion,
+    swap_cosine,
+    view_difference_multiplier,
+)
 
 
 @pytest.mark.parametrize("d, tau", [(3, 1.0), (8, 0.5), (3, 0.2), (4096, 0.01)])
@@ -13,17 +21,17 @@ def test_formulas(d, tau):
     tangent = Setting(tau, d, 64, loss="full", gradient="tangent")
     ambient = Setting(tau, d, 64, loss="full")
     assert alignment_uniform_rate(tangent) == pytest.approx(tau / 2, rel=1e-15)
-    assert alignment_uniform_rate(ambient) == pytest.approx(tau / (2 * a_1), rel=1e-13)
+    assert alignment_uniform_rate(ambient, limit=True) == pytest.approx(tau / (2 * a_1), rel=1e-13)
 
 
 @pytest.mark.parametrize(
     "gradient, keys, reduction", list(product(("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
 )
 def test_multiplier_is_minus_one_at_the_rate(gradient, keys, reduction):
-    setting = Setting((0.2, 1.0), 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
+    setting = Setting((0.2, 1.0), 8, 300, loss="full", gradient=gradient, keys=keys, reduction=reduction)
     multiplier = [
         view_difference_multiplier(
-            rate, Setting(tau, 8, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
+            rate, Setting(tau, 8, 300, loss="full", gradient=gradient, keys=keys, reduction=reduction)
         )
         for rate, tau in zip(alignment_uniform_rate(setting), setting.temperature, strict=True)
     ]
@@ -39,6 +47,14 @@ def test_swap_cosine_starts_at_one_and_solves_the_rotation_equation():
         assert np.tan(phi) == pytest.approx(2 * rate / 0.5 * np.sin(phi), rel=1e-12)
 
 
+def test_at_finite_n_the_ambient_rate_divides_by_the_finite_mean_length():
+    """The values of the doubled icosahedron, tau = 1: measured multiplier -1 at .511611, never below A_1^(n) = 0."""
+    assert alignment_uniform_rate(Setting(1.0, 3, 10_000, loss="full")) == pytest.approx(1 / (2 * 0.31304), rel=1e-3)
+    assert alignment_uniform_rate(Setting(0.5, 8, 14, loss="full")) == np.inf
+    assert np.isnan(alignment_uniform_rate(Setting(0.2, 8, 14, loss="full")))
+    assert alignment_uniform_rate(Setting(0.2, 8, 14, loss="full", gradient="tangent")) == pytest.approx(0.1)
+
+
 def test_no_views_no_rate():
     assert alignment_uniform_rate(Setting(0.5, 8, 32)) is None
     with pytest.raises(ValueError, match="^loss must be full"):
@@ -52,7 +68,7 @@ def test_derivation_closes_and_equals_the_code():
     assert proof.open_zeros() == {}
     symbols = sp.symbols("mu tau pull A", positive=True)
     formulas = {name: sp.lambdify(symbols, formula) for name, formula in proof.formulas.items()}
-    a_1 = float(bessel_ratios(1 / 0.4, 5, degrees=1)[1])
+    a_1 = 1 - self_exclusion(Setting(0.4, 5, 64)) * (1 - float(bessel_ratios(1 / 0.4, 5, degrees=1)[1]))
     for gradient, keys, reduction in product(("tangent", "ambient"), ("symmetric", "detached"), ("sum", "mean")):
         setting = Setting(0.4, 5, 64, loss="full", gradient=gradient, keys=keys, reduction=reduction)
         mu = 1.7 * 0.4 / setting.pull

@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 import torch
 
+from bounds.class_enclosures import enclose_critical_weight
 from bounds.critical_weight import critical_angle, critical_weight, derive, spread_curvature
 from bounds.equilibrium import class_equilibrium, class_weight
 
@@ -189,3 +190,13 @@ def test_wrong_input():
         spread_curvature(0.6, **good)
     with pytest.raises(ValueError, match="^angle must be"):
         spread_curvature(0.0, **good)
+
+
+@pytest.mark.parametrize("given", ((4, 8, 0.5, 8), (3, 5, 0.3, 3), (2, 2, 1.0, 2), (100, 4, 0.1, 128)))
+def test_the_enclosure_holds_the_weight_and_is_narrow(given):
+    known = dict(zip(("classes", "per_class", "temperature", "dimension"), given, strict=True))
+    box = enclose_critical_weight(**known)
+    assert critical_weight(**known) == pytest.approx(box.low, rel=1e-13)
+    assert 0 <= box.high - box.low < 1e-12 * box.high
+    with pytest.raises(ValueError, match="^per_class must be >= 2"):
+        enclose_critical_weight(**{**known, "per_class": 1})

@@ -7,13 +7,13 @@ import pytest
 import sympy as sp
 from scipy import optimize
 
+from bounds.class_enclosures import enclose_class_cosine
 from bounds.equilibrium import (
     class_cosine,
     class_effective_rank,
     class_equilibrium,
     class_weight,
     derive,
-    enclose_class_cosine,
 )
 
 SETTINGS = [(4, 8, 8, 0.5), (3, 10, 16, 0.2), (5, 4, 9, 1.0), (2, 3, 2, 0.5), (3, 1, 4, 0.5)]

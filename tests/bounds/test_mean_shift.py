@@ -83,6 +83,38 @@ def test_bound_is_tight_at_complete_collapse():
     assert length == pytest.approx(abs(1 - 2 * 0.4 / 0.5), rel=1e-12)
 
 
+def test_the_constant_is_sharp_for_free_logits():
+    """Rows that favour the same columns, 1/(1 + exp(D/2)) of them, by D; drawn and polished logits stay below."""
+    rng, n = np.random.default_rng(0), 300
+
+    def excess(logits):
+        E = np.exp(logits - logits.max(axis=1, keepdims=True))
+        np.fill_diagonal(E, 0)
+        return np.abs((E / E.sum(axis=1, keepdims=True)).sum(axis=0) - 1).sum()
+
+    for D in (0.1, 1.0, 2.0):
+        bound = n * mean_length_bound(0.0, D, 1.0, setting=Setting(1.0, 3, n))  # mu/tau = 1
+        favoured = np.zeros((n, n))
+        favoured[:, : round(n / (1 + np.exp(D / 2)))] = D
+        assert 0.999 * bound < excess(favoured) <= bound
+        assert excess(rng.uniform(0, D, (n, n))) <= bound
+        assert excess(np.where(rng.random((n, n)) < 0.02, D - favoured, favoured)) <= bound
+
+
+@pytest.mark.parametrize("tau", [1.0, 3.0, 30.0])
+def test_half_the_constant_is_too_little_on_the_sphere(tau):
+    """Two embeddings at one pole, one at the other; at mu = tau/2 the bound is its second term alone."""
+    z, setting = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, -1.0]]), Setting(tau, 2, 3)
+    measured = np.linalg.norm(mean_by_loop(z, tau / 2, setting))
+    bound = mean_length_bound(1 / 3, 2.0, tau / 2, setting=setting)
+    assert measured == pytest.approx(np.tanh(1 / tau) / 3, rel=1e-12)
+    assert bound / 2 < measured < bound * 0.67
+
+
+def test_the_bound_stays_bounded_at_low_temperature():
+    assert mean_length_bound(0.0, 2.0, 0.05, setting=Setting(0.05, 3, 8)) <= 2
+
+
 def test_paper_range_is_centred_at_half_the_temperature():
     low, high = paper_range(Setting((0.1, 0.5), 8, 32))
     np.testing.assert_allclose((low + high) / 2, [0.05, 0.25], rtol=1e-15)
@@ -130,5 +162,11 @@ def test_derivation_closes_and_equals_the_code():
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
+    assert broken_by_five_percent(mean_shift, "_largest_excess") == {
+        "a row's excess is at most tanh(D/4)", "it is that at h = 1/(1 + x)", "tanh(D/4) in exponentials",
+    }  # fmt: skip
+
+
+def test_a_wrong_mean_is_caught(broken_by_five_percent):
     broken = broken_by_five_percent(mean_shift, "_closed_forms")
     assert broken == {f"{loss}, {keys} keys" for loss in ("merged", "full") for keys in ("symmetric", "detached")}

@@ -19,7 +19,8 @@ def test_every_missing_rate_has_a_reason_and_no_other():
 def test_the_json_keys_of_the_command():
     assert [field.name for field in fields(CriticalRates)] == [
         "paper_range", "collapse_rate", "uniform_rate", "breaking_degree",
-        "alignment_uniform_rate", "alignment_collapse_rate", "reasons",
+        "alignment_uniform_rate", "alignment_collapse_rate", "antipodal_line_rate",
+        "too_small", "reasons",
     ]  # fmt: skip
 
 
@@ -27,8 +28,24 @@ def test_default_setting_has_the_values_of_the_theory():
     rates = critical_rates(Setting(0.5, 8, 32))
     assert rates.paper_range == (0, 0.5)
     assert rates.collapse_rate == pytest.approx(0.5 * 31 / 30)
-    assert rates.uniform_rate == pytest.approx(0.4125, abs=5e-5)
+    assert rates.uniform_rate == pytest.approx(0.4945, abs=5e-5)  # T13; 0.4125 as n -> infinity
     assert rates.breaking_degree == 1
+    assert rates.too_small == ("uniform_rate", "breaking_degree")
+    assert critical_rates(Setting(0.5, 8, 200)).too_small == ()
+
+
+def test_a_batch_too_small_for_any_number_says_so_and_gives_the_limit():
+    rates = critical_rates(Setting(0.2, 8, 32))
+    assert rates.uniform_rate is rates.breaking_degree is None
+    assert rates.reasons["uniform_rate"] == (
+        "n too small to tell, below 74.8 (T13); as n -> infinity it breaks at 0.125984"
+    )
+    views = critical_rates(Setting(0.2, 8, 32, loss="full"))
+    assert "they come apart at 0.202245" in views.reasons["alignment_uniform_rate"]
+    assert (
+        "stay together at every rate"
+        in (critical_rates(Setting(0.5, 8, 14, loss="full")).reasons["alignment_uniform_rate"])
+    )
 
 
 def test_one_temperature_at_a_time():

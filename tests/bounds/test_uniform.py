@@ -1,3 +1,5 @@
+import math
+from dataclasses import replace
 from itertools import product
 
 import mpmath as mp
@@ -5,7 +7,16 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from bounds import Setting, bessel_ratios, harmonic_spectrum, radial_rate, ripple_multiplier, uniform, uniform_rate
+from bounds import (
+    Setting,
+    bessel_ratios,
+    harmonic_spectrum,
+    kernel_harmonics,
+    radial_rate,
+    ripple_multiplier,
+    uniform,
+    uniform_rate,
+)
 
 REFERENCE = [  # (d, tau, mu_T, mu_A, degree): worked out before the project was written
     (8, 0.5, 0.6802, 0.4125, 1),
@@ -19,8 +30,8 @@ REFERENCE = [  # (d, tau, mu_T, mu_A, degree): worked out before the project was
 
 @pytest.mark.parametrize("d, tau, tangent, ambient, degree", REFERENCE)
 def test_reference_values(d, tau, tangent, ambient, degree):
-    mu_t = uniform_rate(Setting(tau, d, 100, gradient="tangent"))
-    mu_a = uniform_rate(Setting(tau, d, 100))
+    mu_t = uniform_rate(Setting(tau, d, 100, gradient="tangent"), limit=True)
+    mu_a = uniform_rate(Setting(tau, d, 100), limit=True)
     assert (mu_t.degree, mu_a.degree) == (degree, degree)
     assert mu_t.rate == pytest.approx(tangent, abs=5.1e-5)
     assert mu_a.rate == pytest.approx(ambient, abs=5.1e-5)
@@ -44,10 +55,12 @@ def test_ratios_equal_bessel_functions_at_50_digits(d, tau):
 @pytest.mark.parametrize("loss, gradient", [("merged", "ambient"), ("merged", "tangent"), ("full", "ambient")])
 def test_the_maximum_lies_inside_the_default_degrees(d, tau, loss, gradient):
     setting = Setting(tau, d, 100, loss=loss, gradient=gradient)
-    short, long = harmonic_spectrum(setting).e, harmonic_spectrum(setting, degrees=1000).e
-    assert np.isfinite(long).all()
-    assert short.max() == long.max() > 0
-    assert uniform_rate(setting).rate > 0
+    many = 3 * math.ceil(float(kernel_harmonics(1 / tau, d)))  # few points for the kernel: S = 1.5
+    for chosen, limit in ((setting, True), (replace(setting, samples=many + many % 2), False)):
+        short, long = (harmonic_spectrum(chosen, degrees=k, limit=limit).e for k in (None, 1000))
+        assert np.isfinite(long).all()
+        assert short.max() == long.max() > 0
+        assert uniform_rate(chosen, limit=limit).rate > 0
 
 
 def test_vectorised_over_temperatures_equals_one_by_one():
@@ -55,6 +68,7 @@ def test_vectorised_over_temperatures_equals_one_by_one():
     for loss, gradient in (("merged", "ambient"), ("full", "ambient"), ("full", "tangent")):
         many = uniform_rate(Setting(taus, 8, 32, loss=loss, gradient=gradient))
         each = [uniform_rate(Setting(tau, 8, 32, loss=loss, gradient=gradient)) for tau in taus]
+        assert 0 < np.isnan(many.rate).sum() < len(taus)  # n = 32 is too small for the lowest temperatures
         np.testing.assert_allclose(many.rate, [one.rate for one in each], rtol=1e-13)
         np.testing.assert_array_equal(many.degree, [one.degree for one in each])
 
@@ -62,22 +76,25 @@ def test_vectorised_over_temperatures_equals_one_by_one():
 @pytest.mark.parametrize("d", (2, 3, 8, 128))
 def test_limits_at_high_temperature(d):
     tau = 1e4
-    assert uniform_rate(Setting(tau, d, 100, gradient="tangent")).rate / tau == pytest.approx(d / (d - 1), rel=1e-3)
+    assert uniform_rate(Setting(tau, d, 100, gradient="tangent"), limit=True).rate / tau == pytest.approx(
+        d / (d - 1), rel=1e-3
+    )
     # 4 kappa A_1 ~ 4 kappa^2/d vanishes beside e_1 ~ 2 kappa (d-1)/d, so the ambient limit is the same
-    assert uniform_rate(Setting(tau, d, 100)).rate / tau == pytest.approx(d / (d - 1), rel=1e-3)
+    assert uniform_rate(Setting(tau, d, 100), limit=True).rate / tau == pytest.approx(d / (d - 1), rel=1e-3)
 
 
 def test_multiplier_of_the_breaking_degree_is_minus_one_at_the_rate():
     for loss, gradient, keys, reduction in product(
         ("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")
     ):
-        setting = Setting(0.05, 3, 100, loss=loss, gradient=gradient, keys=keys, reduction=reduction)
+        setting = Setting(0.05, 3, 200, loss=loss, gradient=gradient, keys=keys, reduction=reduction)
         rate, degree = uniform_rate(setting)
         assert ripple_multiplier(rate, setting, degrees=degree)[-1] == pytest.approx(-1, rel=1e-12)
 
 
 def test_the_full_ambient_uniform_state_never_breaks_at_high_temperature():
     assert uniform_rate(Setting(1.0, 8, 32, loss="full")) == (np.inf, 0)
+    assert uniform_rate(Setting(1.0, 8, 32, loss="full"), limit=True) == (np.inf, 0)
 
 
 def test_wrong_input():
@@ -116,14 +133,15 @@ def test_derivation_closes_and_equals_the_code():
     for keys in ("symmetric", "detached"):
         formula = sp.lambdify((order, d, kappa), proof.formulas[keys], modules="mpmath")
         for dimension, tau in ((2, 0.5), (3, 0.2), (64, 0.1)):
-            spectrum = harmonic_spectrum(Setting(tau, dimension, 100, keys=keys), degrees=6).e
+            spectrum = harmonic_spectrum(Setting(tau, dimension, 100, keys=keys), degrees=6, limit=True).e
             for degree in (1, 2, 6):
                 assert spectrum[degree - 1] == pytest.approx(float(formula(degree, dimension, 1 / tau)), rel=1e-12)
     rate = sp.lambdify(sp.symbols("e rho", positive=True), proof.formulas["uniform_rate"])
     for gradient in ("tangent", "ambient"):
         setting = Setting(0.2, 3, 100, gradient=gradient)
-        expected = rate(harmonic_spectrum(setting).e.max(), float(radial_rate(setting)))
-        assert uniform_rate(setting).rate == pytest.approx(expected, rel=1e-12)
+        for limit in (True, False):
+            expected = rate(harmonic_spectrum(setting, limit=limit).e.max(), float(radial_rate(setting, limit=limit)))
+            assert uniform_rate(setting, limit=limit).rate == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):

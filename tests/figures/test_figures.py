@@ -67,7 +67,7 @@ FORMULAS = {
     "full_against_merged": {"critical_rates": ("collapse_rate", "alignment_collapse_rate")},
     "clop_rescue": {"gradient_bound": (), "rescue_angle": (), "leading_share_bound": ()},
     "clop_equilibrium": {"class_equilibrium": ("cosine",), "critical_weight": ()},
-    "free_norm": {"decayed_view_cosine": (), "steady_squared_norm": ()},
+    "free_norm": {"decayed_view_cosine": (), "steady_squared_norm": (), "two_view_step": ()},
     "sharpness": {"growth_on_a_quadratic": ()},
     "networks_decay": {"decayed_view_cosine": (), "effective_rate": ()},
 }

@@ -91,7 +91,7 @@ def full_runs_do_not_collapse(factor: float = 1.0) -> Experiment:
 
 
 def full_loss_ends_on_a_line(factor: float = 1.0) -> Experiment:
-    """Ours: far above its alignment rate the ambient full loss ends on a line, views antipodal, and not on a point."""
+    """T11, T12: at 5 and 20 mu_c the ambient full loss ends on a line, views antipodal, and not on a point."""
     setting = Setting(TAU, 8, 32, loss="full")
     multiples = (0.5, 5.0, 20.0)
     start = torch.stack([starts.near_uniform(setting, temperature=TAU, seed=seed, view_angle=0.1) for seed in SEEDS])

@@ -45,7 +45,7 @@ def test_failures_are_shown(findings, tmp_path):
 
 
 def test_wrong_places(tmp_path, findings):
-    with pytest.raises(ValueError, match=r"^report must end in .md or .html, got '.*run.pdf'; rename it"):
+    with pytest.raises(ValueError, match=r"^report must end in .md or .html, got '.*audit.pdf'; rename it"):
         write_report(findings, tmp_path / "audit.pdf")
     (tmp_path / "taken-figures").touch()
     with pytest.raises(ValueError, match="^report needs a folder taken-figures for figures, got a file there"):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import sympy as sp
 
-from bounds.derivation import Derivation, Step
+from bounds.derivation import Agreement, Derivation, Step
 from clopsim.audit import run
 from clopsim.audit.claim import Claim
 from clopsim.audit.experiments import Experiment
@@ -13,8 +13,11 @@ from clopsim.audit.ledger import CLAIMS
 X = sp.Symbol("x", positive=True)
 
 
-def proof(rest: sp.Expr) -> Derivation:
-    return Derivation("T", "A statement.", (Step("Look at", X**2), Step("and stop")), {"identity": rest})
+def proof(rest: sp.Expr, code: float | None = 2.0) -> Derivation:
+    steps = (Step("Look at", X**2), Step("and stop"))
+    return Derivation(
+        "T", "A statement.", steps, {"identity": rest}, agreements={"f(4)": Agreement(lambda: code, sp.sqrt(4))}
+    )
 
 
 def experiment(gap: float) -> Experiment:
@@ -32,7 +35,7 @@ SOUND = Claim(
 def test_a_sound_claim_keeps_its_verdict():
     finding = run.examine(SOUND)
     assert (finding.verdict, finding.failures) == ("proved", [])
-    assert finding.evidence == "1 identity, 1 enclosure, 1 experiment"
+    assert finding.evidence == "1 identity, 1 agreement, 1 enclosure, 1 experiment"
     json.dumps(finding.as_row(), allow_nan=False)
 
 
@@ -44,6 +47,9 @@ def broken() -> Experiment:
     "change, failure",
     [
         ({"derivations": (lambda: proof(X - 1),)}, "T: identity leaves x - 1"),
+        ({"derivations": (lambda: proof(X - X, 2.1),)}, "T: f(4): the code gives 2.1, the derivation 2.0"),
+        ({"derivations": (lambda: proof(X - X, None),)}, "T: f(4): the code gives None, the derivation 2"),
+        ({"derivations": (lambda: proof(X - X, float("nan")),)}, "T: f(4): the code gives nan, the derivation 2.0"),
         ({"certificates": (lambda: {"it lies in [2, 3]": False},)}, "not certified: it lies in [2, 3]"),
         ({"experiments": (lambda: experiment(0.05),)}, "t: gap 0.05 over 0.01"),
         ({"experiments": (lambda: experiment(float("nan")),)}, "t: gap nan over 0.01"),

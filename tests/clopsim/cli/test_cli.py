@@ -31,11 +31,27 @@ def test_bounds_prints_json_with_the_agreed_keys(clopsim):
     document = json.loads(result.stdout)
     assert list(document) == [
         "paper_range", "collapse_rate", "uniform_rate", "breaking_degree", "alignment_uniform_rate",
-        "alignment_collapse_rate",
+        "alignment_collapse_rate", "antipodal_line_rate", "too_small",
     ]  # fmt: skip
     assert document["paper_range"] == [0, 0.5]
     assert document["collapse_rate"] == pytest.approx(0.5 * 31 / 30)
     assert document["alignment_uniform_rate"] is document["alignment_collapse_rate"] is None
+    assert document["antipodal_line_rate"] is None
+
+
+@pytest.mark.parametrize(
+    "words, shown",
+    [
+        ("--loss full", "Between 0.557858 and 1.04842 both the aligned uniform state and the antipodal line attract"),
+        ("--loss full --tau 0.2 --dim 3", "neither the aligned uniform state nor the antipodal line attracts"),
+        ("--loss full --samples 4", "none: the line never attracts with so few samples at this temperature"),
+        ("--loss full --gradient tangent", "none: the line never attracts: tangent steps descend"),
+    ],
+)
+def test_bounds_says_where_the_start_decides(clopsim, words, shown):
+    text = clopsim("bounds", *words.split()).stdout
+    assert shown in text
+    assert ("Between" in text) == ("Between" in shown or "neither" in shown)
 
 
 @pytest.mark.parametrize("loss", ("merged", "full"))
@@ -48,7 +64,7 @@ def test_bounds_of_every_setting(clopsim, loss, gradient, keys, reduction):
     document = json.loads(clopsim(*words, "--json").stdout)
     for name, value in document.items():
         expected = getattr(rates, name)
-        assert value == (list(expected) if name == "paper_range" else expected)
+        assert value == (list(expected) if isinstance(expected, tuple) else expected)
     table = clopsim(*words).stdout
     for name, why in rates.reasons.items():
         (line,) = (line for line in table.splitlines() if line.startswith(name + " "))
@@ -199,9 +215,10 @@ def test_wrong_input_is_one_plain_line_and_status_2(clopsim, command, words, mes
 
 
 WRONG_THRESHOLD = [
-    ("nothing", "KIND must be one of collapse, uniform, alignment_uniform, alignment_collapse, got 'nothing'"),
+    ("nothing", "KIND must be one of collapse, uniform, alignment_uniform, alignment_collapse, line, got 'nothing'"),
     ("", "Missing argument"),
     ("alignment_uniform", "--loss must be full for alignment_uniform, got 'merged'; the merged loss has no views"),
+    ("line", "--loss must be full for line, got 'merged'; the merged loss has no views"),
     ("collapse --width 0", "--width must be in (0, 1), got 0.0;"),
     ("collapse --seeds 0", "--seeds must be a whole number >= 1, got 0;"),
     ("collapse --tolerance 0", "--tolerance must be a finite number > 0, got 0.0;"),
@@ -224,8 +241,11 @@ def test_wrong_threshold_input(clopsim, words, message):
         ("collapse --samples 8 --tolerance 1e-6", 1, "FAILS"),
         ("collapse --samples 8 --gradient tangent", 0, "never up to 32"),
         ("alignment_collapse --samples 8 --loss full --keys detached --reduction mean", 0, "holds"),
+        ("line --samples 8 --loss full", 0, "the antipodal line attracts"),
         ("uniform --tau 0.5 --dim 2 --samples 64 --seeds 1", 0, "the uniform state breaks"),
         ("alignment_uniform --tau 1 --dim 3 --samples 200 --loss full --gradient tangent --seeds 1", 0, "holds"),
+        ("uniform --samples 128 --loss full --dim 3 --tau 0.2 --seeds 1", 0, "holds"),
+        ("uniform --seeds 1", 3, "n too small to tell"),
     ],
 )
 def test_threshold_shows_prediction_and_bracket(clopsim, words, status, shown):
@@ -233,7 +253,7 @@ def test_threshold_shows_prediction_and_bracket(clopsim, words, status, shown):
     assert result.exit_code == status, result.output
     assert shown in result.stdout
     document = json.loads(clopsim("threshold", *words.split(), "--json").stdout)
-    assert document["holds"] is (status == 0)
+    assert document["holds"] is {0: True, 1: False, 3: None}[status]
 
 
 def test_unknown_command_names_the_nearest(clopsim):

@@ -23,10 +23,12 @@ def test_one_claim_as_a_table(verify):
     result = verify("--only", "T6")
     assert result.exit_code == 0
     header, rule, first, *rest = result.stdout.splitlines()
-    assert header.split() == ["claim", "verdict", "identities", "enclosures", "experiments", "s", "statement"]
-    assert first.startswith("T6     proved")
+    assert header.split() == ["claim", "verdict", "statement"]
+    assert first.startswith("T6     proved   With two labelled classes no rank-1 state of the CLOP loss")
+    assert rest[-2].startswith("Examined in ")
+    assert "3 identities" in rest[-2]
     assert rest[-1] == "Every recorded verdict is supported: 1 proved"
-    assert max(len(line) for line in (header, rule, first, *rest)) <= 120
+    assert max(len(line) for line in (header, rule, first, *rest)) <= 80
 
 
 def test_the_whole_ledger_fits_the_table():
@@ -34,7 +36,7 @@ def test_the_whole_ledger_fits_the_table():
     from clopsim.show import tables
 
     rows = [run.Finding(claim, (), (), {}, 12.3).as_row() for claim in ledger.CLAIMS]
-    assert max(len(line) for line in tables.audit_table(rows).splitlines()) <= 120
+    assert max(len(line) for line in tables.audit_table(rows).splitlines()) <= 80
 
 
 def test_json_has_what_was_examined(verify):
@@ -52,7 +54,7 @@ def test_claims_come_with_what_they_rest_on(verify):
     result = verify("--only", "T6", "--only", "P8", "--json")
     assert [claim["identifier"] for claim in json.loads(result.stdout)] == ["T6", "P8"]
     rests = verify("--only", "P6", "--json")
-    assert [claim["identifier"] for claim in json.loads(rests.stdout)] == ["T6", "T7", "P6"]
+    assert [claim["identifier"] for claim in json.loads(rests.stdout)] == ["T6", "T7", "T16", "P6"]
 
 
 @pytest.mark.parametrize("name", ("audit.html", "audit.md"))
@@ -61,6 +63,23 @@ def test_a_report_beside_the_table(verify, tmp_path, name):
     assert result.exit_code == 0
     assert "supported" in result.stdout
     assert "T6: With two labelled classes" in (tmp_path / name).read_text()
+
+
+@pytest.mark.parametrize("name", ("audit.html", "audit.md"))
+def test_the_report_begins_with_what_the_papers_said(verify, tmp_path, name):
+    """Statement, source, verdict and finding in one table, before the theorems and any derivation."""
+    result = verify("--only", "P13", "--only", "P21", "--only", "T1", "--report", name)
+    assert result.exit_code == 0
+    text = (tmp_path / name).read_text()
+    first, second = text.index("What the papers said, and what became of it"), text.index("The theorems")
+    for words in (
+        "cannot tell",
+        "Runs over learning rates with LARS",
+        "the authors' code: LARS",
+        "LARS turns the layer",
+    ):
+        assert first < text.index(words) < second
+    assert second < text.index("Derivation of T1")
 
 
 def test_a_verdict_that_no_longer_holds_is_status_1(verify, monkeypatch, tmp_path):

@@ -8,9 +8,19 @@ import pytest
 import torch
 from scipy.special import chdtri
 
-from bounds import Setting, critical_rates, loss_at_collapse, swap_cosine
+from bounds import (
+    Setting,
+    alignment_uniform_rate,
+    bessel_ratios,
+    critical_rates,
+    kernel_harmonics,
+    loss_at_collapse,
+    self_exclusion,
+    swap_cosine,
+    uniform_rate,
+    unresolved_share,
+)
 from bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from bounds.uniform import bessel_ratios
 from clopsim.metrics import geometry
 from clopsim.sphere import outcomes, starts
 from clopsim.sphere.dynamics import free_step, step
@@ -118,13 +128,19 @@ def test_thresholds_are_python_s(lab, loss, form):
         setting = Setting(tau, 3, n, loss=loss, gradient="tangent" if form == "free" else form)
         rates = critical_rates(setting)
         page = thresholds(lab, tau, n, loss, form)
+        few = bool(np.isnan(self_exclusion(setting)))  # then the page shows the limit of many points
+        limit = uniform_rate(setting, limit=True)
+        breaks = rates.uniform_rate if not few else limit.rate if limit.degree else None
+        alignment = alignment_uniform_rate(setting, limit=few)
         expected = {
-            "paperEdge": rates.paper_range[1], "collapse": rates.collapse_rate, "uniform": rates.uniform_rate,
-            "degree": rates.breaking_degree, "alignment": rates.alignment_uniform_rate,
+            "paperEdge": rates.paper_range[1], "collapse": rates.collapse_rate, "uniform": breaks,
+            "degree": rates.breaking_degree if not few else limit.degree or None, "alignment": alignment,
             "alignmentAtCollapse": rates.alignment_collapse_rate,
         }  # fmt: skip
         for name, value in expected.items():
             assert page[name] == (None if value is None else pytest.approx(value, rel=1e-9)), (name, tau, n)
+        assert page["tooSmall"]["uniform"] == ("uniform_rate" in rates.too_small), (tau, n)
+        assert page["tooSmall"]["alignment"] == ("alignment_uniform_rate" in rates.too_small), (tau, n)
         assert page["unit"] == pytest.approx(tau * (n - 1) / (n - 2), rel=1e-12)
         at_collapse = lab("([s]) => clopsim.theory.lossAtCollapse(s)", {"tau": tau, "n": n, "loss": loss})
         mean = Setting(tau, 3, n, loss=loss, reduction="mean")
@@ -135,6 +151,22 @@ def test_bessel_ratios_are_python_s(lab):
     for kappa in (0.5, 1.0, 7.0, 20.0):
         page = list(lab("([kappa]) => [...clopsim.theory.besselRatios(kappa, 12)]", kappa))
         np.testing.assert_allclose(page, bessel_ratios(kappa, 3, degrees=12), rtol=1e-13)
+
+
+def test_self_exclusion_is_python_s(lab):
+    for tau, n in product((0.05, 0.2, 1.0), (6, 60, 200)):
+        for loss in ("merged", "full"):
+            setting = Setting(tau, 3, n, loss=loss)
+            page = lab("([tau]) => clopsim.theory.kernelHarmonics(tau)", tau)
+            assert page == pytest.approx(float(kernel_harmonics(1 / tau, 3)), rel=1e-12)
+            page, expected = lab("([tau, n]) => clopsim.theory.selfExclusion(tau, n)", tau, n), self_exclusion(setting)
+            assert page is None if np.isnan(expected) else page == pytest.approx(expected, rel=1e-12)
+            for degree in (0, 1, 3):
+                page = lab(
+                    "([s, degree]) => clopsim.theory.unresolvedShare(s, degree)",
+                    {"tau": tau, "n": n, "loss": loss}, degree,
+                )  # fmt: skip
+                assert page == pytest.approx(unresolved_share(setting, degree=degree), rel=1e-9, abs=1e-12)
 
 
 def test_swap_and_free_norm_are_python_s(lab):

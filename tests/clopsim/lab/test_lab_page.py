@@ -194,14 +194,15 @@ def test_every_stop_of_the_tour_shows_what_its_theorem_predicts(here, stop):
     assert here.page.locator("#card").is_hidden()
 
 
-def test_the_free_norm_comes_to_rest_at_the_edge(here):
-    """The question of stop 5: view cosine 1 - mu w, |u|^2 = 2 mu/tau, the diamond at mu_align."""
+def test_the_free_norm_stays_about_the_edge(here):
+    """The question of stop 5: on average view cosine 1 - mu w, |u|^2 = 2 mu/tau, the diamond at mu_align; no rest."""
     here("clopsim.visit(4)")
     here("clopsim.set({gradient: 'free', decay: 0.1, n: 200})")
     here("clopsim.step(600)")
     state = here.state()
     assert state["verdict"] == "as predicted"
-    assert state["norm"] == pytest.approx(state["prediction"]["norm"], rel=0.1)  # an average of 40 steps of ringing
+    assert state["norm"] == pytest.approx(state["prediction"]["norm"], rel=0.1)  # an average over pairs and 40 steps
+    assert "Nothing settles" in here.page.locator("#theory").text_content()
     left = float(here("document.getElementById('effective').style.left").rstrip("%"))
     unit = state["thresholds"]["unit"]
     edge = here(f"100 * (Math.log2({state['thresholds']['alignment'] / unit}) + 4) / 8")

@@ -32,6 +32,8 @@ def test_data_opens_in_one_line_with_its_provenance(tmp_path):
     np.testing.assert_allclose(attributes["predicted_collapse_rate"], np.array([0.5, 1.0]) * 7 / 6)
     np.testing.assert_allclose(attributes["observed_collapse_rate"], attributes["predicted_collapse_rate"], rtol=0.01)
     assert np.isnan(attributes["predicted_alignment_collapse_rate"]).all()
+    assert attributes["too_small_uniform_rate"].tolist() == [1, 1]  # 8 points in 8 dimensions
+    assert attributes["too_small_alignment_uniform_rate"].tolist() == [0, 0]  # no views
     np.testing.assert_allclose(attributes["paper_range"], [0, 0.5, 0, 1.0])
     assert {"loss", "seed", "samples", "command", "git", "versions", "holds"} <= set(attributes)
     assert "torch" in attributes["versions"]

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
 from clopsim.runs import plan
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
+from clopsim.sphere import starts
 
 SMALL = Sweep(temperature=(0.5, 1.0), samples=16, rates=(0.3, 1.5), seeds=2, steps=300)
 
@@ -87,8 +89,10 @@ def test_a_wrong_bound_is_reported_as_failing():
     assert job.summarise(config, dataset, [wrong])["holds"] is False
 
 
-def test_diverged_runs_are_marked_and_kept_out_of_the_summary():
-    """At mu = tau/2 a collapsed point is sent to the origin; with n = 5 the softmax is exact, so it happens exactly."""
+def test_diverged_runs_are_marked_and_kept_out_of_the_summary(monkeypatch):
+    """At mu = tau/2 a collapsed point is sent to the origin: exactly for n = 5, whose softmax is 1/4, and on an axis,
+    where no sum rounds."""
+    monkeypatch.setattr(starts, "from_data", lambda setting, x, **_: torch.eye(8, dtype=torch.float64)[[0] * len(x)])
     config = Sweep(samples=5, clusters=1, noise=0.0, rates=(3 / 8, 2.0), seeds=2, steps=5)
     dataset = job.run_sweep(config)
     assert (dataset["outcome"].isel(rate=0) == "diverged").all()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from bounds import antipodal_line_rate
 from clopsim.runs import results
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
@@ -13,9 +14,9 @@ from clopsim.training.recipe import Training
 from clopsim.training.trainee import trainee
 
 
-@pytest.mark.parametrize("loss, panels, lines", [("merged", 2, 3), ("full", 3, 3)])
+@pytest.mark.parametrize("loss, panels, lines", [("merged", 2, 3), ("full", 3, 4)])
 def test_points_and_every_predicted_line_are_drawn(loss, panels, lines):
-    config = Sweep(samples=8, clusters=2, rates=(0.5, 2.0), seeds=2, steps=10, loss=loss)
+    config = Sweep(samples=32, clusters=2, rates=(0.5, 2.0), seeds=2, steps=10, loss=loss)
     dataset = job.run_sweep(config)
     summary = job.summarise(config, dataset, job.search_thresholds(config))
     figure = plots.draw_sweep(dataset.assign_attrs(results.attributes(summary, command="")))
@@ -26,11 +27,25 @@ def test_points_and_every_predicted_line_are_drawn(loss, panels, lines):
     vertical = {
         line.get_label(): line.get_xdata()[0] for line in figure.axes[0].lines if str(line.get_label()) in labels
     }
+    uniform = [label for label in labels if "T13" in label]
+    assert [label.endswith("rough: $n$ too small to tell") for label in uniform] == [True]
     name = "collapse_rate" if loss == "merged" else "alignment_collapse_rate"
     (exact,) = (x for label, x in vertical.items() if "mu_c" in label)
     assert exact == pytest.approx(summary["sweep"][0]["predicted"][name] / summary["sweep"][0]["mu_c"])
     points = figure.axes[0].containers[0].lines[0]
     np.testing.assert_allclose(points.get_ydata(), dataset["mean_resultant_length"].isel(step=-1).median("seed")[0])
+    if loss == "full":
+        (line,) = (x for label, x in vertical.items() if "T12" in label)
+        assert line == pytest.approx(antipodal_line_rate(config.settings[0]) / summary["sweep"][0]["mu_c"])
+
+
+def test_a_run_from_before_a_prediction_is_drawn_without_its_line():
+    config = Sweep(samples=8, clusters=2, rates=(0.5, 2.0), seeds=1, steps=10, loss="full")
+    dataset = job.run_sweep(config)
+    attributes = results.attributes(job.summarise(config, dataset, job.search_thresholds(config)), command="")
+    del attributes["predicted_antipodal_line_rate"]
+    (legend,) = plots.draw_sweep(dataset.assign_attrs(attributes)).legends
+    assert not any("T12" in text.get_text() for text in legend.get_texts())
 
 
 @pytest.mark.parametrize("sharpness", (True, False))

@@ -73,7 +73,8 @@ def zonal(z: torch.Tensor, axis: torch.Tensor, degree: int) -> torch.Tensor:
     [("merged", "tangent", "symmetric"), ("merged", "ambient", "detached"), ("full", "ambient", "symmetric")],
 )
 def test_ripples_of_the_uniform_state_multiply_as_t5_says(d, tau, degrees, loss, gradient, keys):
-    """Independent uniform points: a finite batch shows as noise, under 2 % over three draws of 1000 points.
+    """Independent uniform points: a finite batch shows as noise, under 2 % over three draws of 1000 points, about the
+    limit n -> infinity. (They leave no room around an anchor for what its own term takes: T13 is of points well apart.)
 
     The decay 1 - multiplier is compared, so an error of 5 % in e_l fails. In the full loss the other view weighs
     exp(1/tau) against n M_0 for all negatives, M_0 the mean of exp(s/tau): 22026 against 1.5 n at (128, 0.1), 148
@@ -101,7 +102,7 @@ def test_ripples_of_the_uniform_state_multiply_as_t5_says(d, tau, degrees, loss,
         after = step(torch.cat([rippled, rippled], dim=1) if loss == "full" else rippled, rate, tau, setting)
         before, now = (zonal(x[:, :points], axis, degree).mean(dim=1) for x in (rippled, after))
         decay[degree - 1] += float(1 - (now[0] - now[1]) / (before[0] - before[1])) / (len(axes) * len(draws))
-    np.testing.assert_allclose(decay, 1 - ripple_multiplier(rate, setting, degrees=degrees), rtol=0.02)
+    np.testing.assert_allclose(decay, 1 - ripple_multiplier(rate, setting, degrees=degrees, limit=True), rtol=0.02)
 
 
 def test_runs_are_independent_and_a_diverged_one_stays_alone():

@@ -120,22 +120,23 @@ def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_with_any_workers(n, d, d
 
 @pytest.mark.parametrize("steps", (500, 501))
 def test_settled_runs_stop_and_end_where_they_would(steps, monkeypatch):
+    """Two runs start collapsed on an axis: every step flips them and rounds nothing. When the others have swung in to
+    the last bit is a matter of rounding."""
     setting = Setting(0.5, 8, 16)
     z, _, _ = batch(16, 8, runs=6, dtype=torch.float32)
+    z[2:4] = torch.eye(8)[0]
     rate = float(exact_rate(setting)) * torch.tensor([0.3, 0.8, 2.0, 3.0, 4.0, 6.0])
     tau = torch.full((6,), 0.5)
+    every = z
+    for _ in range(steps):
+        every = engine.advance(every, rate, tau, setting=setting, steps=1)  # one alone is not looked at
     advanced = []
     whole_step = engine._Chunk.step
     monkeypatch.setattr(engine._Chunk, "step", lambda chunk: (advanced.append(len(chunk.z)), whole_step(chunk))[1])
     early = engine.advance(z, rate, tau, setting=setting, steps=steps, workers=1)
-    work = sum(advanced)
-    advanced.clear()
-    monkeypatch.setattr(engine, "SETTLED", 10**9)  # only look after the first two steps
-    every = engine.advance(z, rate, tau, setting=setting, steps=steps, workers=1)
     assert torch.equal(early, every)
-    assert sum(advanced) == 6 * steps
-    assert work < 0.7 * 6 * steps  # at least two of the four collapsed runs swap between two states
-    assert not torch.equal(every, engine.advance(every, rate, tau, setting=setting, steps=1))  # it is a swap
+    assert sum(advanced) <= 4 * steps + 2 * 2
+    assert torch.equal(every[2:4], (-1) ** steps * z[2:4])
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64))

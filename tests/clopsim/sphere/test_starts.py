@@ -21,8 +21,9 @@ def points(count: int, seed: int = 0) -> np.ndarray:
         lambda setting, seed: starts.random_directions(setting, seed=seed),
         lambda setting, seed: starts.near_uniform(setting, temperature=0.5, seed=seed),
         lambda setting, seed: starts.near_collapse(setting, spread=1e-3, seed=seed),
+        lambda setting, seed: starts.near_line(setting, spread=1e-3, seed=seed),
     ],
-    ids=["data", "random", "uniform", "collapse"],
+    ids=["data", "random", "uniform", "collapse", "line"],
 )
 @pytest.mark.parametrize("setting", [MERGED, FULL], ids=["merged", "full"])
 def test_every_start_has_unit_rows_and_follows_its_seed(start, setting):
@@ -60,3 +61,12 @@ def test_near_collapse_has_the_stated_spread_and_views():
     assert float((mean_of_views - mean_of_views.mean(dim=0)).norm()) < 1e-5
     with pytest.raises(ValueError, match="^spread must be a finite number > 0"):
         starts.near_collapse(MERGED, spread=0.0, seed=0)
+
+
+def test_near_line_has_its_views_at_opposite_ends():
+    z = starts.near_line(FULL, spread=1e-3, seed=0)
+    assert float(geometry.leading_share(z)) == pytest.approx(1, abs=1e-5)
+    assert float(geometry.alignment(z)) == pytest.approx(4, abs=1e-5)
+    assert float(geometry.mean_resultant_length(z)) < 1e-3
+    off = 1 - float(geometry.leading_share(z))
+    assert 1e-7 < off < 4e-6

@@ -1,0 +1,128 @@
+"""T17: as tau -> 0 the uniform state breaks at a rate proportional to tau, the same in every dimension."""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bounds.setting import Floats, Keys, Setting
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from bounds.derivation import Derivation
+
+
+def universal_decay(t: Floats, *, keys: Keys = "symmetric", exclusion: float = 1.0) -> Floats:
+    """f(t), the limit of tau e_l at t = l (l + d - 2) tau, whatever the dimension.
+
+        f(t) = t e^(-t/2) (2 - e^(-t/2))    symmetric keys;    t e^(-t/2)    detached keys    (tight as tau -> 0)
+
+    exclusion: S of T13, which multiplies e^(-t/2) at finite n. Source: T17 (ours). t: any shape, >= 0.
+    """
+    a = exclusion * np.exp(-np.asarray(t, dtype=np.float64) / 2)
+    value = t * a * ((2 - a) if keys == "symmetric" else 1.0)
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def steepest(keys: Keys) -> float:
+    """t*, where f is largest: 2 for detached keys, the only root of (2 - t) e^(t/2) = 1 - t > 0 for symmetric ones.
+
+    t* = 2.4237643, f(t*) = 1.2280864; detached f(2) = 2/e.
+    """
+    t = 2.0
+    if keys == "symmetric":
+        for _ in range(20):  # Newton; 6 are enough
+            a = math.exp(-t / 2)
+            t -= (2 - t - (1 - t) * a) / (-1 + a * (3 - t) / 2)
+    return t
+
+
+class UniversalRate(NamedTuple):
+    """Rate at which the uniform state breaks, and the degree (a real number) that breaks first."""
+
+    rate: Floats
+    degree: Floats
+
+
+def low_temperature_rate(setting: Setting) -> UniversalRate:
+    """T5's rate and degree in the limit of low temperature and many points.
+
+        tangent; full loss:  mu = 2 tau / f*                  = 1.6285498 tau   (detached keys: e tau = 2.7182818 tau)
+        merged, ambient:     mu = 2 tau / (f* + 4)            = 0.3825491 tau   (detached: 2 tau/(2/e + 2))
+        l* (l* + d - 2) = t* / tau                                                              (tight as tau -> 0)
+
+    times n for the mean. The relative error is of order d tau: at tau = 0.002 0.1 % at d = 2, 5 % at d = 64 (ambient).
+
+    Valid for: tau (d - 1) <= t*, else degree 1 lies past the maximum; n -> infinity. Source: T17 (ours).
+    """
+    tau, d = setting.tau, setting.dimension
+    t = steepest(setting.keys)
+    if np.any(np.asarray(tau) * (d - 1) > t):
+        raise ValueError(
+            f"temperature must be <= {t / (d - 1):.4g} in {d} dimensions, got {setting.temperature}; "
+            "above, no degree is near the maximum: uniform_rate has every temperature"
+        )
+    pull = 2 if setting.keys == "symmetric" else 1
+    radial = pull if (setting.loss, setting.gradient) == ("merged", "ambient") else 0
+    weight = setting.samples if setting.reduction == "mean" else 1
+    nu = d / 2 - 1
+    rate = weight * 2 * tau / (universal_decay(t, keys=setting.keys) + 2 * radial)
+    return UniversalRate(rate, np.sqrt(nu**2 + t / tau) - nu)
+
+
+def _closed_forms(t: "sp.Symbol") -> "dict[str, sp.Expr]":
+    """What is claimed of A_l and of f, by name."""
+    import sympy as sp
+
+    a = sp.exp(-t / 2)
+    return {"A_l": a, "symmetric": t * a * (2 - a), "detached": t * a}
+
+
+def derive() -> "Derivation":
+    """The first order of each ratio of Bessel functions, their product, the maximum of the limit."""
+    import sympy as sp
+
+    from bounds.derivation import Derivation, Step
+
+    t, tau, nu, kappa = sp.symbols("t tau nu kappa", positive=True)
+    m, c, j = sp.symbols("m c j")
+    degree = sp.symbols("l", integer=True, positive=True)
+    claims = _closed_forms(t)
+    half = sp.Rational(1, 2)
+    ratio = 1 - (m + half) / kappa + c / kappa**2
+    riccati = ratio.diff(kappa) - (1 - ratio**2 - (2 * m + 1) * ratio / kappa)
+    orders = sp.Poly(sp.expand(riccati.subs(kappa, 1 / tau)), tau)
+    exponent = sp.summation(nu + j + half, (j, 0, degree - 1)) * tau  # -log A_l
+    A = sp.symbols("A", positive=True)
+    limit_e = {"symmetric": t * A * (2 - A), "detached": t * A}  # tau e_l of T5
+    slope = claims["symmetric"].diff(t) * sp.exp(t / 2)
+    balance = 2 - t - (1 - t) * sp.exp(-t / 2)
+    best = sp.nsolve(balance, t, 2.4, prec=30)
+    return Derivation(
+        theorem="T17",
+        statement="As tau -> 0, tau e_l -> f(t) with t = l(l+d-2) tau: mu_T -> 1.6285 tau, mu_A -> 0.38255 tau.",
+        steps=(
+            Step("I_(m+1)/I_m obeys r' = 1 - r^2 - (2m+1) r/kappa; for large kappa it is", 1 - (m + half) / kappa),
+            Step("A_l is the product from m = nu to nu + l - 1, nu = d/2 - 1, so -log A_l ->", sp.factor(exponent)),
+            Step("which is t/2: near its point exp(kappa z.w) is the heat kernel after the time tau/2. A_l ->",
+                 claims["A_l"]),
+            Step("So tau e_l, symmetric keys, tends to", claims["symmetric"]),
+            Step("Its slope vanishes where this does, which rises and then falls for good:", balance),
+            Step("at t* =", best),
+            Step("Detached keys: the slope of t e^(-t/2) is 0 at t = 2, where it is", claims["detached"].subs(t, 2)),
+            Step("A_1 -> 1, so the merged ambient term 4 kappa A_1 is 4/tau and the rate over tau is", 2 / (A + 4)),
+        ),
+        zeros={
+            "Riccati, order 0": orders.coeff_monomial(1),
+            "Riccati, order 1": orders.coeff_monomial(tau),
+            "sum of the orders": sp.expand(exponent - degree * (degree + 2 * nu) * tau / 2),
+            "A_l": sp.expand_log(sp.log(claims["A_l"]), force=True) + t / 2,
+            "f, symmetric keys": limit_e["symmetric"].subs(A, sp.exp(-t / 2)) - claims["symmetric"],
+            "f, detached keys": limit_e["detached"].subs(A, sp.exp(-t / 2)) - claims["detached"],
+            "slope": sp.expand(slope - balance),
+            "maximum, detached keys": claims["detached"].diff(t).subs(t, 2),
+            "maximum, detached keys, value": claims["detached"].subs(t, 2) - 2 * sp.exp(-1),
+        },
+        formulas={"symmetric": claims["symmetric"], "detached": claims["detached"], "t*": best},
+    )  # fmt: skip
