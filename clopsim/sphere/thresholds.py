@@ -44,7 +44,7 @@ chance level. Measured swings: 1e-4 and less below the rate, 5e-2 and more from 
 GROWN = 1.1
 """With momentum a uniform state whose swing has grown by so much since the middle of the run counts as broken too."""
 
-BLOCK = 8
+BLOCK = 4
 """Steps between two cleanings of the views at collapse: rounding errors grow up to sixfold a step."""
 
 
@@ -115,7 +115,11 @@ def _swing(z: Tensor, after: Tensor) -> Tensor:
 
 
 def _comes_apart(seen: Seen, setting: Setting) -> Tensor:
-    growth = _view_angles(seen.end) / _view_angles(seen.start)
+    return _is_apart(seen.start, seen.end, setting)
+
+
+def _is_apart(start: Tensor, end: Tensor, setting: Setting) -> Tensor:
+    growth = _view_angles(end) / _view_angles(start)
     passing = (1 + setting.momentum) / (1 - setting.momentum)  # what the velocity may bring up and take back
     return ~(growth.median(dim=-1).values < min(passing**2, 1e4))  # the typical sample; nan counts as apart
 
@@ -144,7 +148,7 @@ PROBES: dict[Kind, Probe] = {
     ),
     "alignment_collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
-        steps=lambda beta: 12 * BLOCK if beta else 12,  # few: see BLOCK
+        steps=lambda beta: 24 * BLOCK if beta else 12,  # few: see BLOCK
         above=_comes_apart,
         flips=True,
         predicted=lambda setting: _single(alignment_collapse_rate(setting)),
@@ -230,11 +234,14 @@ def prober(
     def travel(z: Tensor, rate: Tensor, velocity: Tensor | None) -> Tensor:
         for _ in range(0, steps, BLOCK if cleaned else steps):
             many = BLOCK if cleaned else steps
-            z = advance(z, rate, torch.full_like(rate, tau), setting=setting, steps=many, velocity=velocity)
+            moved = advance(z, rate, torch.full_like(rate, tau), setting=setting, steps=many, velocity=velocity)
             if cleaned and velocity is not None:
-                z, speed = _apart(z, z), _apart(velocity, z)
-                z = z / z.norm(dim=-1, keepdim=True)
+                moved, speed = _apart(moved, moved), _apart(velocity, moved)
+                moved = moved / moved.norm(dim=-1, keepdim=True)
                 velocity.copy_(speed)
+                apart = _is_apart(start, z, setting)[:, None, None]  # such a run stays: it may come back by chance
+                moved = torch.where(apart, z, moved)
+            z = moved
         return z
 
     def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
