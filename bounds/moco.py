@@ -11,7 +11,7 @@ from bounds.setting import Setting, number_from_zero, whole_number, without_mome
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
+    from bounds.derivation import Agreement, Derivation
 
 DEGREES = 32
 """Degrees that are looked at, at least: l(l+d-2) A_l has its maximum far below (as in bounds.uniform)."""
@@ -80,12 +80,12 @@ def _rate_at(angle: NDArray[np.float64], E: float, pull: float, m: float, length
 
 def _least_rate(E: float, pull: float, m: float, length: int) -> float:
     angles = np.linspace(0, np.pi, ANGLES * length + 1)[1:]
-    imaginary = _rate_at(angles, E, pull, m, length).imag
-    (crossings,) = np.nonzero(imaginary[:-1] * imaginary[1:] < 0)
-    low, high, sign = angles[crossings], angles[crossings + 1], np.sign(imaginary[crossings])
+    below = np.signbit(_rate_at(angles, E, pull, m, length).imag)  # an angle may itself be a root: 0 has a sign bit too
+    (crossings,) = np.nonzero(below[:-1] != below[1:])
+    low, high, side = angles[crossings], angles[crossings + 1], below[crossings]
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        left = np.sign(_rate_at(middle, E, pull, m, length).imag) == sign
+        left = np.signbit(_rate_at(middle, E, pull, m, length).imag) == side
         low, high = np.where(left, middle, low), np.where(left, high, middle)
     rates = _rate_at(np.append(low, np.pi), E, pull, m, length)
     real = rates.real[(np.abs(rates.imag) < 1e-6 * np.abs(rates)) & (rates.real > 0)]  # others cross at a pole
@@ -160,4 +160,56 @@ def derive() -> "Derivation":
         ),
         zeros=zeros,
         formulas={"moco_rate": claims[1]["rate"], "old keys, L = 4": claims[4]["old keys"]},
+        agreements=_agreements(),
     )  # fmt: skip
+
+
+def _agreements() -> "dict[str, Agreement]":
+    """What users get, beside the closed forms at the same point; with a queue, roots of the equation to 30 digits."""
+    from functools import partial
+
+    import sympy as sp
+
+    from bounds.derivation import Agreement, defined_pull
+
+    m, kappa, E = sp.symbols("m kappa E", positive=True)
+
+    def energies(d: int, concentration: int) -> list[sp.Float]:
+        order = sp.Rational(d, 2) - 1
+        base = sp.besseli(order, concentration)
+        A = [sp.N(sp.besseli(order + degree, concentration) / base, 30) for degree in range(1, 9)]
+        return [degree * (degree + d - 2) * ratio for degree, ratio in enumerate(A, start=1)]
+
+    found: dict[str, Agreement] = {}
+    for d, concentration in ((2, 2), (3, 5), (8, 2)):
+        E_l = energies(d, concentration)
+        for degree in (1, 2, 5):
+            code = partial(lambda d, tau, k: ripple_energies(tau, d)[k - 1], d, 1 / concentration, degree)
+            found[f"ripple_energies, d = {d}, kappa = {concentration}, l = {degree}"] = Agreement(code, E_l[degree - 1])
+        for reduction in ("sum", "mean"):
+            setting = Setting(1 / concentration, d, 256, "full", "tangent", "detached", reduction)
+            pull = defined_pull(setting)
+            point = {kappa: pull * concentration, E: max(E_l) * pull}
+            for ema in (0.0, 0.5, 0.9):
+                derived = _closed_forms(m, kappa, E, 1)["rate"].subs({**point, m: sp.Rational(str(ema))})
+                where = f"d = {d}, kappa = {concentration}, {reduction}"
+                found[f"moco_rate, {where}, m = {ema}"] = Agreement(partial(moco_rate, setting, ema=ema), derived)
+            for length in (2, 8):
+                derived = _closed_forms(m, kappa, E, length)["old keys"].subs(point)
+                code = partial(moco_rate, setting, ema=0.0, queue=length)
+                found[f"moco_rate, {where}, m = 0, L = {length}"] = Agreement(code, derived, tolerance=1e-10)
+            derived = _closed_forms(m, kappa, E, 1)["apart"].subs({**point, m: sp.Rational(3, 5)})
+            code = partial(moco_rate, setting, ema=0.6, queue=8)
+            found[f"moco_rate, {where}, m = 0.6, L = 8"] = Agreement(code, derived)
+    angle, mu = sp.symbols("theta mu", real=True)
+    z, (_, second, *_) = sp.exp(sp.I * angle), energies(3, 2)
+    setting = Setting(0.5, 3, 256, "full", "tangent", "detached")
+    for ema, length, near in ((0.05, 8, (0.393, 0.555)), (0.1, 4, (0.851, 1.5)), (0.3, 16, (0.194, 0.33))):
+        share = sp.Rational(str(ema))
+        g = sum(z**-s for s in range(length)) / length
+        left = (z - 1) * (z - share) + mu * (2 * (z - share) - (1 - share) * z * (2 - second * g))
+        parts = [sp.re(sp.expand_complex(left)), sp.im(sp.expand_complex(left))]
+        root = sp.nsolve(parts, (angle, mu), near, prec=30)
+        code = partial(moco_rate, setting, ema=ema, queue=length)
+        found[f"moco_rate, d = 3, kappa = 2, m = {ema}, L = {length}"] = Agreement(code, root[1], tolerance=1e-10)
+    return found

@@ -29,6 +29,9 @@ def test_reference_values_of_a_queue():
     for length in (2, 3, 8, 100):
         expected = 2 * length * np.sin(np.pi / (2 * length)) ** 2 / ripple_energies(0.5, 2).max()
         assert moco_rate(setting(), ema=0.0, queue=length) == pytest.approx(expected, rel=1e-10)
+    for d in (3, 8, 16):  # the root, pi/8, is an angle that is looked at
+        expected = 16 * np.sin(np.pi / 16) ** 2 / ripple_energies(0.5, d).max()
+        assert moco_rate(setting(d=d), ema=0.0, queue=8) == pytest.approx(expected, rel=1e-10)
 
 
 def test_derivation_closes_and_equals_the_code():
