@@ -57,13 +57,11 @@ def save(drawing: Drawing, name: str, folder: Path, *, formats: Sequence[str] = 
     writer.writerow(drawing.numbers)
     for row in zip(*columns, strict=True):
         writer.writerow(f"{value:.8g}" if isinstance(value, float) else value for value in row)
-    contents = [text.getvalue().encode()]
+    write_atomically(paths[0], text.getvalue().encode())  # first: a picture that fails does not cost the numbers
     for form in formats:
         paths.append(folder / f"{name}.{form}")
         picture = io.BytesIO()
         with mpl.rc_context(STYLE):
             drawing.figure.savefig(picture, format=form, dpi=200, metadata=undated(form))
-        contents.append(picture.getvalue())
-    for path, content in zip(paths, contents, strict=True):
-        write_atomically(path, content)
+        write_atomically(paths[-1], picture.getvalue())
     return paths

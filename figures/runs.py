@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from clopsim.runs import store
 from clopsim.runs.chunks import machine
-from clopsim.runs.code import code
+from clopsim.runs.code import code, version
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -1,11 +1,31 @@
 """What tests of every package share."""
 
 import os
+import shlex
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait sleep, and cost others little
 
 import pytest
 from typer.testing import CliRunner
+
+
+@pytest.fixture
+def parse():
+    """parse(line) reads a `clopsim ...` line without running it; the command's name. Errors: what a user would see."""
+    from typer.main import get_command
+
+    from clopsim import cli
+
+    def parsed(line):
+        program, *words = shlex.split(line)
+        assert program == "clopsim"
+        group = get_command(cli.app)
+        with group.make_context("clopsim", words) as context:
+            name, command, rest = group.resolve_command(context, words)
+            command.make_context(name, rest, parent=context)
+        return name
+
+    return parsed
 
 
 @pytest.fixture

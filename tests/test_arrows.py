@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 STAIRS = (
     ("cli",),
-    ("figures", "lab", "lessons"),
+    ("door", "figures", "lab", "lessons"),
     ("runs",),
     ("audit", "training"),
     ("show", "sphere"),

@@ -1,4 +1,4 @@
-"""What the README shows is what the project does."""
+"""What the documents show is what the project does: the README, the guide, the gallery, how to test."""
 
 import re
 import tomllib
@@ -6,15 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import yaml
 from typer.testing import CliRunner
 
 import figures
 from clopsim import cli
 from clopsim.audit.ledger import PAPER
+from clopsim.cli.examples import LEAVES
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\| `clopsim ([^`]*)`", README, flags=re.MULTILINE)
+NAMES = ("README.md", "clopsim/README.md", "figures/README.md", "tests/README.md")
+TEXTS = {name: (ROOT / name).read_text() for name in NAMES}
+README, GUIDE, GALLERY, _ = TEXTS.values()
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+COMMANDS = [
+    command for text in TEXTS.values() for command in re.findall(r"^\| `clopsim ([^`]*)`", text, flags=re.MULTILINE)
+]
+"""Those of the tables, which are run."""
+
+KNOWN = [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+LINES = sorted({
+    line for text in TEXTS.values() for line in re.findall(rf"\bclopsim (?:{'|'.join(KNOWN)})\b[^`\n]*", text)
+})  # fmt: skip
+"""Every command in a text or a block."""
 
 
 def test_the_first_screen_has_the_two_commands_and_nothing_to_do_before():
@@ -25,9 +41,10 @@ def test_the_first_screen_has_the_two_commands_and_nothing_to_do_before():
     assert README.index(second) < 1200
 
 
-def test_it_says_what_it_is_in_three_sentences():
+def test_it_says_what_it_is_in_three_sentences_and_all_in_three_screens():
     first = re.sub(r"\s+", " ", README.split("\n\n")[1])
     assert len(re.findall(r"[.?](?= |$)", first)) == 3
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_loss_in_your_own_loop_is_ten_lines_that_run():
@@ -40,12 +57,70 @@ def test_the_loss_in_your_own_loop_is_ten_lines_that_run():
     assert names["model"].weight.grad.abs().sum() > 0
 
 
-def test_the_projects_citation_has_its_version():
-    assert f"version = {{{tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}}}" in README
+def test_a_students_model_is_inspected_in_the_two_steps_of_the_readme(clopsim):
+    """From a model and a loader of theirs; a few dead directions are seen."""
+    code = re.search(r"```python\n(import numpy as np\n.*?)```", README, flags=re.DOTALL)
+    assert code
+    model = torch.nn.Linear(6, 8)
+    torch.nn.init.orthogonal_(model.weight)
+    with torch.no_grad():
+        model.bias.zero_()
+        model.weight[2:] = 0
+    loader = [(torch.randn(50, 6), torch.arange(50) % 4) for _ in range(3)]
+    exec(code[1], {"model": model, "loader": loader})
+    with np.load("embeddings.npz") as stored:
+        assert stored["z"].shape == (150, 8)
+    done = clopsim("inspect", "embeddings.npz", "--labels", "y")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("DIMENSIONAL")
+
+
+def test_the_notebook_of_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(import clopsim\n.*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    names: dict = {}
+    exec(code[1], names)
+    assert names["found"].holds
+    assert names["report"].verdict in names["report"].report().lower()
+
+
+def test_the_sample_report_is_what_its_commands_print(clopsim):
+    """Word for word, digits aside: the network is dead whatever the rounding, its last digits are not the same."""
+    train, inspect = (re.search(rf"`(clopsim {name} [^`]*run[^`]*)`", README)[1] for name in ("train", "inspect"))
+    assert clopsim(*train.split()[1:]).exit_code == 0
+    printed = clopsim(*inspect.split()[1:]).stdout
+    shown = re.search(r"```\n(COMPLETE.*?)```", README, flags=re.DOTALL)
+    assert shown
+    lines = {words_of(line) for line in printed.splitlines()}
+    for line in shown[1].splitlines():
+        assert words_of(line) in lines, line
+    assert printed.splitlines()[0] == shown[1].splitlines()[0]
+
+
+def words_of(line):
+    """A line of a table without the values in its second column and the width of its columns."""
+    name, *rest = re.split(r" {2,}", line)
+    return (name, *rest[1:])
+
+
+def test_every_verdict_of_inspect_has_its_next_step():
+    told = re.sub(r"\s+", " ", cli.inspect.__doc__).split("Verdicts: ")[1]  # complete (one point), line, ...
+    table = README.split("| verdict |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == re.findall(r"(\w+)(?: \([^)]*\))?[,.]", told)
+
+
+def test_the_version_is_everywhere_the_same():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == VERSION
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert f"\n## {VERSION}" in (ROOT / "CHANGELOG.md").read_text()
+    for paper in citation["references"]:
+        assert paper["url"].rsplit("/")[-1] in README
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_the_table_runs_and_prints_what_is_shown(command, tmp_path, monkeypatch):
+def test_every_command_of_a_table_runs_and_prints_what_is_shown(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("embeddings.npz", z=np.random.default_rng(0).standard_normal((40, 8)), y=np.arange(40) % 4)
     words = command.split()
@@ -59,24 +134,59 @@ def test_every_command_of_the_table_runs_and_prints_what_is_shown(command, tmp_p
         assert shown[1] in result.stdout
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_of_a_text_is_one_that_clopsim_takes(line, parse):
+    parse(line.replace("$SLURM_ARRAY_TASK_ID", "7"))
+
+
 def test_every_command_is_in_the_table():
-    assert {command.split()[0] for command in COMMANDS} == {
-        (command.name or command.callback.__name__) for command in cli.app.registered_commands if command.callback
-    }
+    assert {command.split()[0] for command in COMMANDS} == {*KNOWN}
 
 
-def test_every_file_and_picture_it_names_is_there():
-    for name in re.findall(r"\]\(([^)]*)\)|`((?:tests|bounds|figures|clopsim)/[\w/.]*)`", README):
-        assert (ROOT / (name[0] or name[1])).exists(), name
+@pytest.mark.parametrize("name", [*NAMES, "CHANGELOG.md"])
+def test_every_link_file_and_heading_is_there(name):
+    text, here = (ROOT / name).read_text(), (ROOT / name).parent
+    for target in re.findall(r"\]\(([^)]*)\)", text):
+        path, _, heading = target.partition("#")
+        file = (here / path).resolve() if path else ROOT / name
+        assert file.exists(), target
+        if heading:
+            assert heading in map(anchor, re.findall(r"^#+ (.*)", file.read_text(), flags=re.MULTILINE)), target
+    for file in re.findall(r"`((?:tests|bounds|figures|clopsim)/[\w/.]*)`", text):
+        assert "NAME" in file or (ROOT / file).exists(), file
+
+
+def anchor(heading):
+    """What the forge makes of a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def test_the_verdicts_are_those_of_the_ledger():
-    shown = dict(re.findall(r"^\| (P\d+): [^|]*\| \**(\w+)\** \|", README, flags=re.MULTILINE))
+    shown = dict(re.findall(r"^\| (P\d+): [^|]*\| \**([\w ]+?)\** \|", README, flags=re.MULTILINE))
     assert shown == {claim.identifier: claim.verdict for claim in PAPER}
 
 
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_the_gallery_shows_every_figure_with_its_caption(name):
-    assert f"](figures/{name}.png)" in README
+    assert f"]({name}.png)" in GALLERY
     for line in figures.caption(name).splitlines():
-        assert line.rstrip(".") in README
+        assert line.rstrip(".") in GALLERY
+
+
+@pytest.mark.parametrize("kind", ("sweep", "train", "train-sweep"))
+def test_the_files_of_a_run_are_in_the_guide_as_in_the_help(kind):
+    """A test of each kind of run holds its folder to the help."""
+    rows = re.findall(r"^\| `([\w.]+)` \| ([\w, -]+) \| [^|]+ \|$", GUIDE, flags=re.MULTILINE)
+    shown = {file for file, kinds in rows if kind in kinds.split(", ")}
+    assert shown == set(re.findall(r"[a-z]+\.(?:nc|json|png|npz|pt)\b", LEAVES[kind].split(" While it runs")[0]))
+
+
+def test_nothing_is_said_twice():
+    """No sentence of some length stands in two of the documents, or twice in one."""
+    seen: dict[str, str] = {}
+    for name, text in TEXTS.items():
+        for sentence in re.split(r"(?<=[.:])\s|\n\n|\|", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+            words = " ".join(sentence.split())
+            if len(words) > 60 and not words.startswith("!["):
+                assert words not in seen or name == "figures/README.md", (words, seen.get(words), name)
+                seen[words] = name

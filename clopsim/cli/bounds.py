@@ -1,11 +1,5 @@
 """`clopsim bounds`."""
 
-import json
-from dataclasses import asdict
-
-import typer
-
-from bounds import Setting, critical_rates
 from clopsim.cli.options import (
     Dim,
     GradientOption,
@@ -17,8 +11,8 @@ from clopsim.cli.options import (
     Samples,
     Tau,
 )
-from clopsim.cli.shell import app, user_input
-from clopsim.show import tables
+from clopsim.cli.shell import app, options, say, user_input
+from clopsim.door.critical_rates import critical_rates
 
 
 @app.command()
@@ -34,10 +28,7 @@ def bounds(
     json_output: Json = False,
 ) -> None:
     """Print every critical learning rate of a setting."""
+    given = options(locals())
     with user_input():
-        rates = critical_rates(Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum))
-    if json_output:
-        document = {name: value for name, value in asdict(rates).items() if name != "reasons"}
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        typer.echo(tables.bounds_table(rates))
+        found = critical_rates(**given)
+    say(found, json_output=json_output)

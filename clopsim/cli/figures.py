@@ -2,8 +2,6 @@
 
 import importlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +10,8 @@ import typer
 
 from bounds.setting import one_of
 from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, progress, user_input
+from clopsim.runs import ready
+from clopsim.runs.executors import message
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -49,22 +49,29 @@ def figures(
         _make_writable("out", out)
         if stored is not None:
             _make_writable("stored", stored)
+        ready.check_libraries()
     chosen = list(dict.fromkeys(names or PACKAGE.NAMES))
-    holds = True
-    for done, name in enumerate(chosen):
+    holds, written, lost = True, list[str](), list[str]()
+    for name in chosen:
         try:
             drawing, origin = _drawing(name, quick=quick, stored=stored)
-            with user_input(), _writing("out", out):
-                importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
+            importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
         except KeyboardInterrupt:
-            written = f"{', '.join(chosen[:done]) or 'nothing'} in {out}"
-            raise Stopped(f"interrupted at {name}; written: {written}", INTERRUPTED) from None
+            done = f"{', '.join(written) or 'nothing'} in {out}"
+            raise Stopped(f"interrupted at {name}; written: {done}", INTERRUPTED) from None
+        except Exception as error:  # the others do not have to fall with it
+            typer.echo(f"clopsim: {name} could not be drawn ({message(error)})", err=True)
+            lost.append(name)
+            continue
+        written.append(name)
         for gap in drawing.gaps:
             verdict = "holds" if gap.holds else "FAILS"
             typer.echo(f"{name:<22} {verdict}  gap {gap.value:.2g}, allowed {gap.allowed:g}: {gap.says}{origin}")
         if not drawing.gaps:
             typer.echo(f"{name:<22} drawn  no gap: a measurement without a theory{origin}")
         holds = holds and drawing.holds
+    if lost:
+        raise Stopped(f"{len(lost)} of {len(chosen)} figures could not be drawn: {', '.join(lost)}", FAILS)
     raise typer.Exit(HOLDS if holds else FAILS)
 
 
@@ -75,27 +82,21 @@ def _drawing(name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:
     if stored is not None:
         try:
             run = kept.recall(stored, name, quick=quick)
-        except kept.Unusable as reason:
+        except (kept.Unusable, OSError) as reason:
             typer.echo(f"clopsim: {reason}; measuring {name} anew", err=True)
     if run is None:
         with progress(name) as advance:
             run = PACKAGE.measure(name, quick=quick, on_progress=advance)
         if stored is not None:
-            with user_input(), _writing("stored", stored):
+            with ready.spared(f"the run of {name}", "the figure is drawn all the same"):
                 kept.keep(stored, name, run)
     return PACKAGE.draw(name, run), f" (from stored run of {run.date})" if run.date else ""
 
 
 def _make_writable(option: str, folder: Path) -> None:
-    with _writing(option, folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()  # refused now rather than after minutes of measuring
-
-
-@contextmanager
-def _writing(option: str, folder: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         reason = f"{str(folder)!r} ({error.strerror})"
         raise ValueError(f"{option} must be writable, got {reason}; choose another folder") from None

@@ -1,16 +1,13 @@
 """`clopsim inspect`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import app, user_input
-from clopsim.show import tables
-
-PICTURES = (".png", ".pdf", ".svg")
+from clopsim.cli.shell import FAILS, HOLDS, app, options, say, user_input
+from clopsim.door.inspect import inspect as look
 
 
 @app.command()
@@ -36,40 +33,10 @@ def inspect(
     Rows are normalised first. Verdicts: complete (one point), line, cluster (a few points), dimensional (few directions
     used), none.
     """
+    given = options(locals())
     with user_input():
-        if out is not None and out.suffix not in PICTURES:
-            raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(out)!r}; name a picture")
-        from clopsim.metrics import inspection
-
-        x = inspection.load(file, key=key)
-        found = inspection.inspect(x, labels=_beside(file, labels, "labels"), views=_beside(file, views, "views"))
-        if out is not None:
-            _draw(found, out)
-    if json_output:
-        typer.echo(json.dumps(found.report, indent=2, allow_nan=False))
-    else:
-        typer.echo(tables.inspection_report(found.report))
-        if out is not None:
-            typer.echo(f"\nSpectrum drawn in {out}")
-
-
-def _beside(file: Path, given: str | None, name: str) -> Any:
-    """The array that an option names: a file if it looks like one, else a key of FILE."""
-    from clopsim.metrics import inspection
-
-    if given is None:
-        return None
-    if given.endswith((".npy", ".npz")):
-        return inspection.load(Path(given), name=name)
-    if file.suffix != ".npz":
-        raise ValueError(f"{name} must be a .npy file beside a .npy FILE, got {given!r}; a key needs an .npz FILE")
-    return inspection.load(file, key=given, name=name)
-
-
-def _draw(found: Any, out: Path) -> None:
-    from clopsim.show import plots
-
-    try:
-        plots.draw_inspection(found).savefig(out, dpi=150, metadata=plots.undated(out.suffix[1:]))
-    except OSError as error:
-        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another place") from None
+        found = look(**given)
+    say(found, json_output=json_output)
+    if out is not None and found.complete and not json_output:
+        typer.echo(f"\nSpectrum drawn in {out}")
+    raise typer.Exit(HOLDS if found.complete else FAILS)

@@ -35,7 +35,11 @@ def lab(
     if out is None:
         import webbrowser
 
-        if not webbrowser.open(path.as_uri()):
+        try:
+            opened = webbrowser.open(path.as_uri())
+        except (OSError, webbrowser.Error):
+            opened = False
+        if not opened:
             typer.echo("clopsim: no browser found; open this file in one", err=True)
 
 

@@ -1,16 +1,13 @@
 """`clopsim merge`."""
 
-import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.running import status
-from clopsim.cli.shell import WRONG_INPUT, Stopped, app, user_input, warn_of_machines
-from clopsim.show import tables
+from clopsim.cli.shell import app, options, say, user_input
+from clopsim.door.sweep import merge as join
 
 
 @app.command()
@@ -21,22 +18,8 @@ def merge(
     json_output: Json = False,
 ) -> None:
     """Join the shares of a sweep of either kind (--shard I/N) into the run folder of the whole sweep, byte for byte."""
-    with user_input(), ExitStack() as stack:
-        from clopsim.runs import folder as runs
-        from clopsim.runs import store
-
-        shares = []
-        for folder in folders:
-            found = store.load(folder)
-            if found is None:
-                raise ValueError(f"folders must hold shares of a sweep, got {str(folder)!r}; see sweep --shard")
-            stack.enter_context(store.locked(folder))
-            shares.append(found)
-        try:
-            stack.enter_context(store.locked(out))
-            summary = runs.finish(runs.merge(shares, out, force=force))
-        except OSError as error:
-            raise Stopped(f"{error.strerror} ({error.filename}); the shares are untouched", WRONG_INPUT) from None
-    warn_of_machines(out)
-    typer.echo(json.dumps(summary, indent=2, allow_nan=False) if json_output else tables.report(summary, out))
-    raise typer.Exit(status(summary))
+    given = options(locals())
+    with user_input():
+        found = join(**given)
+    say(found, json_output=json_output)
+    raise typer.Exit(found.status)

@@ -1,38 +1,43 @@
-"""What every command shares: the application, plain errors, exit statuses, the progress bar, whole files."""
+"""What every command shares: the application, plain errors, exit statuses, what is said, whole files."""
 
 import inspect
+import json
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-OPTION_NAMES = {
-    "temperature": "--tau",
-    "dimension": "--dim",
-    "kind": "KIND",
-    "file": "FILE",
-    "names": "NAME",
-    "stored": "--runs",
-    "form": "--format",
-    "folder": "FOLDER",
-    "folders": "FOLDER...",
-    "json_output": "--json",
-}
-"""Options that are not spelt like their field."""
+from clopsim.cli.examples import epilog
+from clopsim.door import answer
+from clopsim.door.answer import FAILS, HOLDS, INTERRUPTED, UNTOLD, WRONG_INPUT, Answer
+from clopsim.door.arguments import WrongArgument, argument_name, option_name
+from clopsim.door.progress import progress
+from clopsim.runs import code
+from clopsim.runs.ready import Remark, finite
 
-HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 130
-
-
-def option_name(field: str) -> str:
-    """The option that sets a field of a record."""
-    return OPTION_NAMES.get(field, "--" + field.replace("_", "-"))
+__all__ = [
+    "FAILS",
+    "HOLDS",
+    "INTERRUPTED",
+    "UNTOLD",
+    "WRONG_INPUT",
+    "Stopped",
+    "app",
+    "option_name",
+    "options",
+    "progress",
+    "say",
+    "user_input",
+    "write_whole",
+]
 
 
 class Stopped(typer.Abort):
@@ -50,7 +55,10 @@ class PlainErrors(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run the command; exit with its status unless standalone_mode is off."""
         try:
-            status = super().main(args, standalone_mode=False, **kwargs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", Remark)
+                warnings.showwarning = _shown_plainly(warnings.showwarning)
+                status = super().main(args, standalone_mode=False, **kwargs)
         except typer.TyperException as error:
             if not standalone_mode:
                 raise
@@ -77,63 +85,103 @@ class PlainErrors(TyperGroup):
             args = ["train-sweep", *args[1:]]
         return super().resolve_command(context, args)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; its help flows at any width and ends with its examples."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            command.help = "\n\n".join(" ".join(each.split()) for each in (command.help or "").split("\n\n"))
+            command.epilog = epilog(cmd_name)
+        return command
+
+
+def _shown_plainly(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """How warnings are shown: those of ours as one line."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, Remark):
+            typer.echo(f"clopsim: {message}", err=True)
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
+
 
 app = typer.Typer(
     cls=PlainErrors,
-    add_completion=False,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     help="Does contrastive training collapse where the theory says? Critical learning rates, predicted and observed.",
-    epilog="Exit status: 0 the bound holds, 1 it does not, 2 the input is wrong, 3 n is too small to tell (threshold).",
+    epilog="Exit status: 0 the theory holds, 1 it does not or a run broke, 2 the input is wrong, 3 n is too small to "
+    "tell (threshold), 130 interrupted.",
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clopsim {code.version('clopsim')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Keeps every command a subcommand."""
 
 
 @contextmanager
 def user_input() -> Iterator[None]:
-    """Turn a ValueError about a parameter of some command into a wrong-input error about its option."""
+    """Turn a ValueError about a parameter of some command into a wrong-input error about its option.
+
+    A run that ended early ends the command with the status of that.
+    """
     try:
         yield
+    except answer.Stopped as stop:
+        raise Stopped(str(stop), stop.status) from stop
+    except answer.Interrupted as stop:
+        raise Stopped(str(stop), INTERRUPTED) from None
     except ValueError as error:
-        message = str(error)
+        message = error.about_field if isinstance(error, WrongArgument) else str(error)
         first = re.match(r"\w+", message)
         if first and first[0] in _parameters():
             message = option_name(first[0]) + message[first.end() :]
         raise typer.BadParameter(message) from None
 
 
-def warn_of_machines(folder: Path) -> None:
-    """One line on stderr if the parts of a complete run come from several kinds of machine."""
-    from clopsim.runs.states import recorded_machines
+NOT_OPTIONS = ("context", "json_output")
+"""Parameters of commands that no function of the front door takes."""
 
-    kinds = recorded_machines(folder)
-    if len(kinds) > 1:
-        typer.echo(f"clopsim: {folder} joins parts from {', '.join(kinds)}, whose last bits differ", err=True)
+
+def options(parameters: Mapping[str, Any], context: typer.Context | None = None) -> dict[str, Any]:
+    """The parameters of a command as arguments of its function; with its context only those on the command line."""
+    return {
+        argument_name(name): value
+        for name, value in parameters.items()
+        if name not in NOT_OPTIONS and (context is None or _explicit(context, name))
+    }
+
+
+def _explicit(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def say(found: Answer, *, json_output: bool, document: Any = None) -> None:
+    """Print the report of an answer, or the document (by default all of it) as JSON, which knows no nan."""
+    if json_output:
+        whole = found.to_dict() if document is None else document
+        typer.echo(json.dumps(finite(whole), indent=2, allow_nan=False))
+    else:
+        typer.echo(found.report())
 
 
 def _parameters() -> set[str]:
     """The parameters of all commands."""
     callbacks = [command.callback for command in app.registered_commands if command.callback]
     return {name for callback in callbacks for name in inspect.signature(callback).parameters}
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on stderr that takes the share done and a note; silent when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda share, note="": None
-        return
-    with typer.progressbar(length=1000, label=f"{label:<10}", file=sys.stderr) as bar:
-
-        def advance(share: float, note: str = "") -> None:
-            bar.label = f"{label:<10}{note}"
-            bar.update(int(1000 * share) - bar.pos)
-
-        yield advance
 
 
 def write_whole(path: Path, text: str) -> None:

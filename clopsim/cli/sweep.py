@@ -1,6 +1,5 @@
 """`clopsim sweep`."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +32,8 @@ from clopsim.cli.running import (
     run_command,
 )
 from clopsim.cli.shell import app, user_input
+from clopsim.door.sweep import sweep as run
 from clopsim.runs.config import Data, Precision, Start, Sweep
-
-FIELDS = {field.name for field in fields(Sweep)}
 
 
 @app.command()
@@ -88,32 +86,16 @@ def sweep(
 ) -> None:
     """Sweep the learning rate: does the observed collapse start where the bound says?
 
-    Writes data.nc, summary.json, provenance.json and sweep.png into the folder. The curve comes from the sweep, the
-    verdict from a bisection that starts near collapse and knows nothing of the prediction. A run that was killed goes
-    on with --out FOLDER --resume and ends with the same bytes.
+    The curve comes from the sweep, the verdict from a bisection that starts near collapse and knows nothing of the
+    prediction. A run that was killed goes on with --out FOLDER --resume and ends with the same bytes.
 
     With --embedder it trains networks instead, at rates of their weights: clopsim train-sweep, whose --help it shows.
     """
-    options = {name: value for name, value in locals().items() if name in FIELDS}  # a test holds options == fields
+    given = dict(locals())
     with user_input():
-        options["temperature"] = temperature[0] if len(temperature) == 1 else tuple(temperature)
-        options["rates"] = _parse_rates(rates) if rates else Sweep.rates
-    run_command(
-        context,
-        Sweep,
-        options,
-        config=config,
-        save_config=save_config,
-        out=out,
-        resume=resume,
-        force=force,
-        workers=workers,
-        engine=engine,
-        scheduler=scheduler,
-        shard=shard,
-        fail_fast=fail_fast,
-        json_output=json_output,
-    )
+        given["rates"] = _parse_rates(rates) if rates else Sweep.rates
+    given["temperature"] = temperature[0] if len(temperature) == 1 else temperature
+    run_command(run, context, given, kind=Sweep.kind)
 
 
 def _parse_rates(text: str) -> tuple[float, ...]:

@@ -1,12 +1,9 @@
 """`clopsim threshold`."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from bounds import Setting
-from bounds.setting import positive_number, whole_number
 from clopsim.cli.options import (
     Dim,
     GradientOption,
@@ -20,8 +17,8 @@ from clopsim.cli.options import (
     number_option,
     whole_option,
 )
-from clopsim.cli.shell import FAILS, HOLDS, UNTOLD, app, progress, user_input
-from clopsim.show import tables
+from clopsim.cli.shell import FAILS, HOLDS, UNTOLD, app, options, say, user_input
+from clopsim.door.threshold import threshold as search
 
 
 @app.command()
@@ -47,18 +44,8 @@ def threshold(
     the breaking degree of the two uniform kinds gets the verdict "n too small to tell", in JSON holds: null, exit
     status 3: neither holds nor fails; give more samples.
     """
+    given = options(locals())
     with user_input():
-        setting = Setting(temperature, dimension, samples, loss, gradient, keys, reduction, momentum)
-        whole_number("seeds", seeds, low=1)
-        positive_number("tolerance", tolerance, remedy="0.05 allows five percent")
-        from clopsim.sphere import thresholds
-
-        checked = thresholds.check(kind, setting, width=width)
-    with progress("search") as advance:
-        found = thresholds.search(checked, setting, width=width, seeds=range(seeds), on_progress=advance)
-    row = found.as_row(tolerance)
-    if json_output:
-        typer.echo(json.dumps(row, indent=2, allow_nan=False))
-    else:
-        typer.echo(tables.threshold_table([row]))
-    raise typer.Exit({True: HOLDS, False: FAILS, None: UNTOLD}[row["holds"]])
+        found = search(**given)
+    say(found, json_output=json_output)
+    raise typer.Exit({True: HOLDS, False: FAILS, None: UNTOLD}[found.holds])

@@ -39,14 +39,15 @@ from clopsim.cli.training_options import (
     ViewNoise,
     Width,
 )
+from clopsim.door.sweep import train_sweep as run
 from clopsim.runs.recipes import AXES, TrainingSweep
 from clopsim.training.recipe import Prototypes, Training
 
 DEFAULT = TrainingSweep().to_plain()
 
 LOSSES = (
-    "infonce, supcon, supcon_in, dcl, vicreg, barlow; clop: infonce with every --weight above 0, and the losses named "
-    "beside it then run without prototypes."
+    "infonce, supcon, supcon_in, dcl, clip, vicreg, barlow; clop: infonce with every --weight above 0, and the losses "
+    "named beside it then run without prototypes."
 )
 
 
@@ -111,29 +112,14 @@ def train_sweep(
 ) -> None:
     """Train a grid of small networks together: which rates, weight decays and prototype weights keep the rank?
 
-    The same as clopsim sweep --embedder KIND. Every combination of the lists, medians over the seeds. Writes data.nc,
-    summary.json and provenance.json. A run that was killed goes on with --out FOLDER --resume, but for the chunks of
-    networks that were at work, and ends with the same bytes.
+    The same as clopsim sweep --embedder KIND. Every combination of the lists, medians over the seeds. A run that was
+    killed goes on with --out FOLDER --resume, but for the chunks of networks that were at work, and ends with the same
+    bytes.
     """
-    options = {name: value for name, value in locals().items() if name in DEFAULT}  # a test holds options == fields
+    given = dict(locals())
     with user_input():
-        options |= {name: _parsed(name, options[name]) for name in AXES}
-    run_command(
-        context,
-        TrainingSweep,
-        options,
-        config=config,
-        save_config=save_config,
-        out=out,
-        resume=resume,
-        force=force,
-        workers=workers,
-        engine=engine,
-        scheduler=scheduler,
-        shard=shard,
-        fail_fast=fail_fast,
-        json_output=json_output,
-    )
+        given |= {name: _parsed(name, given[name]) for name in AXES}
+    run_command(run, context, given, kind=TrainingSweep.kind)
 
 
 def _parsed(name: str, text: str) -> tuple[Any, ...]:

@@ -1,15 +1,13 @@
 """`clopsim verify`."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, app, user_input
-from clopsim.show import tables
+from clopsim.cli.shell import FAILS, HOLDS, app, options, say, user_input
+from clopsim.door.verify import verify as audit
 
 
 @app.command()
@@ -22,27 +20,8 @@ def verify(
 
     Each claim's verdict is recorded; the exit status is 1 if the evidence no longer supports one of them.
     """
-    from clopsim.audit import run
-    from clopsim.audit.report import check_report, write_report
-
+    given = options(locals())
     with user_input():
-        claims = run.chosen(only)
-        if report is not None:
-            check_report(report)
-
-    def progress(finding: run.Finding) -> None:
-        if sys.stderr.isatty():
-            claim = finding.claim
-            typer.echo(
-                f"{claim.identifier:>4}  {finding.verdict:<11} {finding.seconds:5.1f} s  {claim.statement}", err=True
-            )
-
-    findings = run.audit(claims, on_finding=progress)
-    if json_output:
-        typer.echo(json.dumps([finding.as_row() for finding in findings], indent=2))
-    else:
-        typer.echo(tables.audit_table([finding.as_row() for finding in findings]))
-    if report is not None:
-        with user_input():
-            write_report(findings, report)
-    raise typer.Exit(FAILS if any(finding.failures for finding in findings) else HOLDS)
+        found = audit(**given)
+    say(found, json_output=json_output, document=found.rows)
+    raise typer.Exit(HOLDS if found.holds and found.complete else FAILS)

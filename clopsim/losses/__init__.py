@@ -9,37 +9,48 @@ Reductions differ between implementations, and critical learning rates with them
 over the 2N anchors (or sums: reduction="sum"), VICReg and Barlow Twins as their formulas say, and the prototype term is
 a mean over the labelled rows. LOSSES[name] has formula, reduction and source: which loss follows its authors' code, and
 which is a reconstruction from the paper.
+
+>>> import clopsim
+>>> clopsim.losses.LOSSES["infonce"].reduction
+'mean over the 2N anchors'
 """
 
 from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.clip import LearnedTemperature, clip, moco
 from clopsim.losses.clop import CLOP
 from clopsim.losses.dcl import dcl
 from clopsim.losses.gather import gather_rows, gathered
 from clopsim.losses.info_nce import info_nce
+from clopsim.losses.pairs import TILED_FROM, Form, Reduction
 from clopsim.losses.prototype_term import Distance, prototype_distance, prototype_term
 from clopsim.losses.prototypes import Kind, OrthonormalPrototypes
 from clopsim.losses.registry import LOSSES, LossInfo, LossName, by_name
-from clopsim.losses.supcon import Form, supcon
+from clopsim.losses.supcon import supcon
 from clopsim.losses.vicreg import vicreg
-from clopsim.losses.views import PairLoss, Reduction
+from clopsim.losses.views import PairLoss, Views
 
 __all__ = [
     "CLOP",
     "LOSSES",
+    "TILED_FROM",
     "Distance",
     "Form",
     "Kind",
+    "LearnedTemperature",
     "LossInfo",
     "LossName",
     "OrthonormalPrototypes",
     "PairLoss",
     "Reduction",
+    "Views",
     "barlow_twins",
     "by_name",
+    "clip",
     "dcl",
     "gather_rows",
     "gathered",
     "info_nce",
+    "moco",
     "prototype_distance",
     "prototype_term",
     "supcon",

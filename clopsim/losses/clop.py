@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from bounds.setting import number_from_zero, one_of
 from clopsim.losses.prototype_term import Distance, prototype_term
 from clopsim.losses.prototypes import OrthonormalPrototypes
-from clopsim.losses.views import PairLoss
+from clopsim.losses.views import PairLoss, Views, shown
 
 
 class CLOP(nn.Module):
@@ -23,6 +23,11 @@ class CLOP(nn.Module):
     and with several processes it divides the weight by their number).
     base: any loss of this call form; prototypes: OrthonormalPrototypes; weight: lambda >= 0, a number or a scalar
     tensor. Raises ValueError for a negative weight or an unknown distance.
+
+    >>> import torch, clopsim
+    >>> loss = clopsim.CLOP(clopsim.losses.info_nce, clopsim.OrthonormalPrototypes(2, 3, seed=0))
+    >>> bool(loss(torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0, 1, -1, -1])).isfinite())
+    True
     """
 
     def __init__(
@@ -43,8 +48,14 @@ class CLOP(nn.Module):
         self.weight = weight
         self.distance: Distance = distance
 
-    def forward(self, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Tensor:
-        """first, second: (N, d) raw embeddings; labels: (N,) integers, -1 = unlabelled, or None. Returns a scalar."""
+    def extra_repr(self) -> str:
+        """The base and what is added to it, for print(module)."""
+        base = "" if isinstance(self.base, nn.Module) else f"base={shown(self.base)}, "  # a module prints itself
+        return f"{base}weight={self.weight}, distance={self.distance!r}"
+
+    def forward(self, first: Views, second: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+        """first, second: (N, d) raw embeddings, or first alone as the base takes it; labels: (N,) integers, -1 =
+        unlabelled, or None. Returns a scalar."""
         loss = self.base(first, second, labels)
         if labels is None:
             return loss

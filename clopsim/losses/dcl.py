@@ -1,34 +1,44 @@
 """Decoupled contrastive loss: InfoNCE without the positive in the denominator."""
 
-import torch
 from torch import Tensor
 
-from clopsim.losses.views import Reduction, check_views, logits, pair_logits, pair_mask, reduce, self_mask
+from clopsim.losses.pairs import Reduction, per_anchor, reduced
+from clopsim.losses.positives import mean_of_other_views, same_sample
+from clopsim.losses.views import Views, stacked
 
 
 def dcl(
-    first: Tensor,
-    second: Tensor,
+    first: Views,
+    second: Tensor | None = None,
     labels: Tensor | None = None,
     *,
     temperature: float | Tensor = 0.1,
     reduction: Reduction = "mean",
+    tiled: bool | None = None,
 ) -> Tensor:
     """DCL: InfoNCE whose denominator holds the 2N - 2 negatives only.
 
         L_i = -s_ij(i)/tau + log sum_(a != i, j(i)) exp(s_ia/tau)
 
-    Reduction: mean over the 2N anchors, or sum.
-    At complete collapse: log(2N - 2), at every temperature.
+    Reduction: mean over the V N anchors, sum, or none: (V N,), view after view.
+    At complete collapse: log(2N - 2), at every temperature; V N - V for V views.
     Critical rates: proportional to tau, times 2N for the mean. In the sum the views of a sample come apart at collapse
     above tau exactly, whatever the batch (ours).
 
     Valid for: N >= 2; a single sample has no negatives.
     Source: Yeh et al., arXiv:2110.06848 (reconstruction from the paper and two public implementations).
-    first, second: (N, d) raw embeddings, normalised inside; labels are not used. Returns a scalar, float32 or better.
+    first, second: (N, d) raw embeddings, normalised inside, or first alone as (V, N, d) or a list of V >= 2 views;
+    labels are not used; tiled: as in info_nce. Returns float32 or better.
     Raises ValueError for wrong shapes, N < 2, a temperature <= 0, an unknown reduction.
     """
-    check_views(first, second, labels, low=2)
-    s = logits(first, second, temperature)  # (2N, 2N)
-    no_negative = self_mask(s) | pair_mask(s)
-    return reduce(torch.logsumexp(s.masked_fill(no_negative, -torch.inf), dim=-1) - pair_logits(s), reduction)
+    z, count = stacked(first, second, labels, low=2)
+    loss, known = per_anchor(
+        z,
+        z,
+        temperature=temperature,
+        itself=True,
+        hidden=same_sample(len(z) // count),
+        attraction=mean_of_other_views(z, count),
+        tiled=tiled,
+    )
+    return reduced(loss, known, reduction)

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clopsim.losses.views import PairLoss, check_views
+from clopsim.losses.views import PairLoss, check_views, shown
 
 
 def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss:
@@ -39,6 +39,7 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
         first, second = (_gathered_rows(view, shares, group) for view in (first, second))
         return loss(first, second, None if labels is None else _gathered_rows(labels, shares, group))
 
+    over_all_processes.__name__ = f"gathered({shown(loss)})"
     return over_all_processes
 
 
@@ -80,7 +81,22 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        total = gradients[0].clone()  # all_reduce works in place, and autograd may hold this tensor elsewhere
-        dist.all_reduce(total, group=ctx.group)
-        rank = dist.get_rank(ctx.group)
-        return total.narrow(0, sum(ctx.shares[:rank]), ctx.shares[rank]), None, None
+        own: Tensor = _SumOfOwn.apply(gradients[0], ctx.shares, ctx.group)  # type: ignore[no-untyped-call]
+        return own, None, None
+
+
+class _SumOfOwn(torch.autograd.Function):
+    """The rows of this process in the sum over processes: the adjoint of _Gather, and the other way round, so that
+    gradients of gradients are those of the global loss."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, shares: list[int], group: dist.ProcessGroup | None) -> Tensor:
+        ctx.shares, ctx.group = shares, group
+        total = rows.clone()  # all_reduce works in place, and autograd may hold this tensor elsewhere
+        dist.all_reduce(total, group=group)
+        rank = dist.get_rank(group)
+        return total.narrow(0, sum(shares[:rank]), shares[rank])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _gathered_rows(gradients[0], ctx.shares, ctx.group), None, None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.losses.views import check_labels, check_views, unit_rows
+from clopsim.losses.views import Views, check_labels, check_views, parts, unit_rows
 
 Distance = Literal["cosine", "euclidean", "manhattan"]
 
@@ -52,7 +52,7 @@ def prototype_distance(
 
 
 def prototype_term(
-    first: Tensor,
+    first: Views,
     second: Tensor | None,
     labels: Tensor,
     *,
@@ -67,10 +67,11 @@ def prototype_term(
     Critical rates: proportional to |S|; the cosine term has sharpness 1/(2 |S|) at the prototypes (ours).
 
     Source: arXiv:2403.18699v2 (authors' code; the paper's first version has the sum).
-    first, second: (N, d) raw embeddings of the two views, second None for a single view; the rest as for
-    prototype_distance. Returns a scalar, float32 or better.
+    first, second: (N, d) raw embeddings of the two views; second None for one view, (V, N, d) or a list of views; the
+    rest as for prototype_distance. Returns a scalar, float32 or better.
     """
-    views = [first] if second is None else [first, second]
-    check_views(first, views[-1], labels)
+    views = parts(first, second)
+    for view in views:
+        check_views(views[0], view, labels)
     far = torch.stack([prototype_distance(view, labels, prototypes, distance=distance) for view in views])  # (V, N)
     return far.sum() / (len(views) * (labels >= 0).sum().clamp(min=1))

@@ -28,6 +28,10 @@ class OrthonormalPrototypes(nn.Module):
     unit-norm nor a K-simplex and is not reproduced).
     classes: K; dimension: d, of the embeddings; seed >= 0; dtype: a floating one, None for torch's default. Raises
     ValueError where that many vectors do not fit.
+
+    >>> import clopsim
+    >>> clopsim.OrthonormalPrototypes(10, 128, seed=0).vectors.shape
+    torch.Size([10, 128])
     """
 
     vectors: Tensor
@@ -69,7 +73,7 @@ class OrthonormalPrototypes(nn.Module):
 
     def extra_repr(self) -> str:
         """K, d and the kind, for print(module)."""
-        return f"{self.vectors.shape[0]}, {self.vectors.shape[1]}, kind={self.kind!r}"
+        return f"classes={self.vectors.shape[0]}, dimension={self.vectors.shape[1]}, kind={self.kind!r}"
 
 
 def _orthonormal_rows(rows: int, dimension: int, generator: torch.Generator) -> Tensor:

@@ -10,13 +10,21 @@ from torch import Tensor
 
 from bounds.setting import one_of, positive_number
 from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.clip import clip
 from clopsim.losses.dcl import dcl
 from clopsim.losses.info_nce import info_nce
 from clopsim.losses.supcon import supcon
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
-from clopsim.losses.views import PairLoss
+from clopsim.losses.views import PairLoss, shown
 
-LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
+LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow"]
+
+
+class Named(partial[Tensor]):
+    """A loss with its options set, that prints as the call: info_nce(temperature=0.5)."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ LOSSES: dict[LossName, LossInfo] = {
         at_collapse=lambda samples, _: math.log(2 * samples - 1),
     ),
     "supcon_in": LossInfo(
-        partial(supcon, form="in"),
+        Named(supcon, form="in"),
         "-log mean_(p in P(i)) exp(s_ip/tau) + log sum_(a != i) exp(s_ia/tau), P the other view and the same label",
         "mean over the 2N anchors",
         "arXiv:2004.11362, reconstruction from the paper",
@@ -63,6 +71,14 @@ LOSSES: dict[LossName, LossInfo] = {
         "arXiv:2110.06848, reconstruction from the paper and public implementations",
         cosine_only=True,
         at_collapse=lambda samples, _: math.log(2 * samples - 2),
+    ),
+    "clip": LossInfo(
+        clip,
+        "-s_ii/tau + log sum_a exp(s_ia/tau), a over the other view's embeddings alone, both directions",
+        "mean over the 2N anchors",
+        "arXiv:2103.00020, reconstruction from the paper's pseudocode",
+        cosine_only=True,
+        at_collapse=lambda samples, _: math.log(samples),
     ),
     "vicreg": LossInfo(
         vicreg,
@@ -96,4 +112,4 @@ def by_name(name: LossName, *, temperature: float | Tensor) -> PairLoss:
         positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     info = LOSSES[name]
     options: dict[str, Any] = {"temperature": temperature} if info.cosine_only else {}
-    return partial(info.loss, **options)
+    return Named(info.loss, **options)

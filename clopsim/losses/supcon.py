@@ -1,52 +1,55 @@
 """Supervised contrastive loss, with the mean over positives outside or inside the logarithm."""
 
-from typing import Literal
-
-import torch
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.losses.views import Reduction, check_views, logits, pair_mask, reduce, self_mask
-
-Form = Literal["out", "in"]
+from clopsim.losses.pairs import Form, Reduction, per_anchor, reduced
+from clopsim.losses.positives import positives_of
+from clopsim.losses.views import Views, stacked, unit_rows
 
 
 def supcon(
-    first: Tensor,
-    second: Tensor,
+    first: Views,
+    second: Tensor | None = None,
     labels: Tensor | None = None,
     *,
     temperature: float | Tensor = 0.1,
     form: Form = "out",
     reduction: Reduction = "mean",
+    positives: Tensor | None = None,
+    negatives: Tensor | None = None,
+    tiled: bool | None = None,
 ) -> Tensor:
-    """SupCon: the positives P(i) are the anchor's other view and both views of every sample with its label.
+    """SupCon: the positives P(i) are the anchor's other views and all views of every sample with its label.
 
         out: L_i = -1/|P(i)| sum_(p in P(i)) s_ip/tau + log sum_(a != i) exp(s_ia/tau)
         in:  L_i = -log [ 1/|P(i)| sum_(p in P(i)) exp(s_ip/tau) ] + log sum_(a != i) exp(s_ia/tau)
 
-    No anchor is without a positive: its own other view always is one. An unlabelled sample (label < 0) has that one
-    only, and is a negative to all others; without any label both forms equal info_nce.
+    An unlabelled sample (label < 0) has its other views only, and is a negative to all others; without any label both
+    forms of two views equal info_nce. One view, supcon(x, None, labels): an anchor without a positive, a class's only
+    sample, is left out of the mean and counts 0; where no anchor has one the loss is 0.
 
-    Reduction: mean over the 2N anchors, without the factor tau/0.07 of the authors' code, or sum.
-    At complete collapse: log(2N - 1), both forms, whatever the labels.
+    Reduction: mean over the anchors that have a positive (all V N with two views or more), without the factor tau/0.07
+    of the authors' code; sum; or none: (V N,), view after view.
+    At complete collapse: log(V N - 1), both forms, whatever the labels.
     Critical rates: proportional to tau, times 2N for the mean; they depend on the class sizes.
 
     Source: Khosla et al., arXiv:2004.11362; out: authors' code, in: paper, reconstruction.
-    first, second: (N, d) raw embeddings, normalised inside; labels: (N,) integers or None. Returns a scalar, float32 or
+    first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views.
+    labels: (N,) integers, (N, C) of 0 and 1 for several labels a sample (positive where one is shared), or None;
+    positives: instead of labels a boolean mask (N, N) of samples. negatives, tiled: as in info_nce. Returns float32 or
     better. Raises ValueError for wrong shapes, a temperature <= 0, an unknown form or reduction.
     """
     one_of("form", form, ("out", "in"))
-    check_views(first, second, labels)
-    s = logits(first, second, temperature)  # (2N, 2N)
-    itself = self_mask(s)
-    positives = pair_mask(s)
-    if labels is not None:
-        y = torch.cat([labels, labels])
-        positives = positives | ((y[:, None] == y) & (y >= 0) & ~itself)
-    count = positives.sum(dim=-1, dtype=s.dtype)  # an integer count would make the logarithm float32
-    if form == "out":
-        attraction = torch.where(positives, s, 0.0).sum(dim=-1) / count
-    else:
-        attraction = torch.logsumexp(s.masked_fill(~positives, -torch.inf), dim=-1) - count.log()
-    return reduce(torch.logsumexp(s.masked_fill(itself, -torch.inf), dim=-1) - attraction, reduction)
+    z, count = stacked(first, second, labels, several=True)
+    loss, known = per_anchor(
+        z,
+        z,
+        temperature=temperature,
+        itself=True,
+        positives=positives_of(z, count, labels, positives),
+        form=form,
+        negatives=None if negatives is None else unit_rows(negatives),
+        tiled=tiled,
+    )
+    return reduced(loss, known if count == 1 else None, reduction)

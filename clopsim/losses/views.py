@@ -1,22 +1,32 @@
-"""What every loss on two views needs: checked inputs, enough precision, unit rows, cosines over the temperature."""
+"""What every loss on views needs: checked inputs, enough precision, unit rows."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from bounds.setting import one_of, positive_number
-
-Reduction = Literal["mean", "sum"]
+Views = Tensor | Sequence[Tensor]
+"""The views of N samples: (N, d) with the other view beside it or alone, (V, N, d), or a sequence of V times (N, d)."""
 
 
 class PairLoss(Protocol):
     """The call form of every loss: loss(first, second, labels) -> scalar; labels may be None."""
 
-    def __call__(self, first: Tensor, second: Tensor, labels: Tensor | None = None, /) -> Tensor:
-        """first, second: (N, d) raw embeddings of the two views; labels: (N,) integers, -1 = unlabelled."""
+    def __call__(self, first: Any, second: Any, labels: Tensor | None = None, /) -> Tensor:
+        """first, second: (N, d) raw embeddings of the two views, other forms where the loss takes them; labels: (N,)
+        integers, -1 = unlabelled."""
         ...
+
+
+def shown(loss: Callable[..., Tensor]) -> str:
+    """A loss in words: its name, and the options that a partial sets."""
+    if not isinstance(loss, partial):
+        return str(getattr(loss, "__name__", type(loss).__name__))
+    options = ", ".join(f"{name}={value!r}" for name, value in loss.keywords.items())
+    return f"{shown(loss.func)}({options})"
 
 
 def check_views(first: Tensor, second: Tensor, labels: Tensor | None = None, *, low: int = 1) -> None:
@@ -37,6 +47,38 @@ def check_views(first: Tensor, second: Tensor, labels: Tensor | None = None, *, 
         check_labels(first, labels)
 
 
+def parts(first: Views, second: Tensor | None) -> list[Tensor]:
+    """The views, (N, d) each. Errors: ValueError for none, or for a second beside all of them."""
+    if isinstance(first, Tensor) and second is not None:
+        return [first, second]
+    if isinstance(first, Tensor):
+        return list(first) if first.ndim == 3 else [first]
+    if second is not None:
+        raise ValueError("second must be left out where first holds all views, got both; give one of them")
+    if not first:
+        raise ValueError("first must hold at least one view, got none; give (N, d) embeddings")
+    return list(first)
+
+
+def stacked(
+    first: Views, second: Tensor | None, labels: Tensor | None = None, *, low: int = 1, several: bool = False
+) -> tuple[Tensor, int]:
+    """All views as unit rows (V N, d), view after view, and their number V. Errors: ValueError as check_views.
+
+    several: whether labels may be (N, C) of 0 and 1.
+    """
+    views = parts(first, second)
+    for view in views:
+        check_views(views[0], view, low=low)
+    if labels is not None and several and labels.ndim == 2:
+        check_labels(views[0], labels[:, 0])
+        if not torch.compiler.is_compiling() and not _is_binary(labels):
+            raise ValueError("labels of shape (N, C) must hold 0 and 1 only, got others; 1 where sample i has label c")
+    elif labels is not None:
+        check_labels(views[0], labels)
+    return unit_rows(torch.cat(views) if len(views) > 1 else views[0]), len(views)
+
+
 def check_labels(first: Tensor, labels: Tensor) -> None:
     """Raise ValueError unless labels hold one integer for each row of first, on its device."""
     if (
@@ -51,6 +93,10 @@ def check_labels(first: Tensor, labels: Tensor) -> None:
         )
     if labels.device != first.device:
         raise ValueError(f"labels must be on {first.device} as the embeddings, got {labels.device}; move them there")
+
+
+def _is_binary(labels: Tensor) -> bool:
+    return labels.device.type != "cpu" or bool(((labels == 0) | (labels == 1)).all())  # a GPU would have to wait
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -71,12 +117,15 @@ def lengths(x: Tensor, *, dim: int = -1) -> Tensor:
 
     Too short is below the smallest normal number of the input dtype (6e-5 in float16), where digits are lost, and where
     the square underflows in the dtype of the computation (1e-19 in float32). The usual constant 1e-12 is 0 in float16,
-    hence NaN.
+    hence NaN. A square that overflows (entries above 1e19 in float32) is taken of scaled entries.
     """
     smallest = torch.finfo(x.dtype).tiny
     x = at_least_float32(x)
     smallest = max(smallest, torch.finfo(x.dtype).tiny ** 0.5)
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    peak = x.detach().abs().amax(dim=dim, keepdim=True)
+    peak = torch.where((peak > 0) & peak.isfinite(), peak, 1.0)
+    norm = torch.where(norm.isinf(), torch.linalg.vector_norm(x / peak, dim=dim, keepdim=True) * peak, norm)
     return torch.where(norm <= smallest, torch.inf, norm)
 
 
@@ -87,37 +136,3 @@ def unit_rows(x: Tensor) -> Tensor:
     A row that holds nan or infinity stays nan: a run that broke must not look like one at its collapse value.
     """
     return at_least_float32(x) / lengths(x)
-
-
-def logits(first: Tensor, second: Tensor, temperature: float | Tensor) -> Tensor:
-    """Cosines over the temperature of all 2N embeddings, (2N, 2N); rows i and i + N are the views of sample i.
-
-    temperature: tau > 0, a number or a scalar tensor (unchecked: one for each model under vmap).
-    """
-    if not isinstance(temperature, Tensor):
-        positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
-    z = unit_rows(torch.cat([first, second]))  # (2N, d)
-    with full_precision(z):
-        return z @ z.mT / temperature
-
-
-def self_mask(square: Tensor) -> Tensor:
-    """The diagonal, True: an anchor is not its own negative. (2N, 2N)."""
-    return torch.eye(square.shape[-1], dtype=torch.bool, device=square.device)
-
-
-def pair_mask(square: Tensor) -> Tensor:
-    """True where column a is the other view of row i, a = i + N mod 2N. (2N, 2N)."""
-    return self_mask(square).roll(square.shape[-1] // 2, dims=0)
-
-
-def pair_logits(square: Tensor) -> Tensor:
-    """The logit of every anchor with its other view, (2N,)."""
-    upper = square.diagonal(offset=square.shape[-1] // 2)  # (N,); the matrix is symmetric
-    return torch.cat([upper, upper])
-
-
-def reduce(per_anchor: Tensor, reduction: Reduction) -> Tensor:
-    """Mean or sum over the anchors."""
-    one_of("reduction", reduction, ("mean", "sum"))
-    return per_anchor.mean() if reduction == "mean" else per_anchor.sum()

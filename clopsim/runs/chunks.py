@@ -47,6 +47,7 @@ def perform(job: tuple[Sweep, Task], worker: int = 0) -> Result:
     """
     config, task = job
     device = own_device(config.device, worker)
+    made_by = dict(code())  # now: the source may be edited while it runs
     with one_thread():
         if isinstance(task, Search):
             arrays, errors = _searched(config, task, device)
@@ -56,7 +57,7 @@ def perform(job: tuple[Sweep, Task], worker: int = 0) -> Result:
                 _isolated(config, cells[first : first + batch_size(config)], device, offset=first)
                 for first in range(0, task.size, batch_size(config))
             )
-    return Result(arrays, errors, dict(code()), machine(device))
+    return Result(arrays, errors, made_by, machine(device))
 
 
 def own_device(name: str, worker: int, *, count: int | None = None) -> torch.device:

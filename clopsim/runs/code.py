@@ -1,9 +1,11 @@
 """Which code a run was computed by: the same code on the same kind of machine gives the same bits. Imports no torch."""
 
 import hashlib
+import importlib
+import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
@@ -15,6 +17,36 @@ ROOMS = ("losses", "metrics", "runs", "sphere", "training")
 SAME_BITS = frozenset({"8d190603fe5c4961"})
 """Sources of earlier versions that give the bits of today's: 8d19... is that before the rooms were built. A test goes
 on with runs of theirs; a change that alters a result empties this set."""
+
+
+MODULES = {"scikit-learn": "sklearn"}
+"""Packages that are not imported under their own name."""
+
+
+def version(package: str) -> str:
+    """The version of a package, installed or only importable; "unknown" where it does not say.
+
+    clopsim itself may be a source tree that nobody installed: then it is the tree's own version, and that is said.
+    """
+    try:
+        if found := metadata.version(package):
+            return found
+    except (metadata.PackageNotFoundError, KeyError):  # KeyError: metadata without a version
+        pass
+    if package == "clopsim":
+        return f"{_of_this_tree()} (not installed)"
+    try:
+        return str(importlib.import_module(MODULES.get(package, package)).__version__)
+    except (ImportError, AttributeError):
+        return "unknown"
+
+
+def _of_this_tree() -> str:
+    try:
+        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return str(project["version"]) if project["name"] == "clopsim" else "unknown"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown"
 
 
 @cache

@@ -94,8 +94,9 @@ class Sweep:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "Sweep":
-        """The record from plain JSON or TOML values, whose lists stand for tuples."""
+        """The record from plain JSON or TOML values: lists stand for tuples, a single rate for a list of one."""
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
-        return cls(**plain)
+        rates = plain.get("rates", ())
+        return cls(**plain | ({"rates": (rates,)} if isinstance(rates, int | float) else {}))

@@ -20,7 +20,7 @@ LARGEST = 2**32 - 4
 """Bytes that one variable of such a file may have."""
 
 RESERVE = 2**13
-"""Bytes kept free behind the header for the large variables, 200 each: beyond it each new one moves all before it."""
+"""Bytes kept free behind the header for the large variables, 400 each: beyond it each new one moves all before it."""
 
 TYPES = {"S": "S1", "U": "S1", "i": "i4", "f": "f8"}
 """What a kind of NumPy's is stored as."""
@@ -36,11 +36,12 @@ class DataFile:
         *,
         large: Mapping[str, tuple[tuple[str, ...], str]],
         sizes: Mapping[str, int],
+        attributes: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """Write all but the values of the large variables, whose rows come by write(); a row is what one cell has.
 
         small: coordinates, attributes and the small variables. large: dimensions and kind (NumPy's) of the others, the
-        first three those of cells. sizes: dimensions that small lacks.
+        first three those of cells. sizes: dimensions that small lacks. attributes: of large variables, by name.
         Errors: ValueError if a variable is larger than the format allows; OSError where the disk says no.
         """
         from netCDF4 import Dataset
@@ -62,7 +63,7 @@ class DataFile:
                 self._create(str(key), variable.dims, variable.dtype.kind, variable.attrs | own)
             self.file.delncattr("reserve")
             for name, (dims, kind) in large.items():
-                self._create(name, dims, kind, _coordinates(small, dims))
+                self._create(name, dims, kind, {**(attributes or {}).get(name, {}), **_coordinates(small, dims)})
             for key, variable in small.variables.items():
                 self.file[str(key)][:] = variable.values
             self.file.sync()  # says what went wrong above; if nothing did, close() is safe even where it fails

@@ -9,11 +9,13 @@ import contextlib
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from logging import CRITICAL, getLogger
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
 from bounds.setting import one_of, whole_number
@@ -118,7 +120,7 @@ class _Worker:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, number), daemon=True)
-        with _no_interrupt():  # Ctrl-C reaches the whole group; the parent decides
+        with _no_interrupt(), _no_script():  # Ctrl-C reaches the whole group; the parent decides
             self.process.start()
         theirs.close()
 
@@ -142,6 +144,17 @@ def _no_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _no_script() -> Iterator[None]:
+    """Processes started meanwhile do not run the script again that called us, which would start everything anew."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _serve(connection: "Connection[Any, Any]", work: Work, number: int) -> None:
@@ -175,7 +188,7 @@ def on_dask(
     with contextlib.ExitStack() as stack:
         address: Any = scheduler
         if scheduler is None:
-            with _no_interrupt():
+            with _no_interrupt(), _no_script():
                 address = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,

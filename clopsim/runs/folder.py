@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
 from matplotlib.figure import Figure
 
-from clopsim.runs import kinds, plan, results, store
+from clopsim.runs import kinds, plan, ready, results, store
 from clopsim.runs.chunks import Arrays
 from clopsim.runs.code import check_code, code
 from clopsim.runs.executors import Executor
@@ -44,7 +43,7 @@ def begin(
     Call it under store.locked(folder). With force a run folder is replaced, its files staying until the new ones are
     there. origin: results.origin_now of the start.
 
-    Errors: ValueError for a folder that is in the way, another configuration, share or code; store.Damaged.
+    Errors: ValueError for a folder that is in the way, another configuration, share or code, no room; store.Damaged.
     """
     shown = str(folder)
     complete = (folder / results.PROVENANCE).is_file()
@@ -76,6 +75,7 @@ def begin(
         )
     if complete and not force:
         raise ValueError(f"out must not exist, got {shown!r}, which does; choose another folder or add --force")
+    ready.check_room(folder, 2 * kinds.of(config).size(config) // (share[1] if share else 1))
     return store.create(folder, plan.document(config), share=share, origin=origin)
 
 
@@ -97,8 +97,8 @@ def run_all(
         work_off(jobs, kinds.of(config).perform, executor, fail_fast=fail_fast, on_progress=on_progress)
 
 
-def finish(done: Store) -> dict[str, Any]:
-    """Put the finished tasks together, write the run's files and return its summary.
+def finish(done: Store, *, picture: bool = True) -> dict[str, Any]:
+    """Put the finished tasks together, write the run's files, its picture if asked for, and return its summary.
 
     The plan goes last, so a run killed anywhere here can do this again; the tasks stay while some of them failed.
     Errors: RuntimeError if not a single cell ended well; OSError where the disk says no.
@@ -118,9 +118,12 @@ def finish(done: Store) -> dict[str, Any]:
         raise RuntimeError(f"not a single cell ended well; the first: {failures[0]['error']}")
     origin = done.origin
     with committed(done.folder) as staging:
-        summary = kind.write(staging, config, read, failures, origin)
+        summary = ready.finite(kind.write(staging, config, read, failures, origin))
+        if picture and (draw := kind.draw):
+            with results.opened(staging) as dataset:
+                results.picture(staging / FIGURE, lambda: draw(dataset))
         more = {"started": origin["date"], "plan": done.digest, "machines": sorted(machines - {""})}
-        results.record(staging, summary, command=origin["command"], more=more)
+        results.record(staging, summary, origin=origin, more=more)
     if not failures:
         done.close_plan()
     return summary
@@ -146,10 +149,9 @@ def committed(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def redraw(folder: Path, target: Path, draw: Callable[[xr.Dataset], Figure]) -> None:
+def redraw(draw: Callable[[], Figure], target: Path) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
-    with results.opened(folder) as dataset:
-        figure, buffer = draw(dataset), io.BytesIO()
+    figure, buffer = draw(), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".")
     if kind not in known:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+from matplotlib.figure import Figure
+
 from clopsim.runs import chunks, plan, results, sweep, training_sweep
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import Work
@@ -29,7 +32,9 @@ class Kind:
     perform: Work  # ((config, task), worker): what a worker does
     failures_of: Callable[[Any, Results], Failures]
     write: Callable[[Path, Any, Read, Failures, Mapping[str, Any]], dict[str, Any]]
-    # (folder, config, results, failures, origin of the start): writes data.nc and the picture, returns the summary
+    # (folder, config, results, failures, origin of the start): writes data.nc, returns the summary
+    size: Callable[[Any], int]  # bytes of data.nc, about
+    draw: Callable[[xr.Dataset], Figure] | None  # the picture FIGURE of data.nc, for a kind that has one
 
 
 def of(config: Config) -> Kind:
@@ -46,7 +51,6 @@ def _write_sweep(
     attributes = results.attributes(known, command=origin["command"], origin=origin)
     sweep.write(folder / results.DATA, config, read(range(len(tasks))), attributes=attributes)
     with results.opened(folder) as dataset:
-        plots.draw_sweep(dataset).savefig(folder / FIGURE, dpi=150)
         return sweep.summarise(config, dataset, thresholds, failures=failures)
 
 
@@ -60,8 +64,15 @@ def _write_training_sweep(
 
 
 KINDS: Mapping[type[Config], Kind] = {
-    Sweep: Kind(sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep),
+    Sweep: Kind(
+        sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep, sweep.size, lambda data: plots.draw_sweep(data)
+    ),
     TrainingSweep: Kind(
-        training_sweep.prepare, training_sweep.perform, training_sweep.failures_of, _write_training_sweep
+        training_sweep.prepare,
+        training_sweep.perform,
+        training_sweep.failures_of,
+        _write_training_sweep,
+        training_sweep.size,
+        None,
     ),
 }

@@ -1,5 +1,6 @@
 """A run's folder: written whole or not at all, with its provenance."""
 
+import io
 import json
 import os
 import platform
@@ -7,16 +8,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from clopsim.runs import states
+from clopsim.runs import ready, states
+from clopsim.runs.code import version
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DATA, SUMMARY, PROVENANCE = states.DATA, states.SUMMARY, states.PROVENANCE
 PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray", "scikit-learn")
@@ -61,11 +65,11 @@ def save(
     dataset: xr.Dataset,
     summary: Mapping[str, Any],
     *,
-    command: str,
+    origin: Mapping[str, Any],
 ) -> None:
     """Write data.nc and what record() writes."""
     save_data(folder, dataset)
-    record(folder, summary, command=command)
+    record(folder, summary, origin=origin)
 
 
 def save_data(folder: Path, dataset: xr.Dataset) -> None:
@@ -78,18 +82,20 @@ def opened(folder: Path) -> xr.Dataset:
     return xr.open_dataset(folder / DATA, engine="scipy")
 
 
-def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapping[str, Any] | None = None) -> None:
+def record(
+    folder: Path, summary: Mapping[str, Any], *, origin: Mapping[str, Any], more: Mapping[str, Any] | None = None
+) -> None:
     """Write summary.json and provenance.json, which knows the time and place of the run and every file's checksum.
 
-    command: the line that reproduces the run; more: further entries of the provenance.
+    origin: origin_now of the start, since what is asked for only now may fail; more: further entries of the provenance.
     """
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    (folder / SUMMARY).write_text(json.dumps(ready.finite(summary), indent=2, allow_nan=False) + "\n")
     provenance = {
-        "command": command,
+        "command": origin["command"],
         "argv": sys.argv,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": git_hash(),
-        "versions": versions(),
+        "git": origin["git"],
+        "versions": origin["versions"],
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "threads": _threads(),
@@ -97,6 +103,18 @@ def record(folder: Path, summary: Mapping[str, Any], *, command: str, more: Mapp
         "sha256": {path.name: states.checksum(path) for path in sorted(folder.iterdir())},
     }
     (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
+
+
+def picture(path: Path, draw: "Callable[[], Figure]") -> None:
+    """Draw a run's picture; where that fails nothing is left of it, and a warning says how to draw it later."""
+    with ready.spared(path.name, "clopsim show draws it anew"):
+        content = io.BytesIO()
+        draw().savefig(content, format=path.suffix[1:], dpi=150)
+        try:
+            path.write_bytes(content.getvalue())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -130,7 +148,7 @@ def attributes(summary: Mapping[str, Any], *, command: str, origin: Mapping[str,
     flat["holds"] = int(summary["holds"])
     flat["command"] = command
     flat["git"] = origin["git"]
-    flat["versions"] = ", ".join(f"{name} {number}" for name, number in origin["versions"].items())
+    flat["versions"] = listed(origin["versions"])
     return flat
 
 
@@ -142,6 +160,11 @@ def origin_now(command: str) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def listed(versions: Mapping[str, str]) -> str:
+    """Versions as one attribute of a dataset."""
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
 def git_hash() -> str:

@@ -20,6 +20,8 @@ from clopsim.runs.config import Sweep
 from clopsim.runs.datafile import LARGEST, DataFile
 from clopsim.runs.plan import Chunk, Search, Task
 from clopsim.show.slabs import slabs
+from clopsim.show.variables import attributes as words
+from clopsim.show.variables import described
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
@@ -100,7 +102,9 @@ def write(path: Path, config: Sweep, results: Results, *, attributes: Mapping[st
                 large = {name: (along[: 2 + values.ndim], "f") for name, values in arrays.items()}
                 large["outcome"] = ((*DIMENSIONS[:3], "letter"), "S")
                 small = _coordinates(config).assign_attrs(attributes or {})
-                target = files.enter_context(closing(DataFile(path, small, large=large, sizes={"letter": LETTERS})))
+                named = {name: words("sweep", name) for name in large}
+                file = DataFile(path, small, large=large, sizes={"letter": LETTERS}, attributes=named)
+                target = files.enter_context(closing(file))
             ended = [place for place in range(task.size) if place not in errors]
             for name, values in arrays.items():
                 target.write(name, task.first, _rows(name, values, ended, task.size))
@@ -116,19 +120,19 @@ def _coordinates(config: Sweep) -> xr.Dataset:
     temperatures = [setting.temperature for setting in config.settings]
     units = np.array([plan.unit(config, t) for t in range(len(temperatures))])
     at_collapse = [float(loss_at_collapse(setting)) for setting in config.settings]
-    unit = "tau (n-1)/(n-2), scaled to keys and reduction" + (" and momentum (T14)" if config.momentum else "")
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {"loss_at_collapse": ("temperature", at_collapse)},
         coords={
             "temperature": temperatures,
-            "rate": ("rate", list(config.rates), {"long_name": "learning rate in units of mu_c"}),
+            "rate": list(config.rates),
             "seed": list(range(config.seed, config.seed + config.seeds)),
             "step": list(recorded_steps(config.steps)),
             "degree": [1, 2, 3, 4],
-            "mu_c": ("temperature", units, {"long_name": unit}),
+            "mu_c": ("temperature", units),
             "learning_rate": (("temperature", "rate"), units[:, None] * np.array(config.rates)),
         },
     )
+    return described(dataset, "sweep")
 
 
 def _rows(name: str, values: NDArray[Any], ended: Sequence[int], size: int) -> NDArray[Any]:
@@ -150,6 +154,12 @@ def check_size(config: Sweep) -> None:
     for name, last in (("seed", config.seed + config.seeds), ("steps", config.steps)):
         if last >= 2**31:
             raise ValueError(f"{name} must stay below {2**31} to the last, got {last}; choose a smaller one")
+
+
+def size(config: Sweep) -> int:
+    """Bytes of data.nc, about: the chunks of a run have as many once more."""
+    numbers = 11 + (config.loss == "full")  # the observables of dynamics.observe; harmonic_energy is four of them
+    return int(np.prod(plan.shape(config))) * (8 * numbers * len(recorded_steps(config.steps)) + LETTERS)
 
 
 def thresholds_of(config: Sweep, results: Results) -> list[Threshold]:

@@ -1,13 +1,15 @@
 """What a finished training leaves in its folder."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from clopsim.runs import results
+from clopsim.runs import ready, results
 from clopsim.show import plots
 from clopsim.training import checkpoint, evaluation
 from clopsim.training.checkpoint import State
@@ -16,42 +18,51 @@ from clopsim.training.observation import dataset_of, predictions
 from clopsim.training.recipe import Training
 from clopsim.training.trainee import Trainee
 
-FIGURE = "train.png"
+FIGURE, EMBEDDINGS = "train.png", "embeddings.npz"
 
 
 def write(
-    folder: Path, recipe: Training, data: DataSet, model: Trainee, *, state: State, command: str
+    folder: Path,
+    recipe: Training,
+    data: DataSet,
+    model: Trainee,
+    *,
+    state: State,
+    origin: Mapping[str, Any],
+    picture: bool = True,
 ) -> dict[str, Any]:
-    """Evaluate a finished run and write its files, the picture among them; returns the summary.
+    """Evaluate a finished run and write its files, the picture if asked for among them; returns the summary.
 
+    origin: results.origin_now of the start.
     embeddings.npz: z (N, d) unit rows, norm (N,) before that, y and labels (N,), split (N,) "train" or "held_out".
     """
     embeddings = evaluation.embed(recipe, data, model, state)
     ended = evaluation.verdict(recipe, data, model, state)
     last = {name: values[-1] for name, values in state.records.items()}
     accuracy = evaluation.accuracies(data, embeddings)
-    summary: dict[str, Any] = {
+    summary: dict[str, Any] = ready.finite({
         "verdict": ended.state,
         "text": ended.text,
         "loss_at_collapse": ended.loss_at_collapse,
-        "final": {name: value if np.isfinite(value) else None for name, value in last.items()},
+        "final": last,
         "predicted": predictions(recipe, len(data.y)),
         "accuracy": accuracy,
         "samples": {"train": len(data.y), "labelled": int((data.labels >= 0).sum()), "held_out": len(data.held_y)},
         "setting": asdict(recipe),
-    }
+    })  # fmt: skip
     dataset = dataset_of(recipe, state, len(data.y)).assign_attrs(
-        command=command,
+        command=origin["command"],
         verdict=ended.state,
         loss_at_collapse=ended.loss_at_collapse,
-        git=results.git_hash(),
-        versions=", ".join(f"{name} {number}" for name, number in results.versions().items()),
+        git=origin["git"],
+        versions=results.listed(origin["versions"]),
         **{f"accuracy_{name}": float("nan") if v is None else v for name, v in accuracy.items()},
     )
-    plots.draw_training(dataset).savefig(folder / FIGURE, dpi=150)
+    if picture:
+        results.picture(folder / FIGURE, lambda: plots.draw_training(dataset))
     both = np.concatenate(embeddings)
     np.savez(
-        folder / "embeddings.npz",
+        folder / EMBEDDINGS,
         z=evaluation.unit(both),
         norm=np.linalg.norm(both, axis=1),
         y=torch.cat([data.y, data.held_y]).cpu().numpy(),
@@ -59,5 +70,17 @@ def write(
         split=np.repeat(["train", "held_out"], [len(part) for part in embeddings]),
     )
     checkpoint.save(folder / "checkpoint.pt", recipe, state)
-    results.save(folder, dataset, summary, command=command)
+    results.save(folder, dataset, summary, origin=origin)
     return summary
+
+
+def stored_embeddings(folder: Path) -> dict[str, NDArray[Any]]:
+    """embeddings.npz of a run folder."""
+    with np.load(folder / EMBEDDINGS, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def size(model: Trainee, data: DataSet, recipe: Training) -> int:
+    """Bytes of the largest files, about: three copies of weights with momentum, the embeddings."""
+    weights = sum(part.numel() * part.element_size() for part in model.state_dict().values())
+    return 6 * weights + (len(data.y) + len(data.held_y)) * (8 * recipe.dimension + 64)

@@ -12,12 +12,13 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from clopsim.metrics.geometry import POINT
-from clopsim.runs import plan
+from clopsim.runs import plan, results
 from clopsim.runs.chunks import Arrays, Result, machine, own_device
 from clopsim.runs.code import code
 from clopsim.runs.plan import Chunk
 from clopsim.runs.recipes import AXES, BASE, Cell, TrainingSweep
 from clopsim.runs.sweep import FAILED, Results
+from clopsim.show.variables import described
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
@@ -35,20 +36,6 @@ NOT_ASKED, SPREAD = "not asked", "spread"
 """Outcomes beside FAILED and those of outcomes.Outcome: a combination that clop leaves out; neither point nor line."""
 
 DIMENSIONS = (*(NAMES.get(name, name) for name in AXES), "seed")
-
-LABELS = {
-    LOSS_VALUE: "loss of the batches at hand, prototypes included",
-    "effective_rank": "exp of the entropy of the embeddings' energies",
-    "mean_resultant_length": "length of the mean unit embedding; 1 at complete collapse",
-    "leading_share": "share of the energy in the leading direction; 1 on a line",
-    "view_cosine": "mean cosine of the two views",
-    "squared_norm": "mean squared norm of the raw embeddings",
-    "embedding_variance": "total variance of the unit embeddings, 1 - R^2; 0 at complete collapse",
-    "knn": "held-out accuracy, 20 nearest neighbours, all training labels",
-    "linear_probe": "held-out accuracy, ridge on unit embeddings, all training labels",
-    "outcome": "at the last step",
-}
-NUMBERS = {"rate": "learning rate mu, at the start", "weight": "lambda of the prototype term; 0: the loss alone"}
 
 
 def prepare(record: TrainingSweep, *, here: bool = True) -> TrainingSweep:
@@ -78,11 +65,12 @@ def perform(job: tuple[TrainingSweep, Chunk], worker: int = 0) -> Result:
     worker: number of the worker, which picks its device.
     """
     record, task = job
+    made_by = dict(code())  # now: the source may be edited while it runs
     device = own_device(record.base.device, worker)
     cells = plan.ordered(record)[task.first : task.first + task.size]
     with threadpool_limits(1):  # of NumPy and scikit-learn, whose threads would change last bits
         trained = train_together([record.recipe(cell) for cell in cells], device=device, workers=1)
-    return Result(_arrays(trained), {}, dict(code()), machine(device))
+    return Result(_arrays(trained), {}, made_by, machine(device))
 
 
 def run_training_sweep(record: TrainingSweep, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:
@@ -131,10 +119,14 @@ def assemble(record: TrainingSweep, results: Results) -> xr.Dataset:
                 whole[name][cells[task.first : task.first + task.size]] = values
     for name, values in whole.items():
         dims = DIMENSIONS if values.ndim == 1 else (*DIMENSIONS, "step")
-        dataset[name] = (dims, values.reshape(*shape, *values.shape[1:]), {"long_name": LABELS[name]})
-    for name, words in NUMBERS.items():
-        dataset[NAMES.get(name, name)].attrs["long_name"] = words
-    return dataset
+        dataset[name] = (dims, values.reshape(*shape, *values.shape[1:]))
+    return described(dataset, "train-sweep")
+
+
+def size(record: TrainingSweep) -> int:
+    """Bytes of data.nc, about: the chunks of a run have as many once more."""
+    numbers = len(OBSERVABLES) * len(recorded_steps(record.base.steps, per_decade=RECORDS)) + len(ACCURACIES)
+    return 8 * numbers * int(np.prod([len(values) for values in record.axes().values()]))
 
 
 def failures_of(record: TrainingSweep, results: Results) -> list[dict[str, Any]]:
@@ -174,7 +166,7 @@ def attributes(record: TrainingSweep, *, command: str, origin: Mapping[str, Any]
         **{name: int(value) if isinstance(value, bool) else value for name, value in shared.items()},
         "command": command,
         "git": origin["git"],
-        "versions": ", ".join(f"{name} {number}" for name, number in origin["versions"].items()),
+        "versions": results.listed(origin["versions"]),
     }
 
 

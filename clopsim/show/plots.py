@@ -1,5 +1,6 @@
 """Pictures of runs. Style is a dictionary used in rc_context; nothing global changes."""
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,16 @@ LINES = {  # attribute -> (label, colour, line style)
 }
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, without pyplot and whatever its backend."""
+
+    def _repr_png_(self) -> bytes:
+        """The picture for a notebook."""
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=110)
+        return content.getvalue()
+
+
 def draw_sweep(dataset: xr.Dataset) -> Figure:
     """Mean resultant length and effective rank (full loss: view cosine too) against the rate in units of mu_c.
 
@@ -59,7 +70,7 @@ def draw_sweep(dataset: xr.Dataset) -> Figure:
         panels["cosine of the views"] = ("alignment", (-1.08, 1.08))
     columns = dataset.sizes["temperature"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.2 + 4 * columns, 1.6 + 2 * len(panels)), layout="constrained")
+        figure = Picture(figsize=(2.2 + 4 * columns, 1.6 + 2 * len(panels)), layout="constrained")
         grid = figure.subplots(len(panels), columns, sharex=True, sharey="row", squeeze=False)
         for t in range(columns):
             for axes, (name, (observable, limits)) in zip(grid[:, t], panels.items(), strict=True):
@@ -86,7 +97,7 @@ def draw_training(dataset: xr.Dataset) -> Figure:
     run, recipe = dataset.isel(temperature=0, learning_rate=0, seed=0), json.loads(dataset.attrs["recipe"])
     step = run["step"].to_numpy()
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7, 4.6), layout="constrained")
+        figure = Picture(figsize=(7, 4.6), layout="constrained")
         (loss, rank), (length, rates) = figure.subplots(2, 2, sharex=True)
         for axes, name, words in (
             (loss, "loss", "loss"), (rank, "effective_rank", "effective rank"),
@@ -127,7 +138,7 @@ def draw_inspection(found: "Inspection") -> Figure:
     """The spectrum of some embeddings, uncentred and centred, and the cosines of sampled pairs."""
     report = found.report
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7, 3.2), layout="constrained")
+        figure = Picture(figsize=(7, 3.2), layout="constrained")
         spectrum, pairs = figure.subplots(1, 2)
         for (name, share), colour, marker in zip(found.energies.items(), (BLUE, VERMILION), "os", strict=True):
             rank = report["effective_rank"][f"energy_{name}"]

@@ -34,9 +34,13 @@ def bounds_table(rates: CriticalRates) -> str:
         rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
     table = _table(("rate", "value", "meaning"), rows)
     line = rates.antipodal_line_rate
-    ends = [rate for rate in (rates.alignment_uniform_rate, rates.uniform_rate) if rate is not None]
+    fields = ("alignment_uniform_rate", "uniform_rate")
+    ends = [rate for name in fields if (rate := getattr(rates, name)) is not None]
     if line is None or not ends:
         return table
+    if any(name in rates.too_small for name in fields):
+        unknown = "up to which rate the uniform state does too, n is too small to tell (T13)"
+        return f"{table}\n\nAbove {line:.6g} the antipodal line attracts (T12); {unknown}."
     between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
     states = "the aligned uniform state {} the antipodal line"
     if line < min(ends):
@@ -74,14 +78,14 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
     return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
 
-def report(summary: Mapping[str, Any], folder: Path) -> str:
+def report(summary: Mapping[str, Any], folder: Path | None) -> str:
     """What a run found, of whichever kind."""
     if "accuracy" in summary:
         return training_report(summary, folder)
     return (sweep_report if "thresholds" in summary else training_sweep_report)(summary, folder)
 
 
-def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
+def sweep_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     """What a sweep found, for the terminal; summary as made by sweep.summarise."""
     setting = summary["setting"]
     momentum = f", momentum {setting['momentum']:g}" if setting.get("momentum") else ""
@@ -94,7 +98,7 @@ def sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
     lines.append("")
     for part in summary["sweep"]:
         lines += _sweep_lines(part)
-    lines += ["", f"{verdict(summary)}  Written to {folder}"]
+    lines += ["", f"{verdict(summary)}  {written(folder)}".rstrip()]
     return "\n".join(lines)
 
 
@@ -108,7 +112,7 @@ TRAINING_ENDS = {
 }  # fmt: skip
 
 
-def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
+def training_sweep_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     """The table of a training sweep; summary as made by training_sweep.summarise."""
     cells = []
     for row in summary["runs"]:
@@ -123,7 +127,7 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path) -> str:
         f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
     )
     table = _table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
-    return "\n".join((first, "", table, "", f"{failed(failures)}Written to {folder}"))
+    return "\n".join((first, "", table, "", f"{failed(failures)}{written(folder)}")).rstrip()
 
 
 STATEMENT_WIDTH = 60
@@ -168,7 +172,7 @@ def failed(failures: Sequence[Mapping[str, Any]] | None) -> str:
     return f"{len(failures)} cells failed, the first with {failures[0]['error']}; resume to try again.  "
 
 
-def training_report(summary: Mapping[str, Any], folder: Path) -> str:
+def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     """What a training run came to, for the terminal; summary as made by training_run.write."""
     setting, final, predicted = summary["setting"], summary["final"], summary["predicted"]
     counts = summary["samples"]
@@ -194,8 +198,13 @@ def training_report(summary: Mapping[str, Any], folder: Path) -> str:
     lines.append(_table(("at the end", "value", "beside it"), rows))
     if final.get("sharpness") is not None:
         lines += ["", sharpness_line(setting, final)]
-    lines += ["", f"Verdict: {summary['text']}", f"Written to {folder}"]
-    return "\n".join(lines)
+    lines += ["", f"Verdict: {summary['text']}", written(folder)]
+    return "\n".join(lines).rstrip()
+
+
+def written(folder: Path | None) -> str:
+    """Where a run is kept; nothing if it is not."""
+    return "" if folder is None else f"Written to {folder}"
 
 
 def sharpness_line(setting: Mapping[str, Any], final: Mapping[str, float | None]) -> str:

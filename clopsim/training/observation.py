@@ -17,6 +17,7 @@ from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared
 from bounds.heavy_ball import heavy_ball_rate
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
+from clopsim.show.variables import described
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.checkpoint import Params, State
 from clopsim.training.datasets import DataSet
@@ -173,30 +174,20 @@ def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
     }
 
 
-UNITS = {
-    "effective_rate": "learning rate / mean squared norm, in units of T5's threshold, (1 + momentum) tau n / 2",
-    "squared_norm": "mean |u|^2 of the raw embeddings",
-    "learning_rate_now": "after the schedule",
-    "sharpness": "largest Hessian eigenvalue in the weights, of the loss without decay, mean over the observed batches",
-    "stable_learning_rate": "2 (1 + momentum) / (sharpness + weight decay): edge of stability on such a quadratic",
-}
-
-
 def dataset_of(recipe: Training, state: State, samples: int) -> xr.Dataset:
     """The records of a run over (temperature, learning_rate, seed, step), float64; nan: not measured, or no theory."""
     steps = [number for number in recorded_steps(recipe.steps) if number <= state.step]
     dataset = xr.Dataset(
         coords={
             "temperature": [recipe.temperature],
-            "learning_rate": ("learning_rate", [recipe.rate], {"long_name": "learning rate at the start"}),
+            "learning_rate": [recipe.rate],
             "seed": [recipe.seed],
             "step": steps,
         }
     )
     for name, values in state.records.items():
-        array = np.asarray(values, dtype=np.float64)[None, None, None]
-        dataset[name] = (DIMENSIONS, array, {"long_name": UNITS[name]} if name in UNITS else {})
+        dataset[name] = (DIMENSIONS, np.asarray(values, dtype=np.float64)[None, None, None])
     for name, value in predictions(recipe, samples).items():
         dataset.attrs[f"predicted_{name}"] = float("nan") if value is None else value
     dataset.attrs["recipe"] = json.dumps(asdict(recipe))
-    return dataset
+    return described(dataset, "train")

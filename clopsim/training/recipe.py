@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 from bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, one_of, positive_number, whole_number
 
 Kind = Literal["table", "linear", "mlp", "conv"]
-LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"]
+LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow"]
 NamedLoss = Literal[LossName, "clop"]
 """What a user may ask for: clop is InfoNCE with prototypes."""
 
@@ -41,6 +41,8 @@ class Embedder:
 @dataclass(frozen=True)
 class Training:
     """What a training run does; the fields are the options of `clopsim train`."""
+
+    kind: ClassVar[str] = "train"  # the command that runs it
 
     data: str = "digits"  # clusters, lines, digits, openml:NAME or FILE.npz with x and optional y
     samples: int = 0  # drawn (clusters, lines; 0: 512) or kept at random (the others; 0: all), before the split
@@ -115,6 +117,10 @@ class Training:
         positive_number("rate", self.rate, remedy="it is the learning rate mu")
         if self.batch == 1:
             raise ValueError("batch must be 0 or >= 2, got 1; one sample has nobody to differ from")
+
+    def to_plain(self) -> dict[str, Any]:
+        """The options that make the record, by name."""
+        return asdict(self)
 
     def rate_at(self, step: int) -> float:
         """Learning rate of the step that leads from `step` to `step + 1`; cosine: mu (1 + cos(pi step/steps))/2."""

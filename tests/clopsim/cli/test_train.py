@@ -218,7 +218,10 @@ WRONG = [
     ("--dim 1", "--dim must be a whole number >= 2, got 1;"),
     ("--depth 0", "--depth must be a whole number >= 1, got 0;"),
     ("--width 0", "--width must be a whole number >= 1, got 0;"),
-    ("--loss triplet", "--loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, clop, got 'triplet';"),
+    (
+        "--loss triplet",
+        "--loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, clop, got 'triplet';",
+    ),
     ("--tau 0", "--tau must be a finite number > 0, got 0.0;"),
     ("--prototypes etf", "--prototypes must be one of none, orthonormal, simplex, got 'etf';"),
     ("--prototypes orthonormal --classes 5", "--classes must be <= 4 for orthonormal prototypes in 4 dimensions"),
@@ -296,11 +299,12 @@ def test_every_option_is_in_the_help_which_needs_no_torch(clopsim):
 
 def test_the_progress_line_shows_loss_rank_and_mean_resultant_length(monkeypatch, capsys):
     from clopsim.cli import shell
+    from clopsim.door.train import _note
     from clopsim.training.checkpoint import State
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     state = State(5, {}, {}, {"loss": [4.0], "effective_rank": [2.5], "mean_resultant_length": [0.25]})
-    note = sys.modules["clopsim.cli.train"]._note(state)
+    note = _note(state)
     assert note == "loss 4  rank 2.5  R 0.25"
     with shell.progress("train") as advance:
         for share in (0.25, 0.5, 1.0):

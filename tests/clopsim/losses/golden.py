@@ -53,6 +53,16 @@ def dcl(first, second, labels, *, temperature):
     return contrastive(first, second, temperature, anchor)
 
 
+def clip(first, second, labels, *, temperature):
+    image, text = [unit(u) for u in first], [unit(u) for u in second]
+    total = mpf(0)
+    for anchors, keys in ((image, text), (text, image)):
+        for i, z in enumerate(anchors):
+            s = [dot(z, key) / temperature for key in keys]
+            total += -s[i] + mp.log(sum(mp.exp(one) for one in s))
+    return total / (2 * len(image))
+
+
 def positives(labels, i, j):
     y = labels + labels
     return [p for p in range(len(y)) if p != i and (p == j or (y[p] == y[i] and y[i] != -1))]
@@ -130,13 +140,14 @@ LOSSES = {
     "supcon": supcon,
     "supcon_in": supcon_in,
     "dcl": dcl,
+    "clip": clip,
     "vicreg": vicreg,
     "barlow": barlow,
     "prototypes": prototypes_term,
 }
 CASES = {
     f"{name} tau={tau}": (name, {"temperature": tau})
-    for name in ("infonce", "supcon", "supcon_in", "dcl")
+    for name in ("infonce", "supcon", "supcon_in", "dcl", "clip")
     for tau in ("0.01", "0.1", "0.5")
 }
 CASES |= {name: (name, {}) for name in ("vicreg", "barlow")}

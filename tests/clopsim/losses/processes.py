@@ -24,7 +24,8 @@ def losses():
     """Every registered loss, and CLOP over two of them in its three distances."""
     prototypes = OrthonormalPrototypes(3, DIMENSION, dtype=torch.float64)
     plain = {
-        name: by_name(name, temperature=0.3) for name in ("infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow")
+        name: by_name(name, temperature=0.3)
+        for name in ("infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow")
     }
     return plain | {
         f"clop {distance} over {base}": CLOP(plain[base], prototypes, 3.0, distance=distance)

@@ -70,8 +70,8 @@ def test_wrong_temperature(loss, temperature):
 
 def test_wrong_choices():
     x, y = torch.ones(4, 3), torch.zeros(4, dtype=torch.long)
-    with pytest.raises(ValueError, match="reduction must be one of mean, sum, got 'none'"):
-        info_nce(x, x, reduction="none")
+    with pytest.raises(ValueError, match="reduction must be one of mean, sum, none, got 'all'"):
+        info_nce(x, x, reduction="all")
     with pytest.raises(ValueError, match="form must be one of out, in, got 'inside'"):
         supcon(x, x, form="inside")
     with pytest.raises(ValueError, match="distance must be one of cosine, euclidean, manhattan, got 'l2'"):

@@ -77,7 +77,7 @@ def test_state_dict_round_trip_and_never_trained():
     with pytest.raises(RuntimeError, match="size mismatch for prototypes.vectors"):
         loss.load_state_dict(CLOP(info_nce, OrthonormalPrototypes(2, 5)).state_dict())
     assert loss.double().prototypes.vectors.dtype == torch.float64
-    assert "3, 5, kind='orthonormal'" in repr(loss)
+    assert "classes=3, dimension=5, kind='orthonormal'" in repr(loss)
 
 
 def test_made_on_the_meta_device_and_under_a_default_device():

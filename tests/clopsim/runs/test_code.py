@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import xarray as xr
 
 from clopsim.runs import plan
 from clopsim.runs.chunks import machine
@@ -76,7 +77,8 @@ def test_a_sweep_begun_before_the_rooms_is_finished_with_the_same_bits(before, k
         pytest.skip(f"needs the libraries and the processor of the stored runs: {same_versions()}")
     done = before(kind, "--out", f"{name}-unfinished", "--resume")
     assert done.exit_code == 0, done.output
-    assert Path(f"{name}-unfinished/data.nc").read_bytes() == Path(f"{name}/data.nc").read_bytes()
+    new, old = (xr.load_dataset(Path(folder, "data.nc")) for folder in (f"{name}-unfinished", name))
+    xr.testing.assert_identical(new.drop_attrs(), old.drop_attrs())  # every bit, but for the words beside them
 
 
 def test_a_training_begun_before_the_rooms_goes_on(before):

@@ -19,7 +19,7 @@ def write(folder: Path) -> Path:
     summary = job.summarise(CONFIG, dataset, job.search_thresholds(CONFIG))
     dataset = dataset.assign_attrs(results.attributes(summary, command="clopsim sweep"))
     with results.run_folder(folder) as staging:
-        results.save(staging, dataset, summary, command="clopsim sweep")
+        results.save(staging, dataset, summary, origin=results.origin_now("clopsim sweep"))
     return folder
 
 

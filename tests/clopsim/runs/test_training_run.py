@@ -8,7 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
-from clopsim.runs import training_run
+from clopsim.runs import results, training_run
 from clopsim.training import checkpoint, loop
 from clopsim.training.datasets import load
 from clopsim.training.recipe import Training
@@ -31,7 +31,7 @@ def test_a_run_whose_embeddings_have_no_length_is_written_too(tmp_path, alive):
     state = loop.start(model)
     state.params["network.rows"].mul_(torch.arange(128)[:, None] < alive)
     state = loop.Observer(recipe, data, model).record(state)
-    summary = training_run.write(tmp_path, recipe, data, model, state=state, command="clopsim train")
+    summary = training_run.write(tmp_path, recipe, data, model, state=state, origin=results.origin_now("clopsim train"))
     assert summary["verdict"] == "collapsed"
     assert json.loads((tmp_path / "summary.json").read_text())["final"]["mean_cosine"] is None
 
@@ -40,7 +40,9 @@ def test_a_run_is_written_with_everything_to_go_on(tmp_path):
     recipe = dataclasses.replace(SMALL, labelled=0.5)
     data, model = ready(recipe)
     state = loop.train(recipe, data, model)
-    summary = training_run.write(tmp_path, recipe, data, model, state=state, command="clopsim train ...")
+    summary = training_run.write(
+        tmp_path, recipe, data, model, state=state, origin=results.origin_now("clopsim train ...")
+    )
     assert {path.name for path in tmp_path.iterdir()} == {
         "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip

@@ -13,7 +13,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from clopsim import cli
-from clopsim.cli.configfile import EXECUTION, reproducing_command
+from clopsim.door.configfile import EXECUTION, reproducing_command
 from clopsim.runs.recipes import AXES, BASE, TrainingSweep
 from clopsim.runs.training_sweep import DIMENSIONS, run_training_sweep, summarise
 from clopsim.training.recipe import Training
@@ -119,7 +119,7 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
     records = []
     here = sys.modules["clopsim.cli.train_sweep"]  # the package's attribute of this name is the command
     monkeypatch.setattr(
-        here, "run_command", lambda _, record, options, **rest: records.append(record.from_plain(options))
+        here, "run_command", lambda function, context, given, kind: records.append(TrainingSweep.from_plain(given))
     )
     record = replace(SMALL, base=replace(SMALL.base, prototypes="simplex", batch_norm=False))
     for each in (SMALL, record, TrainingSweep()):

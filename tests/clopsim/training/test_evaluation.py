@@ -81,7 +81,7 @@ def normal(seed=0):
 POINT = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
 
 
-@pytest.mark.parametrize("loss", ("infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow"))
+@pytest.mark.parametrize("loss", ("infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow"))
 def test_a_collapsed_run_is_told_so_with_bound_and_remedy(loss):
     recipe = dataclasses.replace(SMALL, loss=loss, embedder="table")
     data, model, state = at(recipe, POINT + 1e-3 * normal())

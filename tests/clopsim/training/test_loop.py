@@ -20,7 +20,7 @@ SMALL = Training(
     data="clusters", samples=80, features=6, dimension=4, width=8, batch=16, steps=30, save_every=10, rate=0.05,
     precision="float64",
 )  # fmt: skip
-LOSSES = ("infonce", "supcon", "supcon_in", "dcl", "vicreg", "barlow")
+LOSSES = ("infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow")
 
 
 def ready(recipe, device=CPU, dtype=torch.float64):

@@ -45,7 +45,10 @@ def test_sources(data):
         ({"dimension": 1}, "dimension must be a whole number >= 2"),
         ({"depth": 0}, "depth must be a whole number >= 1"),
         ({"width": 0}, "width must be a whole number >= 1"),
-        ({"loss": "triplet"}, "loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, got 'triplet'"),
+        (
+            {"loss": "triplet"},
+            "loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, got 'triplet'",
+        ),
         ({"temperature": 0.0}, "temperature must be a finite number > 0"),
         ({"temperature": 1e-5}, "temperature must be >= 0.0001"),
         ({"prototypes": "etf"}, "prototypes must be one of none, orthonormal, simplex, got 'etf'"),

@@ -9,13 +9,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clopsim.cli.shell import OPTION_NAMES, option_name
+from clopsim.door.arguments import OPTION_NAMES, option_name
 from clopsim.runs.plan import RECORDS, Config
 from clopsim.runs.states import PROVENANCE, recorded_config
 from clopsim.runs.store import PLAN
+from clopsim.training.recipe import Training
 
-EXECUTION = ("workers", "engine", "scheduler", "fail_fast")
-"""Options that a file may hold though they change no result."""
+EXECUTION: Mapping[str, Any] = {"workers": None, "engine": "local", "scheduler": None, "fail_fast": False}
+"""Options, with their defaults, that a file may hold though they change no result."""
 
 GRID = "grid.toml"
 """In the folder of a grid: what its points are."""
@@ -31,7 +32,7 @@ class Grid(NamedTuple):
     text: str
 
 
-def defaults(record: type[Config]) -> dict[str, Any]:
+def defaults(record: type[Config | Training]) -> dict[str, Any]:
     """Every option that makes a record, with its default."""
     return record().to_plain()
 
@@ -99,7 +100,7 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
     return Grid(points, text)
 
 
-def reproducing_command(config: Config) -> str:
+def reproducing_command(config: Config | Training) -> str:
     """The shortest `clopsim ...` line that gives this configuration."""
     words = ["clopsim", config.kind]
     usual = defaults(type(config))

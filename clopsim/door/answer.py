@@ -1,0 +1,50 @@
+"""What every function of the front door gives back: numbers that print as the command's report."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+
+class Answer:
+    """Prints as the report of its command; to_dict() gives the document that the command prints with --json."""
+
+    complete = True
+    """Whether every file that was asked for is written; a warning named what is not."""
+
+    def report(self) -> str:
+        """The report of the command, as plain text."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, words, lists and dictionaries; None stands for "never" or "not measured"."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """The report."""
+        return self.report()
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook: its columns stay aligned, and wide tables scroll."""
+        return f'<pre style="overflow-x: auto; white-space: pre">{html.escape(self.report())}</pre>'
+
+
+class Stopped(RuntimeError):
+    """A run that ended early, with one line about what is kept; status: of the command's exit."""
+
+    def __init__(self, message: str, status: int) -> None:
+        """Remember the exit status too."""
+        super().__init__(message)
+        self.status = status
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was interrupted, with one line about what is kept."""
+
+
+HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit statuses of the commands."""
+
+
+def as_path(value: "str | Path | None") -> Path | None:
+    """A place on disk, with ~ for the home folder."""
+    return None if value is None else Path(value).expanduser()

@@ -1,0 +1,106 @@
+"""How the functions name their arguments: as the command line names its options."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+OPTION_NAMES = {
+    "temperature": "--tau",
+    "dimension": "--dim",
+    "kind": "KIND",
+    "file": "FILE",
+    "names": "NAME",
+    "stored": "--runs",
+    "form": "--format",
+    "folder": "FOLDER",
+    "folders": "FOLDER...",
+    "json_output": "--json",
+}
+"""Options that are not spelt like their field."""
+
+EMBEDDINGS = "file"
+"""What inspection calls its embeddings, which a function calls z."""
+
+Answered = TypeVar("Answered")
+
+
+class WrongArgument(ValueError):
+    """A wrong argument by its name here; about_field: the sentence about the field of a record."""
+
+    def __init__(self, message: str, about_field: str) -> None:
+        """Keep both sentences."""
+        super().__init__(message)
+        self.about_field = about_field
+
+
+def option_name(field: str) -> str:
+    """The option that sets a field of a record."""
+    return OPTION_NAMES.get(field, "--" + field.replace("_", "-"))
+
+
+def argument_name(field: str) -> str:
+    """The argument of a function that sets a field of a record."""
+    option = OPTION_NAMES.get(field, "")
+    if field == EMBEDDINGS:
+        return "z"
+    return option.removeprefix("--").replace("-", "_") if option.startswith("--") else field
+
+
+def takes(fields: Mapping[str, Any]) -> Callable[[Callable[..., Answered]], Callable[..., Answered]]:
+    """Let a function take fields of a record, with their defaults, by the names of the options.
+
+    The function gets those that were given, by field, as keywords; its signature shows them all, so that help() and tab
+    completion know them. A ValueError about a field becomes one about the argument.
+    """
+    of_argument = {argument_name(field): field for field in fields}
+
+    def decorate(function: Callable[..., Answered]) -> Callable[..., Answered]:
+        own = inspect.signature(function)
+        kinds = inspect.Parameter
+        mine = [each for each in own.parameters.values() if each.kind is not kinds.VAR_KEYWORD]
+        shown = [kinds(name, kinds.KEYWORD_ONLY, default=fields[field]) for name, field in of_argument.items()]
+        first = [each for each in mine if each.kind is not kinds.KEYWORD_ONLY]
+        signature = own.replace(parameters=[*first, *shown, *(each for each in mine if each not in first)])
+
+        @wraps(function)
+        def call(*arguments: Any, **keywords: Any) -> Answered:
+            try:
+                signature.bind(*arguments, **keywords)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
+            given = {
+                of_argument.get(name, name): _plain(value) if name in of_argument else value
+                for name, value in keywords.items()
+            }
+            try:
+                return function(*arguments, **given)
+            except ValueError as error:
+                if found := _about_argument(str(error)):
+                    raise WrongArgument(found, str(error)) from None
+                raise
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _about_argument(message: str) -> str | None:
+    """The sentence about a field as one about its argument; None if it is about none."""
+    found = re.match(r"(\w+)(?= (?:must|needs)\b)", message)
+    if not found:
+        return None
+    rest = re.sub(r"--([a-z][a-z-]*)", lambda option: option[1].replace("-", "_"), message[found.end() :])
+    return argument_name(found[1]) + rest
+
+
+def _plain(value: Any) -> Any:
+    """A number, word or list as Python's own: records are written as JSON."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple | range):
+        return [_plain(each) for each in value]
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,236 @@
+"""Runs as objects: what sweep, train, train_sweep and merge give back, and open_run from a stored folder."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from clopsim.door.answer import FAILS, HOLDS, Answer, as_path
+from clopsim.door.arguments import takes
+from clopsim.door.threshold import Thresholds
+from clopsim.runs.states import PROVENANCE, kind_of, recorded_summary
+from clopsim.show import tables
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from clopsim.runs.store import Store
+
+
+class Run(Answer):
+    """A finished run: its summary, its folder (None: it was kept nowhere) and its data."""
+
+    kind: ClassVar[str]  # the command that makes such a run
+    picture: ClassVar[str | None] = None  # its name in the folder
+
+    def __init__(self, summary: Mapping[str, Any], folder: Path | None, *, loaded: "xr.Dataset | None" = None) -> None:
+        """loaded: the data of a run without a folder."""
+        self.summary = dict(summary)
+        self.folder = folder
+        self._loaded = loaded
+
+    @cached_property
+    def dataset(self) -> "xr.Dataset":
+        """data.nc as an xarray dataset, its provenance among the attributes; from a folder it is read where used."""
+        if self._loaded is not None:
+            return self._loaded
+        from clopsim.runs import results
+
+        if self.folder is None:
+            raise ValueError("folder must be there for the data, got none; run it again")
+        return results.opened(self.folder)
+
+    def plot(self) -> "Figure":
+        """The picture of the run, as a matplotlib figure. Errors: ValueError for a kind of run that has none."""
+        raise ValueError(f"folder must hold a run with a picture, got a {self.kind}; see its dataset")
+
+    def report(self) -> str:
+        """The report of its command."""
+        return tables.report(self.summary, self.folder)
+
+    def to_dict(self) -> dict[str, Any]:
+        """summary.json: the verdict and what it rests on."""
+        return self.summary
+
+    @property
+    def status(self) -> int:
+        """Exit status of its command: 0 unless its bound does not hold or a part of it failed."""
+        return HOLDS if self.summary.get("holds", True) and not self.summary.get("failures") else FAILS
+
+
+class SweepRun(Run):
+    """A sweep of the learning rate: dataset, thresholds, holds, plot()."""
+
+    kind, picture = "sweep", "sweep.png"
+
+    @property
+    def holds(self) -> bool:
+        """Whether every searched threshold is where the bound says."""
+        return bool(self.summary["holds"])
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Predicted and searched critical rates, one for each temperature and kind."""
+        return Thresholds(self.summary["thresholds"])
+
+    def plot(self) -> "Figure":
+        """What was observed at every rate, beside what is predicted, as a matplotlib figure."""
+        from clopsim.show import plots
+
+        return plots.draw_sweep(self.dataset)
+
+
+class TrainingSweepRun(Run):
+    """A grid of small networks: dataset; the report has one row for every combination."""
+
+    kind = "train-sweep"
+
+
+class TrainingRun(Run):
+    """A trained embedder: dataset, embeddings, labels, split, verdict, plot()."""
+
+    kind, picture = "train", "train.png"
+
+    def __init__(
+        self,
+        summary: Mapping[str, Any],
+        folder: Path | None,
+        *,
+        loaded: "xr.Dataset | None" = None,
+        arrays: "Mapping[str, NDArray[Any]] | None" = None,
+    ) -> None:
+        """arrays: embeddings.npz of a run without a folder."""
+        super().__init__(summary, folder, loaded=loaded)
+        self._arrays = arrays
+
+    @cached_property
+    def arrays(self) -> "Mapping[str, NDArray[Any]]":
+        """embeddings.npz by name: z, norm (before normalising), y, labels (those that the loss saw), split."""
+        from clopsim.runs import training_run
+
+        if self._arrays is not None:
+            return self._arrays
+        if self.folder is None:
+            raise ValueError("folder must be there for the embeddings, got none; run it again")
+        return training_run.stored_embeddings(self.folder)
+
+    @property
+    def verdict(self) -> str:
+        """Where it ended: collapsed, line, unlearned (the loss of a collapse without one) or spread."""
+        return str(self.summary["verdict"])
+
+    @property
+    def embeddings(self) -> "NDArray[np.floating[Any]]":
+        """(N, dim) unit embeddings of the samples themselves, those to train on first."""
+        return self.arrays["z"]
+
+    @property
+    def labels(self) -> "NDArray[np.int64]":
+        """(N,) true class of every row of the embeddings; -1: none."""
+        return self.arrays["y"]
+
+    @property
+    def split(self) -> "NDArray[np.str_]":
+        """(N,) "train" or "held_out"."""
+        return self.arrays["split"]
+
+    def plot(self) -> "Figure":
+        """Loss, effective rank, mean resultant length and learning rate along the steps, as a matplotlib figure."""
+        from clopsim.show import plots
+
+        return plots.draw_training(self.dataset)
+
+
+class Share(Answer):
+    """A finished share of a sweep (shard="I/N"), to be joined with the others by merge."""
+
+    def __init__(self, store: "Store") -> None:
+        """store: of its folder."""
+        self.folder = store.folder
+        self.shard = "{}/{}".format(*store.share or (1, 1))
+        self.failed = sum(store.finished().values())
+
+    def report(self) -> str:
+        """One line."""
+        return f"share {self.shard} complete, {self.failed} cells failed: {self.folder}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Folder, share, number of cells that failed."""
+        return {"folder": str(self.folder), "shard": self.shard, "failed": self.failed}
+
+    @property
+    def status(self) -> int:
+        """Exit status of its command."""
+        return FAILS if self.failed else HOLDS
+
+
+class Runs(Answer, Mapping[str, "Run | Share"]):
+    """Several sweeps, by what tells them apart (a list was given for an option that a sweep has once)."""
+
+    def __init__(self, runs: "Mapping[str, Run | Share]") -> None:
+        """runs: by name."""
+        self._runs = dict(runs)
+
+    def __getitem__(self, name: str) -> "Run | Share":
+        return self._runs[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def report(self) -> str:
+        """A line for every sweep."""
+        return "\n".join(
+            f"{name}: {tables.verdict(one.summary)}" if isinstance(one, Run) else one.report()
+            for name, one in self._runs.items()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Their documents by name, and whether all went well."""
+        documents = {name: one.to_dict() for name, one in self._runs.items()}
+        return {"holds": self.status == HOLDS, "sweeps": documents}
+
+    @property
+    def status(self) -> int:
+        """Exit status of its command."""
+        return FAILS if any(one.status for one in self._runs.values()) else HOLDS
+
+
+KINDS: dict[str, type[Run]] = {each.kind: each for each in (SweepRun, TrainingSweepRun, TrainingRun)}
+
+
+@takes({})
+def open_run(folder: str | Path) -> Run:
+    """A complete run from its folder, as the object that sweep, train_sweep or train gave back; nothing is run.
+
+    folder: what out= named, or the command's --out.
+    Returns a sweep (dataset, thresholds, holds, plot()), a training (dataset, embeddings, labels, split, verdict,
+    plot()) or a sweep of trainings (dataset); all have summary, to_dict() and print as the report of the command.
+    Errors: ValueError for a folder that is no complete run or is damaged (checksums are compared).
+    Source: ours; clopsim runs lists the folders there are.
+
+    >>> import clopsim
+    >>> clopsim.open_run(clopsim.sweep(samples=8, rates=[0.5, 2], seeds=1, steps=5, out="stored").folder).holds
+    True
+    """
+    place = as_path(folder) or Path()
+    if not (place / PROVENANCE).is_file():
+        raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
+    summary = recorded_summary(place)
+    kind = kind_of(summary)
+    if kind not in KINDS:
+        raise ValueError(f"folder must be a sweep or a training run, got {str(folder)!r}; read its summary.json")
+    return KINDS[kind](summary, place)
+
+
+def temporary(folder: Path | None) -> "AbstractContextManager[str | Path]":
+    """The folder, or one that goes when the block ends."""
+    from tempfile import TemporaryDirectory
+
+    return nullcontext(folder) if folder is not None else TemporaryDirectory(prefix="clopsim-")

@@ -1,0 +1,94 @@
+"""clopsim.threshold: what `clopsim threshold` prints."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bounds import Setting
+from bounds.setting import positive_number, whole_number
+from clopsim.door.answer import Answer
+from clopsim.door.arguments import takes
+from clopsim.door.critical_rates import SETTING
+from clopsim.door.progress import progress
+from clopsim.show import tables
+
+SEARCH = {"width": 0.005, "seeds": 4, "tolerance": 0.05}
+
+
+class Threshold(Answer):
+    """A critical rate as predicted and as found by a search."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        """row: as of sphere.thresholds.Threshold.as_row."""
+        self._row = dict(row)
+        self.kind: str = row["kind"]
+        self.tau: float = row["temperature"]
+        self.predicted_rate: float | None = row["predicted_rate"]
+        self.observed_rate: float | None = row["observed_rate"]
+        self.bracket: tuple[float, float] | None = None if row["bracket"] is None else tuple(row["bracket"])
+        self.relative_gap: float | None = row["relative_gap"]
+        self.holds: bool | None = row["holds"]
+
+    def report(self) -> str:
+        """Predicted and observed rate side by side."""
+        return tables.threshold_table([self._row])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain numbers."""
+        return dict(self._row)
+
+
+class Thresholds(Answer, Sequence[Threshold]):
+    """Several searched rates, in one table."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """rows: as of Threshold."""
+        self._rows = [dict(row) for row in rows]
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return Thresholds(self._rows[place])
+        return Threshold(self._rows[place])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def report(self) -> str:
+        """One rate a line."""
+        return tables.threshold_table(self._rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparisons as plain numbers."""
+        return {"thresholds": [dict(row) for row in self._rows]}
+
+
+@takes({**SETTING, **SEARCH})
+def threshold(kind: str, **options: Any) -> Threshold:
+    """Search one critical learning rate by bisection, which knows nothing of the prediction, and hold it against that.
+
+    kind: "collapse" (above which rate does complete collapse attract?), "uniform" (... does the uniform state break?),
+    "alignment_uniform" or "alignment_collapse" (full loss: ... do the views come apart?), "line" (full loss: ... does
+    the line with antipodal views attract?).
+    tau, dim, samples, loss, gradient, keys, reduction, momentum: as of critical_rates. width: of the bracket, in
+    (0, 1). seeds: number of starts; each gets a bracket. tolerance: largest relative gap at which the theory holds.
+
+    Returns an object with predicted_rate, observed_rate, bracket, relative_gap and holds; None stands for "never", and
+    in holds for "n too small to tell" (T13: a batch that cannot resolve the harmonics that break first).
+    Errors: ValueError for an unknown kind, a setting in which it has no meaning, numbers out of range.
+    Source: ours (bounds/THEORY.md).
+
+    >>> import clopsim
+    >>> clopsim.threshold("collapse", samples=8, seeds=1).holds
+    True
+    """
+    options = {**SETTING, **SEARCH, **options}
+    setting = Setting(**{name: options[name] for name in SETTING})
+    whole_number("seeds", options["seeds"], low=1)
+    positive_number("tolerance", options["tolerance"], remedy="0.05 allows five percent")
+    from clopsim.sphere import thresholds
+
+    checked = thresholds.check(kind, setting, width=options["width"])
+    with progress("search") as advance:
+        found = thresholds.search(
+            checked, setting, width=options["width"], seeds=range(options["seeds"]), on_progress=advance
+        )
+    return Threshold(found.as_row(options["tolerance"]))

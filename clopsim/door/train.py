@@ -1,0 +1,123 @@
+"""clopsim.train: what `clopsim train` does."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clopsim.door import run
+from clopsim.door.answer import FAILS, WRONG_INPUT, Interrupted, Stopped, as_path
+from clopsim.door.arguments import takes
+from clopsim.door.configfile import defaults, reproducing_command
+from clopsim.door.progress import progress
+from clopsim.runs import ready
+from clopsim.runs.executors import message
+from clopsim.training.recipe import Training, spelt_out
+
+if TYPE_CHECKING:
+    from clopsim.training.checkpoint import State
+
+
+@takes(defaults(Training))
+def train(
+    *, out: str | Path | None = None, resume: bool = False, force: bool = False, **options: Any
+) -> run.TrainingRun:
+    """Train an embedder with a contrastive loss: does it keep its rank, and what are its embeddings worth?
+
+    data: "clusters", "lines", "digits", "openml:NAME" or a path FILE.npz with x and y (-1: no label). Of data: samples
+    (0: all, or 512 synthetic ones), features, classes, noise (standard deviation), held_out, labelled and label_noise
+    (shares in [0, 1]), imbalance (largest over smallest class), view_noise (standard deviation of a view), shift
+    (pixels). embedder: "table", "linear", "mlp" or "conv", with dim, depth, width, batch_norm.
+    loss: "infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow" or "clop" (infonce with prototypes); tau:
+    its temperature; prototypes: "none", "orthonormal" or "simplex", with weight (lambda) and distance ("cosine",
+    "euclidean" or "manhattan"). rate: learning rate of the weights for the mean loss, with momentum, weight_decay,
+    schedule ("constant" or "cosine"); batch: samples a step, two views each (0: all); steps, seed.
+    sharpness: record the largest Hessian eigenvalue; save_every: steps between checkpoints; precision: "float64",
+    "float32" or "bfloat16"; compile: use torch.compile; device: "auto" or any of torch's.
+
+    out: folder to write as the command does (data.nc, summary.json, provenance.json, train.png, embeddings.npz,
+    checkpoint.pt); without it nothing is kept on disk. resume, force: go on with an unfinished run of out, or replace.
+
+    Returns an object with dataset (xarray over step), embeddings (N, dim), labels (N,), split (N,), verdict, summary,
+    plot() (a matplotlib figure), to_dict(), folder.
+    Errors: ValueError for wrong options; RuntimeError for a loss that is not finite, or a run that cannot be written.
+    Source: of every loss, clopsim.losses.LOSSES[name].source; CLOP is arXiv:2403.18699v2, arXiv:2512.07880.
+
+    >>> import clopsim
+    >>> clopsim.train(data="clusters", samples=40, batch=0, rate=0.1, steps=3, sharpness=False).embeddings.shape
+    (40, 16)
+    """
+    recipe = Training(**spelt_out({**defaults(Training), **options}))
+    folder = as_path(out)
+    if resume and folder is None:
+        raise ValueError("resume needs --out, the folder of the run to go on with")
+    with run.temporary(folder) as place:
+        if folder is not None:
+            return _train(recipe, folder, kept=True, force=force, resume=resume)
+        done = _train(recipe, Path(place) / "run", kept=False, force=False, resume=False)
+        with done.dataset as dataset:
+            return run.TrainingRun(done.summary, None, loaded=dataset.load(), arrays=done.arrays)
+
+
+class _Checked(Exception):
+    """Leaves a run folder's block before anything is written."""
+
+
+def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: bool) -> run.TrainingRun:
+    """Run a recipe in its folder; kept: whether the folder outlives the call."""
+    ready.check_libraries(*ready.WRITERS, *ready.JUDGES, picture=kept)
+    from clopsim.runs import results, training_run
+    from clopsim.sphere.devices import choose
+    from clopsim.training import checkpoint, evaluation, loop
+    from clopsim.training.datasets import load
+    from clopsim.training.trainee import trainee
+
+    unfinished = checkpoint.path_of(folder)
+    device, dtype = choose(recipe.device, recipe.precision)
+    if unfinished.exists() and not (resume or force):
+        raise ValueError(
+            f"out must have no unfinished run, got {str(unfinished)!r}; go on with --resume or start anew with --force"
+        )
+    data = load(recipe, device=device, dtype=dtype)
+    model = trainee(recipe, data, device=device, dtype=dtype)
+    state = checkpoint.load(unfinished, recipe, device=device) if resume else None
+    with suppress(_Checked), results.run_folder(folder, force=force):  # refuses now what it would refuse at the end
+        raise _Checked
+    ready.check_room(folder, training_run.size(model, data, recipe))
+    origin = results.origin_now(reproducing_command(recipe))
+    try:
+        with progress("train") as advance:
+            state = loop.train(
+                recipe,
+                data,
+                model,
+                state=state,
+                on_checkpoint=lambda state: checkpoint.save(unfinished, recipe, state),
+                on_progress=lambda state: advance(state.step / recipe.steps, _note(state)),
+                on_product=lambda state, number: advance(state.step / recipe.steps, f"sharpness, product {number}"),
+            )
+    except loop.Diverged as error:
+        text = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
+        last = f" The last good checkpoint is {unfinished}" if kept else ""
+        raise Stopped(f"{text}{last}", FAILS) from None
+    except KeyboardInterrupt:
+        if not kept:
+            raise
+        raise Interrupted(f"interrupted; {unfinished} stays, go on with --resume") from None
+    try:
+        with results.run_folder(folder, force=force) as staging:
+            summary = training_run.write(staging, recipe, data, model, state=state, origin=origin, picture=kept)
+    except Exception as error:  # of whatever kind: the training is done and must not be lost to it
+        if not kept:
+            raise
+        of_out = isinstance(error, ValueError) and str(error).startswith("out ")
+        why = f"--{error}" if of_out else message(error)
+        text = f"{why}; the training is kept in {unfinished}, go on with --resume"
+        raise Stopped(text, WRONG_INPUT if of_out else FAILS) from error
+    with suppress(OSError):
+        unfinished.unlink(missing_ok=True)
+    return run.TrainingRun(summary, folder)
+
+
+def _note(state: "State") -> str:
+    names = {"loss": "loss", "effective_rank": "rank", "mean_resultant_length": "R"}
+    return "  ".join(f"{short} {state.records[name][-1]:.4g}" for name, short in names.items() if name in state.records)
