@@ -103,7 +103,8 @@ def heavy_ball_collapse_rate(setting: Setting) -> Floats:
 
 
 def _plain(value: NDArray[np.float64]) -> Floats:
-    return float(value) if value.ndim == 0 else value
+    plain: Floats = value[()]  # a number of no dimension
+    return plain
 
 
 def _closed_forms(

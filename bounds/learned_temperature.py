@@ -49,9 +49,10 @@ def learned_temperature(rate: float, *, dimension: int, keys: Keys = "symmetric"
     def mean_length(kappa: float) -> float:
         return float(bessel_ratios(kappa, dimension, degrees=1)[1])
 
-    low, high = WIDEST, 1 / (pull * rate) + dimension  # kappa A_1 grows, and is above kappa - (d-1)/2
+    target = 1 / (pull * rate)
+    low, high = WIDEST, target + dimension  # kappa A_1 grows, and is above kappa - (d-1)/2
     while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if middle * mean_length(middle) < 1 / (pull * rate) else (low, middle)
+        low, high = (middle, high) if middle * mean_length(middle) < target else (low, middle)
     temperature = 1 / high
     if temperature < SMALLEST_TEMPERATURE:
         raise ValueError(

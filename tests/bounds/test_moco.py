@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from bounds import Setting, moco, moco_rate, uniform_rate
-from bounds.moco import derive, ripple_energies
+from bounds import Setting, harmonic_spectrum, moco, moco_rate, uniform_rate
+from bounds.moco import derive
 
 
 def setting(tau=0.5, d=2, reduction="sum"):
     return Setting(tau, d, 256, "full", "tangent", "detached", reduction)
+
+
+def ripple_energies(tau, d):
+    return harmonic_spectrum(setting(tau, d), limit=True).e
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_bounds_and_threshold_with_momentum(clopsim):
     table = clopsim("bounds", "--momentum", 0.9, "--samples", 20).stdout
     assert "none: collapse never attracts: with momentum beta it needs n - 1 > (1 + beta)/(1 - beta)" in table
     table = clopsim("bounds", "--momentum", 0.9, "--samples", 400).stdout
-    assert "none: the points start to spin before a ripple flips" in table
+    assert "none: the points start to spin first" in table
     found = clopsim("threshold", "collapse", "--momentum", 0.3, "--samples", 8, "--seeds", 1, "--json")
     assert found.exit_code == 0, found.output
     row = json.loads(found.stdout)
