@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 120
 """After which a judge counts as hung, which is noticed too."""
 
-PROOFS = ("derive", "_closed_forms", "_closed_form")
+PROOFS = ("derive", "_closed_forms", "_closed_form", "_agreements")
 """Functions that state a claim in symbols instead of computing numbers; a wrong one leaves an identity open."""
 
 FACTOR = "a positive factor moves no root"
