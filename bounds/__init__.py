@@ -23,6 +23,7 @@ from bounds.enclosures import (
     enclose_antipodal_line_rate,
     enclose_bessel_ratio,
     enclose_exact_rate,
+    enclose_growth,
     enclose_root,
     enclose_uniform_rate,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "enclose_class_cosine",
     "enclose_critical_weight",
     "enclose_exact_rate",
+    "enclose_growth",
     "enclose_root",
     "enclose_uniform_rate",
     "energy_off_line",
