@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.runs import ready
+from clopsim.show.inspection import inspection_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
