@@ -1,6 +1,7 @@
 """T12: when the antipodal line attracts: all first views of the full loss at one point, all second views opposite."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,17 +20,23 @@ def antipodal_line_rate(setting: Setting) -> Floats | None:
 
         mu_line = (2 tau / pull) [(N - 1) + N q] / [(N - 2) - N q],   q = e^(-2/tau), N = n/2                 (tight)
 
-    which tends to tau coth(1/tau) for the sum with symmetric keys as N -> infinity. Up to the uniform state's alignment
+    which tends to tau coth(1/tau) for the sum with symmetric keys as N -> infinity. With momentum beta
+
+        mu_line = (2 tau / pull) (1 - beta^2) [(N - 1) + N q] / [2 (1 - beta)(N - 1) - (1 + beta) N (1 + q)]  (tight)
+
+    and never from beta = 1/3 on, whatever the batch and the temperature. Up to the uniform state's alignment
     rate (T5a) above it both states attract: the start decides.
 
     Valid for: the full loss with the ambient gradient; of several temperatures those at which it never attracts, where
-    (N - 2) <= N q, are inf. Source: T12 (ours).
+    the last bracket is <= 0, are inf. Source: T12 (ours).
     """
     if why_line_never_attracts(setting):
         return None
-    margin = _margin(setting)
+    margin, beta = _margin(setting), setting.momentum
+    N, q = _half(setting), np.exp(-2 / np.asarray(setting.tau))
     with np.errstate(divide="ignore"):
-        rate = 2 / setting.pull * np.where(margin > 0, (2 * _half(setting) - 3 - margin) / margin, np.inf) * setting.tau
+        x = 2 * (1 - beta**2) * np.where(margin > 0, ((N - 1) + N * q) / margin, np.inf)
+    rate = x / setting.pull * setting.tau
     return float(rate) if np.ndim(rate) == 0 else rate
 
 
@@ -37,11 +44,11 @@ def why_line_never_attracts(setting: Setting) -> str:
     """The reason in one clause, empty where the line attracts above some rate (at some of the temperatures)."""
     if setting.loss == "merged":
         return "the merged loss has no views"
-    if setting.momentum:
-        return "with momentum the line's rate is not known"
     if setting.gradient == "tangent":
         return "the line never attracts: tangent steps descend, and the loss is largest there (T11)"
     if np.all(_margin(setting) <= 0):
+        if setting.momentum:
+            return "the line never attracts with this momentum: it needs beta below 1/3, less with few samples (T12)"
         return "the line never attracts with so few samples at this temperature: N - 2 <= N e^(-2/tau), N = n/2"
     return ""
 
@@ -85,21 +92,21 @@ def _half(setting: Setting) -> int:
 
 
 def _margin(setting: Setting) -> Floats:
-    """(N - 2) - N q: the line attracts above some rate iff it is positive."""
-    N: int = _half(setting)
-    margin: Floats = (N - 2) - N * np.exp(-2 / np.asarray(setting.tau))
+    """(N - 2) - N q without momentum: the line attracts above some rate iff it is positive."""
+    N, beta, q = _half(setting), setting.momentum, np.exp(-2 / np.asarray(setting.tau))
+    margin: Floats = 2 * (1 - beta) * (N - 1) - (1 + beta) * N * (1 + q)
     return margin
 
 
-def _closed_forms(x: "sp.Expr", N: "sp.Expr", q: "sp.Expr") -> "dict[str, sp.Expr]":
-    """What is claimed, by name; x = pull mu/tau."""
+def _closed_forms(x: "sp.Expr", N: "sp.Expr", q: "sp.Expr", beta: "sp.Expr") -> "dict[str, sp.Expr]":
+    """What is claimed, by name; x = pull mu/tau. The multipliers are those without momentum."""
     P = 1 / ((N - 1) + N * q)
     r = 1 - x * (1 + (N - 1) * P - N * q * P)
     return {
         "together": (1 + x * (1 + P)) / r,
         "apart": (1 - x * (1 - P)) / r,
         "common": 1 / r,
-        "critical x": 2 * ((N - 1) + N * q) / ((N - 2) - N * q),
+        "critical x": 2 * (1 - beta**2) * ((N - 1) + N * q) / (2 * (1 - beta) * (N - 1) - (1 + beta) * N * (1 + q)),
     }
 
 
@@ -109,9 +116,9 @@ def derive() -> "Derivation":
 
     from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
-    N, mu, tau, pull, x, q = sp.symbols("N mu tau pull x q", positive=True)
+    N, mu, tau, pull, x, q, beta = sp.symbols("N mu tau pull x q beta", positive=True)
     eps = sp.symbols("epsilon", real=True)
-    claims = _closed_forms(x, N, q)
+    claims = _closed_forms(x, N, q, beta)
 
     def E(sign: int, angle: sp.Expr) -> sp.Expr:
         """exp((s - 1)/tau) at s = sign cos(angle), with q = exp(-2/tau)."""
@@ -160,7 +167,8 @@ def derive() -> "Derivation":
     there = {P: 1 / ((N - 1) + N * q), a: ((N - 1) - N * q) / ((N - 1) + N * q)}
     zeros["tangent: views together"] = tangent - (1 + x * (2 + P + a)).subs(there)
     # |.| < 1 with r < 0: what is left of -r once each numerator is subtracted
-    critical = claims["critical x"]
+    with_momentum = claims["critical x"]
+    critical = with_momentum.subs(beta, 0)
     below = x * (1 + a) - 1
     zeros |= {
         "together binds": below - (1 + x * (1 + P)) - (x * (a - P) - 2),
@@ -172,22 +180,41 @@ def derive() -> "Derivation":
         "rate": claims["together"].subs(x, critical) + 1,
         "N -> infinity": sp.limit(critical, N, sp.oo).subs(q, sp.exp(-2 / tau)) - 2 * sp.coth(1 / tau).rewrite(sp.exp),
     }
+    # momentum: point (1, delta), velocity (-y, -u) from the mirrored step before; g mu times the push of a tangent move
+    y, g, delta, u = sp.symbols("y g delta u", real=True)
+    velocity = sp.Matrix([(1 + beta) * y - beta * y, g * delta - beta * u])
+    orbit = sp.Matrix([(delta - velocity[1]) / (1 - velocity[0]), velocity[1]]).jacobian([delta, u])
+    R = y - 1
+    at_line = {y: x * (1 + a) / (1 + beta), g: -x * (1 + P)}
+    zeros |= {
+        "momentum: the velocity of the flip": velocity[0] - y,
+        "momentum: 1 - det": R * (1 - orbit.det()) - (R - beta),
+        "momentum: 1 + trace + det": R * (1 + orbit.trace() + orbit.det()) - ((1 - beta) * (R - 1) + g),
+        "momentum: 1 - trace + det": R * (1 - orbit.trace() + orbit.det()) - ((1 + beta) * (R + 1) - g),
+        "momentum: rate": ((1 - beta) * (R - 1) + g).subs(at_line).subs(there).subs(x, with_momentum),
+        "momentum: N -> infinity, q -> 0, beta = 1/3": sp.limit(1 / with_momentum, N, sp.oo).subs(
+            {q: 0, beta: sp.Rational(1, 3)}
+        ),
+    }
     to_rate = {x: pull * mu / tau, q: sp.exp(-2 / tau)}
-    rate = (critical * tau / pull).subs(to_rate)
+    rate = (with_momentum * tau / pull).subs(to_rate)
     agreements = {}
     for setting in every_setting(0.3, 8, 12):
-        here = {N: 6, tau: sp.Float("0.3", 30), pull: defined_pull(setting), mu: sp.Float("0.7", 30)}
+        here = {N: 6, tau: sp.Float("0.3", 30), pull: defined_pull(setting), mu: sp.Float("0.7", 30), beta: 0}
         attracts = setting.loss == "full" and setting.gradient == "ambient"
         code: Callable[[], Floats | None] = partial(antipodal_line_rate, setting)
         name = f"antipodal_line_rate, {written_out(setting)}"
         agreements[name] = Agreement(code, rate.subs(here) if attracts else None)
+        code = partial(antipodal_line_rate, replace(setting, samples=40, momentum=0.2))
+        heavy = rate.subs(here | {N: 20, beta: sp.Float("0.2", 30), pull: defined_pull(replace(setting, samples=40))})
+        agreements[f"{name}, momentum"] = Agreement(code, heavy if attracts else None)
         for mode in LineMultipliers._fields if attracts else ():
             code = partial(lambda mode, setting: getattr(line_multipliers(0.7, setting), mode), mode, setting)
             value = claims[mode].subs(to_rate).subs(here)
             agreements[f"{mode}, {written_out(setting)}"] = Agreement(code, value)
-    for samples, temperature in ((2, 0.3), (4, 0.3), (6, 4.0)):  # N - 2 <= N q
-        few = Setting(temperature, 8, samples, loss="full")
-        agreements[f"antipodal_line_rate, n = {samples}"] = Agreement(partial(antipodal_line_rate, few), None)
+    for samples, temperature, momentum in ((2, 0.3, 0), (4, 0.3, 0), (6, 4.0, 0), (4096, 0.3, 0.34)):
+        few = Setting(temperature, 8, samples, loss="full", momentum=momentum)
+        agreements[f"antipodal_line_rate, n = {samples}, never"] = Agreement(partial(antipodal_line_rate, few), None)
     return Derivation(
         theorem="T12",
         statement="The antipodal line attracts iff mu > (2 tau/pull) [(N-1) + N q]/[(N-2) - N q], q = exp(-2/tau);"
@@ -205,6 +232,11 @@ def derive() -> "Derivation":
             Step("which implies the others: -r less the second numerator is 2x more, -r plus it is x (a + P) > 0, and"
                  " -r less 1 is x (1 + P) more"),
             Step("With P_in and a put in, the line attracts iff (N-2) > N q and x is above", critical),
+            Step("With momentum the velocity alternates too, y = x(1 + a)/(1 + beta) its radial part. A move and its"
+                 " velocity obey a 2 x 2 map, which contracts iff y > 1 + beta, (1 - beta)(y - 2) > -g and (1 + beta) y"
+                 " > g, g the push of the move: -x(1 + P), x(1 - P), 0. Views shifted alike bind again, at x =",
+                 with_momentum),
+            Step("which no rate reaches from beta = 1/3 on: 2(1 - beta)(N - 1) < (1 + beta) N then"),
             Step("The tangent step multiplies views that are shifted alike by a number above 1 at every rate",
                  1 + x * (2 + P + a)),
         ),

@@ -7,7 +7,7 @@ the closed forms themselves load fast.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import sympy as sp
@@ -82,3 +82,8 @@ def written_out(setting: Setting) -> str:
 def defined_pull(setting: Setting) -> sp.Rational:
     """The pull by its definition, not by the code: anchor and key, or anchor alone; over n for the mean."""
     return sp.Rational(2 if setting.keys == "symmetric" else 1, setting.samples if setting.reduction == "mean" else 1)
+
+
+def entry(code: Callable[[], Any], place: int) -> Callable[[], float]:
+    """The code that gives one entry of what some code returns, for an agreement."""
+    return lambda: float(code()[place])

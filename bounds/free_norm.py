@@ -1,11 +1,13 @@
 """T10: what training code really does. The norm is free, and with weight decay the two views circulate, for ever."""
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import Floats, Setting, positive_number, without_momentum
+from bounds.setting import Floats, Setting, momentum_below_one, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -119,8 +121,7 @@ def swap_eigenvalue(rate: float, *, weight_decay: float, momentum: float = 0.0) 
     """
     phi = np.arccos(decayed_view_cosine(rate, weight_decay=weight_decay, momentum=momentum))
     total = (1 + momentum) * np.exp(2j * phi)
-    root = np.sqrt(total**2 - 4 * momentum)
-    return complex(max((total + root) / 2, (total - root) / 2, key=abs))
+    return complex(max(np.roots([1, -total, momentum]), key=abs))
 
 
 def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Floats:
@@ -159,8 +160,7 @@ def _product(rate: float, weight_decay: float) -> float:
 
 def _checked_momentum(momentum: float) -> float:
     """beta, checked: 0 <= beta < 1."""
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be in [0, 1), got {momentum!r}; at 1 the start is never forgotten")
+    momentum_below_one(momentum)
     return momentum
 
 
@@ -180,7 +180,7 @@ def derive() -> "Derivation":
     """Differentiate the pull of the other view; fixed point, area, linearisation; then the same with momentum."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     mu, w, tau, pull, X, Y = sp.symbols("mu w tau pull X Y", positive=True)
     beta = sp.Symbol("beta", nonnegative=True)
@@ -216,6 +216,50 @@ def derive() -> "Derivation":
     twice = 2 * (1 - e) ** 2 - 1  # cos 2 phi
     turned = r * sp.exp(sp.I * theta)
     ellipse = (r + beta / r) ** 2 * sp.cos(theta) ** 2 + (r - beta / r) ** 2 * sp.sin(theta) ** 2
+
+    agreements: dict[str, Agreement] = {}
+    rate, decay, at = (
+        0.75,
+        0.25,
+        {mu: sp.Rational(3, 4), w: sp.Rational(1, 4), X: sp.Rational(5, 4), Y: sp.Rational(1, 2)},
+    )
+    pair = np.array([1.25, 0.5])
+    size_there, cosine_there = float(N.subs(at)), float(cosine.subs(at))
+    for setting in every_setting(0.5, 3, 8):
+        if setting.loss == "merged" or setting.gradient == "ambient":
+            continue
+        here_too = at | {tau: sp.Rational(1, 2), pull: defined_pull(setting)}
+        for heavy, inertia in ((0.0, sp.Integer(0)), (0.5, sp.Rational(1, 2))):
+            name, given = f"{written_out(setting)}, beta = {heavy:g}", replace(setting, momentum=heavy)
+            norm = size.subs(here_too).subs(beta, inertia)
+            agreements[f"steady_squared_norm, {name}"] = Agreement(partial(steady_squared_norm, rate, given), norm)
+            several = partial(effective_rate, rate, np.array([0.5, 1.5]), given)
+            agreements[f"effective_rate, {name}"] = Agreement(partial(effective_rate, rate, 1.5, given), norm / 1.5)
+            agreements[f"effective_rate, two norms, {name}"] = Agreement(entry(several, 1), norm / 1.5)
+        growing = partial(view_growth, cosine_there, size_there, rate=rate, weight_decay=decay, setting=setting)
+        stepping = partial(two_view_step, pair, rate=rate, weight_decay=decay, setting=setting)
+        for k, way in enumerate(("along", "across")):
+            agreements[f"view_growth, {way}, {written_out(setting)}"] = Agreement(
+                entry(growing, k), factors[way].subs(here_too)
+            )
+            agreements[f"two_view_step, {way}, {written_out(setting)}"] = Agreement(
+                entry(stepping, k), step[k].subs(here_too)
+            )
+    for heavy, inertia in ((0.0, sp.Integer(0)), (0.5, sp.Rational(1, 2)), (0.75, sp.Rational(3, 4))):
+        angle = swap["cosine"].subs(at).subs(beta, inertia)
+        agreements[f"decayed_view_cosine, beta = {heavy:g}"] = Agreement(
+            partial(decayed_view_cosine, rate, weight_decay=decay, momentum=heavy), angle
+        )
+        total = (1 + inertia) * sp.exp(2 * sp.I * sp.acos(angle))
+        roots = [(total + sign * sp.sqrt(total**2 - 4 * inertia)) / 2 for sign in (1, -1)]
+        largest = max((sp.N(root, 30) for root in roots), key=lambda root: float(abs(root)))
+
+        def both(heavy: float = heavy) -> NDArray[np.float64]:
+            eigenvalue = swap_eigenvalue(rate, weight_decay=decay, momentum=heavy)
+            return np.array([eigenvalue.real, eigenvalue.imag])
+
+        agreements[f"swap_eigenvalue, real, beta = {heavy:g}"] = Agreement(entry(both, 0), sp.re(largest))
+        agreements[f"swap_eigenvalue, imaginary, beta = {heavy:g}"] = Agreement(entry(both, 1), sp.im(largest))
     return Derivation(
         theorem="T10",
         statement="With weight decay the swap of the two views at cosine 1 - mu w and squared norm pull mu/tau is a"
@@ -271,4 +315,5 @@ def derive() -> "Derivation":
                 e, 1 - swap["cosine"]
             ),  # its roots are lambda + beta/lambda
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -1,12 +1,14 @@
 """T23: a linear embedder u = W x: curvatures and critical rates in its weights, at collapse and at an even spread."""
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bounds.heavy_ball import heavy_ball_rate
-from bounds.setting import Floats, Setting, positive_number
+from bounds.setting import Setting, positive_number
 from bounds.uniform import harmonic_spectrum
 
 if TYPE_CHECKING:
@@ -61,36 +63,38 @@ def linear_collapse_rate(first: Array, second: Array, *, setting: Setting) -> fl
     return heavy_ball_rate(largest, momentum=setting.momentum) if largest > 0 else None
 
 
-def linear_uniform_curvature(setting: Setting, *, scale: float) -> Floats:
+def linear_uniform_curvature(setting: Setting, *, scale: float) -> float:
     """The one non-zero eigenvalue of the Hessian in the weights at W = s I over uniform inputs on the sphere.
 
-        n e_2 / (s^2 (d + 2)),   d (d+1)/2 - 1 times                       (tight for a spherical design, or n large)
+        n e_2 / (s^2 (d + 2)),   d (d+1)/2 - 1 times                                 (tight for a spherical design)
 
-    e_2 of T5: of all the ripples of the uniform state a linear embedder reaches degree 2 alone, by symmetric traceless
-    changes of W. Antisymmetric ones rotate, the trace rescales.
+    e_2 of T5 at the setting's n (T13): of all the ripples of the uniform state a linear embedder reaches degree 2
+    alone, by symmetric traceless changes of W. Antisymmetric ones rotate, the trace rescales.
 
-    Valid for: the tangent gradient; inputs of dimension p = d and length 1, both views equal.
+    Valid for: the tangent gradient, one temperature; inputs of dimension p = d and length 1, both views equal; n large
+    enough for T13.
     Source: T23 (ours).
 
     scale: s > 0.
     """
     positive_number("scale", scale, remedy="it is the factor s of W = s I")
     _tangent(setting)
-    e = harmonic_spectrum(setting, degrees=2).e[..., 1]
-    curvature = setting.samples * e / (scale**2 * (setting.dimension + 2))
-    return curvature if curvature.ndim else float(curvature)
+    _temperature(setting)
+    e = float(harmonic_spectrum(setting, degrees=2).e[1])
+    if not np.isfinite(e):
+        raise ValueError(f"samples must fill the sphere at this temperature, got {setting.samples}; see T13, take more")
+    return setting.samples * e / (scale**2 * (setting.dimension + 2))
 
 
 def linear_uniform_rate(setting: Setting, *, scale: float) -> float:
     """Learning rate above which the uniform state of a linear embedder breaks, towards a line (degree 2).
 
-        mu = 2 (1 + beta) s^2 (d + 2) / (n e_2)                            (tight for a spherical design, or n large)
+        mu = 2 (1 + beta) s^2 (d + 2) / (n e_2)                                      (tight for a spherical design)
 
-    Valid for: as linear_uniform_curvature, one temperature; gradient descent on W over all inputs at once.
+    Valid for: as linear_uniform_curvature; gradient descent on W over all inputs at once.
     Source: T23 (ours).
     """
-    _temperature(setting)
-    return heavy_ball_rate(float(linear_uniform_curvature(setting, scale=scale)), momentum=setting.momentum)
+    return heavy_ball_rate(linear_uniform_curvature(setting, scale=scale), momentum=setting.momentum)
 
 
 def _tangent(setting: Setting) -> None:
@@ -136,7 +140,7 @@ def derive() -> "Derivation":
     """Second derivative of the loss along W + epsilon v w^T at collapse; moments of degree 2 on the sphere."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
     from bounds.uniform import _closed_forms
 
     tau, eps, n, s, d, A, size, beta = sp.symbols("tau epsilon n s d A_2 T beta", positive=True)
@@ -177,6 +181,34 @@ def derive() -> "Derivation":
     zeros["the field is the gradient of a harmonic of degree 2"] = field - degree * (degree + d - 2) * quadratic / 4
     e = _closed_forms(degree, d, A)["symmetric"]
     zeros["curvature at the uniform state"] = n * e * field / s**2 / size - _uniform_form(n, e, s, d)
+    agreements: dict[str, Agreement] = {}
+    views, others = (np.array(rows) for rows in ([[0.5], [-1.0], [0.25]], [[-0.75], [0.5], [0.25]]))
+    places = [sp.Rational(value) for value in (*views[:, 0], *others[:, 0])]
+    turned = sum((places[k] - places[k + 3]) ** 2 for k in range(3))
+    scattered = sum((x - sum(places) / 6) ** 2 for x in places)
+    for setting in every_setting(0.5, 3, 6):
+        if setting.gradient == "ambient":
+            continue
+        wide = replace(setting, samples=1000, momentum=0.5)
+        role = defined_pull(setting) / 2  # of the sum over symmetric keys
+        curved = role * _collapse_form(turned, scattered, sp.Integer(6), sp.Rational(1, 2))[setting.loss]
+        agreements[f"linear_collapse_curvatures, {written_out(setting)}"] = Agreement(
+            entry(partial(linear_collapse_curvatures, views, others, setting=setting), 0), curved
+        )
+        for heavy in (sp.Integer(0), sp.Rational(1, 2)):
+            given = replace(setting, momentum=float(heavy))
+            agreements[f"linear_collapse_rate, {written_out(setting)}, beta = {heavy}"] = Agreement(
+                partial(linear_collapse_rate, views, others, setting=given),
+                2 * (1 + heavy) / curved if curved > 0 else None,
+            )
+        answered = float(harmonic_spectrum(wide, degrees=2).e[1])  # T5's
+        curved = _uniform_form(n, e, s, d).subs(e, answered).subs({n: 1000, s: sp.Rational(3, 2), d: 3})
+        agreements[f"linear_uniform_curvature, {written_out(setting)}"] = Agreement(
+            partial(linear_uniform_curvature, wide, scale=1.5), curved
+        )
+        agreements[f"linear_uniform_rate, {written_out(setting)}"] = Agreement(
+            partial(linear_uniform_rate, wide, scale=1.5), 3 / curved
+        )
     full = _collapse_form(sp.Symbol("Q"), sp.Symbol("V"), n, tau)
     uniform = _uniform_form(n, e, s, d)
     return Derivation(
@@ -209,4 +241,5 @@ def derive() -> "Derivation":
             "linear_uniform_curvature": uniform,
             "linear_uniform_rate": 2 * (1 + beta) / uniform,
         },
+        agreements=agreements,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """T3: how one gradient step moves the mean of the embeddings: an identity, and a bound for every configuration."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,11 +53,7 @@ def mean_after_step(embeddings: NDArray[np.float64], rate: float, setting: Setti
         )
     weight = 1 / n if setting.reduction == "mean" else 1.0
     contraction = setting.pull * rate / tau if setting.loss == "merged" else 0.0
-    logits = embeddings @ embeddings.T / tau  # (n, n)
-    np.fill_diagonal(logits, -np.inf)
-    softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
-    softmax /= softmax.sum(axis=1, keepdims=True)
-    excess = softmax.sum(axis=0) - 1  # c_a - 1, (n,)
+    excess = _softmax(embeddings, tau).sum(axis=0) - 1  # c_a - 1, (n,)
     mean: NDArray[np.float64] = embeddings.mean(axis=0)
     return (1 - contraction) * mean - rate * weight / (n * tau) * (excess @ embeddings)
 
@@ -85,6 +82,14 @@ def mean_length_bound(mean_length: float, spread: float, rate: float, *, setting
     return float(abs(1 - contraction) * mean_length + 2 * rate * weight / tau * np.tanh(spread / (4 * tau)))
 
 
+def _softmax(embeddings: NDArray[np.float64], tau: float) -> NDArray[np.float64]:
+    """P_ia of every anchor over the others, (n, n)."""
+    logits = embeddings @ embeddings.T / tau
+    np.fill_diagonal(logits, -np.inf)
+    softmax: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return softmax / softmax.sum(axis=1, keepdims=True)
+
+
 def _checked(setting: Setting, rate: float) -> float:
     positive_number("rate", rate, remedy="it is the learning rate mu")
     without_momentum(setting)
@@ -107,11 +112,26 @@ def _closed_forms(
     return {"merged": (1 - a) * mean - step / n * excess, "full": mean - step / n * excess}
 
 
+def _softmax_by_definition(
+    P: "sp.Matrix", points: "list[tuple[sp.Rational, sp.Rational]]", tau: "sp.Rational"
+) -> "dict[sp.Expr, sp.Expr]":
+    """Values of the symbols in P for points on the circle, 30 digits."""
+    import sympy as sp
+
+    n = len(points)
+    values: dict[sp.Expr, sp.Expr] = {}
+    for i in range(n):
+        weights = [sp.exp(sum(x * y for x, y in zip(points[i], other, strict=True)) / tau) for other in points]
+        total = sum(weights) - weights[i]
+        values |= {P[i, a]: sp.N(weights[a] / total, 30) for a in range(n) if P[i, a].is_Symbol}
+    return values
+
+
 def derive() -> "Derivation":
     """Sum the gradients; the rows of P add up to 1, its columns to c_a."""
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, entry, written_out
 
     n = 4
     mu, tau, weight, pull, D, R = sp.symbols("mu tau w pull D R", positive=True)  # D = Delta/tau
@@ -125,7 +145,9 @@ def derive() -> "Derivation":
     columns = [sum(P[i, a] for i in range(n)) for a in range(n)]
     mean = sum(z) / n
     excess = sum((c - 1) * x for c, x in zip(columns, z, strict=True))
-    zeros = {}
+    zeros, agreements = {}, {}
+    circle = [(1, 0), (sp.Rational(3, 5), sp.Rational(4, 5)), (sp.Rational(7, 25), sp.Rational(24, 25)), (0, -1)]
+    points = np.array(circle, dtype=np.float64)
     for loss in ("merged", "full"):
         for keys, roles in (("symmetric", 2), ("detached", 1)):
             step = mu * weight / tau
@@ -135,6 +157,26 @@ def derive() -> "Derivation":
                 g -= roles * z[(i + n // 2) % n] if loss == "full" else 0
                 moved += (z[i] - step * g) / n
             zeros[f"{loss}, {keys} keys"] = moved - _closed_forms(roles * step, step, n, mean, excess)[loss]
+            for reduction, share in (("sum", sp.Integer(1)), ("mean", sp.Rational(1, n))):
+                for cold in (sp.Rational(1, 2), sp.Rational(1, 1000)):
+                    tempered = Setting(float(cold), 2, n, loss=loss, keys=keys, reduction=reduction)  # type: ignore[arg-type]
+                    values = _softmax_by_definition(P, circle, cold) | {mu: cold / 2, tau: cold, weight: share}
+                    for axis in range(2):
+                        coordinate = dict(zip(z, (point[axis] for point in circle), strict=True))
+                        agreements[f"mean_after_step, {axis}, tau = {cold}, {written_out(tempered)}"] = Agreement(
+                            entry(partial(mean_after_step, points, float(cold) / 2, tempered), axis),
+                            moved.subs(values | coordinate),
+                        )
+                setting = Setting(0.5, 2, n, loss=loss, keys=keys, reduction=reduction)  # type: ignore[arg-type]
+                contraction = roles * step if loss == "merged" else 0
+                at = {mu: sp.Rational(1, 4), tau: sp.Rational(1, 2), weight: share}
+                agreements[f"mean_length_bound, {written_out(setting)}"] = Agreement(
+                    partial(mean_length_bound, 0.75, 1.25, 0.25, setting=setting),
+                    (sp.Abs(1 - contraction) * sp.Rational(3, 4) + 2 * step * sp.tanh(sp.Rational(5, 8))).subs(at),
+                )
+                agreements[f"paper_range, {written_out(setting)}"] = Agreement(
+                    entry(partial(paper_range, setting), 1), 1 / (roles * share)
+                )
     a = pull * mu / tau
     zeros["the range ends where |1 - a| = 1"] = (1 - a.subs(mu, 2 * tau / pull)) ** 2 - 1
     share, root, k, size = sp.symbols("h x k N", positive=True)  # h: of the columns in the set; x = exp(D/2); N = n
@@ -177,4 +219,5 @@ def derive() -> "Derivation":
             "mean_length_bound": bound,
             "paper_range": 2 * tau / pull,
         },
+        agreements=agreements,
     )  # fmt: skip

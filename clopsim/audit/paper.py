@@ -39,8 +39,8 @@ PAPER: tuple[Claim, ...] = (
         source="asked by a reviewer of v2, not answered there",
         assumptions="full loss",
         verdict="refuted",
-        finding="A point never attracts. Ambient runs can end on a line: it attracts above tau coth(1/tau) (1.08 mu_c"
-        " at n = 32, tau = 0.5), while the aligned uniform state holds up to tau/(2 A_1) (2.03 mu_c): both in between.",
+        finding="A point never attracts. The line with antipodal views does in ambient runs, above tau coth(1/tau) for"
+        " many samples, 1.08 mu_c at n = 32, tau = 0.5; up to T5a's rate the aligned uniform state does too.",
         experiments=(
             collapse.full_loss_keeps_off_the_point,
             long_runs.full_runs_do_not_collapse,
@@ -214,7 +214,7 @@ PAPER: tuple[Claim, ...] = (
         source=f"{CODE}: LARS, eta = 0.001, rate 0.3 B/256",
         assumptions="one layer of free embeddings, no momentum",
         verdict="refuted",
-        finding="LARS turns the layer by arctan(rate) whatever the gradient, so its rates are not those of T4.",
-        experiments=(papers.lars_turns_by_its_rate,),
+        finding="T26: LARS turns the layer by arctan(rate) whatever the gradient, so its rates are not those of T4.",
+        rests_on=("T26",),
     ),
 )

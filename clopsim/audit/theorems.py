@@ -1,7 +1,7 @@
 """The theorems, in the order of bounds/THEORY.md."""
 
 from clopsim.audit import certificates
-from clopsim.audit.claim import OURS, SUCCESSOR, V1, V2, Claim, derivation_of
+from clopsim.audit.claim import CODE, OURS, SUCCESSOR, V1, V2, Claim, derivation_of
 from clopsim.audit.experiments import (
     ascent,
     clop,
@@ -12,6 +12,7 @@ from clopsim.audit.experiments import (
     finite_batch,
     free_norm,
     labels,
+    lars,
     learned_temperature,
     line,
     linear_embedder,
@@ -183,7 +184,7 @@ THEOREMS: tuple[Claim, ...] = (
         source=OURS,
         assumptions="full loss, N = n/2 samples, ambient gradient, sum; never where N - 2 <= N q",
         verdict="certified",
-        finding="tau coth(1/tau) for many samples, below T5a's tau/(2 A_1): between the two the start decides.",
+        finding="tau coth(1/tau) for many samples; below T5a's rate the start decides. Momentum of 1/3 ends it.",
         derivations=(derivation_of("antipodal_line"),),
         certificates=(certificates.antipodal_line,),
         experiments=(line.line_multipliers_of_a_step, line.line_threshold, line.both_states_attract),
@@ -357,5 +358,15 @@ THEOREMS: tuple[Claim, ...] = (
         finding="Where the step descends spreads inside a cluster grow, where it climbs the clusters move.",
         derivations=(derivation_of("clusters"),),
         experiments=(clusters.one_step_at_clusters, clusters.runs_leave_two_clusters),
+    ),
+    Claim(
+        identifier="T26",
+        statement="Under LARS every layer turns by arctan(mu) in every step: no learning rate is below an edge.",
+        source=f"{OURS}; LARS is the optimiser of {CODE}",
+        assumptions="a layer whose scale the loss does not see; no decay, no momentum; views: full loss, a table",
+        verdict="proved",
+        finding="Views swap at cosine 1/sqrt(1 + mu^2), a centre as in T10. A rate axis under LARS is not T4's axis.",
+        derivations=(derivation_of("lars"),),
+        experiments=(lars.layer_turns_and_grows, lars.no_rate_is_below_the_edge, lars.two_averages_under_lars),
     ),
 )

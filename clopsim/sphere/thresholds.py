@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
@@ -81,10 +82,6 @@ def _spread(z: Tensor) -> Tensor:
     return (z - z.mean(dim=-2, keepdim=True)).square().sum(dim=(-2, -1)).sqrt()
 
 
-def _line_attracts(seen: Seen, setting: Setting) -> Tensor:
-    return _off_line(seen.end) < _off_line(seen.start)
-
-
 def _off_line(z: Tensor) -> Tensor:
     half = z.shape[-2] // 2
     return _spread(torch.cat([z[..., :half, :], -z[..., half:, :]], dim=-2))  # blind to a turn of the line
@@ -95,8 +92,8 @@ def _view_angles(z: Tensor) -> Tensor:
     return (z[..., :half, :] - z[..., half:, :]).norm(dim=-1)  # (..., n/2)
 
 
-def _attracts(seen: Seen, setting: Setting) -> Tensor:
-    start, middle, end = _spread(seen.start), _spread(seen.middle), _spread(seen.end)
+def _attracts(seen: Seen, setting: Setting, size: Callable[[Tensor], Tensor] = _spread) -> Tensor:
+    start, middle, end = size(seen.start), size(seen.middle), size(seen.end)
     return end < torch.minimum(start, torch.maximum(middle, SMALL * start))  # what is so small has arrived
 
 
@@ -156,7 +153,8 @@ PROBES: dict[Kind, Probe] = {
     "line": Probe(
         start=lambda setting, tau, seed: starts.near_line(setting, spread=1e-3, seed=seed),
         steps=lambda beta: 300,  # many: only the views that are shifted alike decide, half of the start
-        above=_line_attracts,
+        above=partial(_attracts, size=_off_line),
+        flips=True,
         predicted=lambda setting: _single(antipodal_line_rate(setting)),
     ),
 }

@@ -37,6 +37,16 @@ def test_keys_and_reduction_scale_the_rate():
     assert antipodal_line_rate(full(6, reduction="mean")) == pytest.approx(12 * antipodal_line_rate(full(6)), rel=1e-14)
 
 
+def test_momentum():
+    assert antipodal_line_rate(full(16, momentum=0.1)) == pytest.approx(0.83392, abs=1e-5)
+    for tau, samples in product((0.05, 0.5, 5.0), (4, 100, 10**7)):
+        assert antipodal_line_rate(full(samples, tau=tau, momentum=1 / 3)) is None
+    assert antipodal_line_rate(full(10**7, tau=0.05, momentum=0.333)) > 1
+    assert "beta below 1/3" in antipodal_line.why_line_never_attracts(full(16, momentum=0.9))
+    with pytest.raises(ValueError, match="^momentum must be 0 here, got 0.1"):
+        line_multipliers(0.1, full(16, momentum=0.1))
+
+
 def test_one_rate_gives_floats_and_several_broadcast():
     several = line_multipliers(np.array([0.3, 0.6]), full(4))
     for name, one in line_multipliers(0.6, full(4))._asdict().items():
@@ -130,11 +140,11 @@ def test_wrong_input():
 def test_derivation_closes_and_equals_the_code():
     proof = antipodal_line.derive()
     assert proof.open_zeros() == {}
-    symbols = sp.symbols("mu N tau pull", positive=True)
+    symbols = sp.symbols("mu N tau pull beta", positive=True)
     formulas = {name: sp.lambdify(symbols, formula) for name, formula in proof.formulas.items()}
     for keys, reduction, samples in product(("symmetric", "detached"), ("sum", "mean"), (4, 16)):
         setting = full(samples, tau=0.3, keys=keys, reduction=reduction)
-        at = (0.2, samples, 0.3, setting.pull)
+        at = (0.2, samples, 0.3, setting.pull, 0)
         for name, value in line_multipliers(0.2, setting)._asdict().items():
             assert value == pytest.approx(formulas[name](*at), rel=1e-12)
         assert antipodal_line_rate(setting) == pytest.approx(formulas["antipodal_line_rate"](*at), rel=1e-12)
@@ -145,4 +155,4 @@ def test_a_wrong_formula_is_caught(broken_by_five_percent):
     zeros = antipodal_line.derive().zeros
     assert broken == {
         name for name in zeros if name.startswith(("together,", "apart,", "common,")) and "keys" in name
-    } | {"rate", "N -> infinity"}
+    } | {"rate", "N -> infinity", "momentum: rate"}

@@ -131,6 +131,10 @@ def test_where_collapse_attracts_and_where_it_cannot():
     full = Setting(0.5, 3, 6, loss="full", gradient="tangent")
     assert linear_collapse_curvatures(b, -b, setting=full).min() > 0  # mirrored: all midpoints are 0
     assert linear_collapse_curvatures(b + b[::-1], b[::-1] - b, setting=full).min() < 0
+    wide = np.hstack([b, [[0.1], [0.5], [-0.2]]])
+    assert linear_collapse_rate(wide, -wide, setting=full) == pytest.approx(
+        2 / linear_collapse_curvatures(wide, -wide, setting=full).max(), rel=1e-12
+    )
     assert linear_collapse_rate(b, b, setting=full) is None
     assert linear_collapse_rate(b, -b, setting=Setting(0.5, 3, 6, gradient="tangent")) is None  # merged
 
@@ -147,6 +151,8 @@ def test_wrong_input():
         linear_collapse_rate(b, b * np.nan, setting=full)
     with pytest.raises(ValueError, match="^temperature must be one number"):
         linear_uniform_rate(Setting((0.5, 1.0), 3, 6, gradient="tangent"), scale=1.0)
+    with pytest.raises(ValueError, match="^samples must fill the sphere at this temperature, got 6"):
+        linear_uniform_rate(Setting(0.1, 3, 6, gradient="tangent"), scale=1.0)
     with pytest.raises(ValueError, match="^scale must be a finite number > 0"):
         linear_uniform_curvature(Setting(0.5, 3, 6, gradient="tangent"), scale=0.0)
     with pytest.raises(ValueError, match="^momentum must be in"):

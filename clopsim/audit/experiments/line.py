@@ -69,12 +69,13 @@ def line_threshold(factor: float = 1.0) -> Experiment:
         Setting(0.2, 8, 32, loss="full"),
         Setting(1.0, 4, 32, loss="full", keys="detached"),
         Setting(2.0, 8, 64, loss="full"),
+        Setting(0.5, 8, 64, loss="full", momentum=0.2),
     ):
         multiples, answers = bracket("line", setting, _rate(setting) * factor, 0.03)
         x += multiples
         measured += answers
     return Experiment(
-        title="the antipodal line: (n, d, tau) = (8, 3, 0.5), (32, 8, 0.2), (32, 4, 1) detached, (64, 8, 2)",
+        title="the antipodal line: (n, tau) = (8, 0.5), (32, 0.2), (32, 1) detached, (64, 2), (64, 0.5) with momentum",
         x_label="learning rate / predicted (two seeds each)",
         y_label="attracts (1 yes)",
         x=tuple(x),

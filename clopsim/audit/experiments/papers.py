@@ -5,15 +5,14 @@ import torch
 from torch import Tensor
 
 from bounds import Setting, exact_rate
-from bounds.equiangular import authors_etf_cosine, equiangular_equilibrium
 from bounds.equilibrium import class_equilibrium
+from bounds.prototype_weights import Prototypes, prototype_weights
 from clopsim.audit.experiments.clop import prototype_rows
 from clopsim.audit.experiments.equiangular import frame
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
-from clopsim.sphere.gradient import gradient
 
 TAU, D, CLASSES = 0.5, 8, 4
 SEEDS = range(2)
@@ -59,18 +58,19 @@ def _settled(c: Tensor, weight: float, per_class: int) -> Tensor:
 
 def rank_of_each_frame(factor: float = 1.0) -> Experiment:
     """P10, P14: effective rank with orthonormal prototypes, the authors' "etf" and a simplex, weight 6."""
-    cosines = (0.0, authors_etf_cosine(D), -1 / (CLASSES - 1))
     etf = torch.eye(D, dtype=torch.float64)[:CLASSES] - 1 / D  # the authors' construction, normalised in their loss
-    frames = (frame(CLASSES, D, 0.0), etf / etf.norm(dim=1, keepdim=True), frame(CLASSES, D, cosines[2]))
+    frames: dict[Prototypes, Tensor] = {
+        "orthonormal": frame(CLASSES, D, 0.0),
+        "etf": etf / etf.norm(dim=1, keepdim=True),
+        "simplex": frame(CLASSES, D, -1 / (CLASSES - 1)),
+    }
     x, measured, predicted = [], [], []
-    for cosine, c in zip(cosines, frames, strict=True):
-        state = equiangular_equilibrium(
-            6.0, prototype_cosine=cosine, classes=CLASSES, per_class=4, temperature=TAU, dimension=D
-        )
+    for name, c in frames.items():
+        held = prototype_weights(Setting(TAU, D, 4 * CLASSES), classes=CLASSES, prototypes=name, weight=6.0)
         ranks = geometry.effective_rank(_settled(c, 6.0, 4)).tolist()
-        x += [cosine] * len(ranks)
+        x += [held.prototype_cosine] * len(ranks)
         measured += ranks
-        predicted += [state.effective_rank * factor] * len(ranks)
+        predicted += [(held.effective_rank or 0.0) * factor] * len(ranks)
     return Experiment(
         title="effective rank with each frame, K = 4, d = 8, weight 6: orthonormal, the authors' etf, the simplex",
         x_label="cosine between prototypes (two seeds each)",
@@ -147,29 +147,4 @@ def the_unlabelled_collapse(factor: float = 1.0) -> Experiment:
         predicted=(1.0 * factor,) * len(x),
         tolerance=0.01,
         note="1: a point, R = 1; the labelled ones keep a rank of 3.8 to 4, and with all labelled nothing collapses",
-    )
-
-
-def lars_turns_by_its_rate(factor: float = 1.0) -> Experiment:
-    """P21: angle by which one step of LARS turns a layer of free embeddings, whatever the loss and its size."""
-    x, measured, predicted = [], [], []
-    for rate in (0.03, 0.1, 0.3):
-        for tau, scale in ((0.1, 1.0), (0.5, 1.0), (0.5, 100.0)):
-            setting = Setting(tau, D, 32, loss="full", gradient="tangent")
-            z = starts.random_directions(setting, seed=0)
-            u = 3 * z
-            g = scale * gradient(z, tau, setting) / 3
-            moved = u - rate * u.norm() / g.norm() * g  # trust ratio 1 times the rate, over the whole layer
-            x.append(rate)
-            measured.append(float(((u * moved).sum() / (u.norm() * moved.norm())).arccos()))
-            predicted.append(float(np.arctan(rate)) * factor)
-    return Experiment(
-        title="one step of LARS on free embeddings: angle, at temperatures 0.1 and 0.5 and with 100 times the loss",
-        x_label="learning rate x eta",
-        y_label="angle (radians)",
-        x=tuple(x),
-        measured=tuple(measured),
-        predicted=tuple(predicted),
-        tolerance=1e-9,
-        note="the gradient's size drops out, so there is no rate below which a step is small beside the edge",
     )

@@ -61,11 +61,22 @@ def test_the_line_s_rate_is_bracketed(samples, d, tau, keys, reduction, seed):
     assert above(np.array([0.90, 0.98, 1.02, 1.10]) * antipodal_line_rate(setting)).tolist() == [False] * 2 + [True] * 2
 
 
+@pytest.mark.parametrize("samples, tau, momentum", [(16, 0.5, 0.1), (32, 0.2, 0.25)])
+def test_the_line_s_rate_with_momentum_is_bracketed(samples, tau, momentum):
+    setting = Setting(tau, 8, 2 * samples, loss="full", momentum=momentum)
+    above = prober("line", setting, seeds=[0, 0, 1, 1])
+    assert above(np.array([0.98, 1.02] * 2) * antipodal_line_rate(setting)).tolist() == [False, True] * 2
+
+
 def test_the_line_is_searched():
     found = search("line", Setting(0.5, 3, 8, loss="full"), seeds=range(2))
     assert found.agrees(0.005)
     assert not found.agrees(1e-6)
-    for setting in (Setting(0.5, 3, 8, loss="full", gradient="tangent"), Setting(0.5, 3, 4, loss="full")):
+    for setting in (
+        Setting(0.5, 3, 8, loss="full", gradient="tangent"),
+        Setting(0.5, 3, 4, loss="full"),
+        Setting(0.5, 8, 64, loss="full", momentum=0.35),
+    ):
         never = search("line", setting, seeds=range(2))
         assert never.rate is never.predicted_rate is None
 

