@@ -112,7 +112,7 @@ def test_half_the_constant_is_too_little_on_the_sphere(tau):
 
 
 def test_no_temperature_overflows():
-    z, setting = configuration(1, 6, 3, 0.0), Setting(0.001, 3, 6)
+    z, setting = configuration(1, 6, 3, 30.0), Setting(0.001, 3, 6)
     np.testing.assert_allclose(mean_after_step(z, 0.001, setting), mean_by_loop(z, 0.001, setting), rtol=0, atol=1e-12)
 
 
