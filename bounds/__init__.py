@@ -23,6 +23,7 @@ from bounds.enclosures import (
     enclose_antipodal_line_rate,
     enclose_bessel_ratio,
     enclose_exact_rate,
+    enclose_growth,
     enclose_root,
     enclose_uniform_rate,
 )
@@ -64,6 +65,7 @@ from bounds.low_temperature import UniversalRate, low_temperature_rate, universa
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
 from bounds.moco import moco_rate
+from bounds.prototype_weights import PrototypeDistance, Prototypes, PrototypeWeights, prototype_weights
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
 from bounds.rates import CriticalRates, critical_rates
@@ -92,6 +94,9 @@ __all__ = [
     "LineMultipliers",
     "Loss",
     "PairEquilibrium",
+    "PrototypeDistance",
+    "PrototypeWeights",
+    "Prototypes",
     "Reduction",
     "Setting",
     "Spectrum",
@@ -123,6 +128,7 @@ __all__ = [
     "enclose_class_cosine",
     "enclose_critical_weight",
     "enclose_exact_rate",
+    "enclose_growth",
     "enclose_root",
     "enclose_uniform_rate",
     "energy_off_line",
@@ -168,6 +174,7 @@ __all__ = [
     "pair_equilibrium",
     "pair_weight",
     "paper_range",
+    "prototype_weights",
     "radial_rate",
     "rank_one_gradient_floor",
     "rank_one_hessian",

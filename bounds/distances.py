@@ -37,9 +37,10 @@ def euclidean_critical_weight(
     """
     K, m, tau, rho = classes, per_class, temperature, prototype_cosine
     _check(K, m, tau)
-    if not -1 / (K - 1) - 1e-12 <= rho < 1:
+    lowest = -1 / (K - 1)
+    if rho >= 1 or not (rho >= lowest or math.isclose(rho, lowest)):
         raise ValueError(
-            f"prototype_cosine must be in [-1/(classes - 1), 1) = [{-1 / (K - 1):.6g}, 1), got {rho!r}; "
+            f"prototype_cosine must be in [-1/(classes - 1), 1) = [{lowest:.6g}, 1), got {rho!r}; "
             f"no {K} different vectors have it pairwise"
         )
     x = math.exp(-(1 - rho) / tau)
@@ -52,7 +53,8 @@ def manhattan_critical_weight(prototypes: NDArray[np.float64], *, per_class: int
 
         lambda_M = max_k min_a |F_k + a c_k|_inf                                                            (tight)
 
-    with F_k = (1/tau) sum_l m x_kl (1/D_k + 1/D_l) (c_l - (c_l.c_k) c_k) the contrastive loss's tangent gradient there.
+    with F_k = (1/tau) sum_l m x_kl (1/D_k + 1/D_l) (c_l - (c_l.c_k) c_k) the contrastive loss's tangent gradient there,
+    x_kl = e^(-(1 - c_k.c_l)/tau), D_k = m - 1 + m sum_l x_kl.
     Between max_k |F_k|/sqrt(d) and max_k |F_k|, so at most lambda_E for a common cosine; it changes when the prototypes
     are turned: 2 P/tau along the axes, where lambda_E is sqrt(K-1) times as much.
 
@@ -97,16 +99,15 @@ def _check(K: int, m: int, tau: float) -> None:
 
 
 def _force(c: NDArray[np.float64], m: int, tau: float) -> NDArray[np.float64]:
-    """Tangent gradient (K, d) of the merged sum loss where every sample of class k sits on c_k (K, d)."""
+    """Gradient (K, d) of the merged sum loss where every sample of class k sits on c_k, up to a multiple of c_k."""
     cosines = c @ c.T
     one = np.eye(len(c))
-    log_x = -(1 - cosines) * (1 - one) / tau
+    log_x = cosines / tau  # up to a constant, which the ratios do not see
     with np.errstate(divide="ignore"):
         log_D = np.logaddexp.reduce(np.log(m - one) + log_x, axis=1)  # (K,), finite where x underflows
     log_x = np.where(one, -np.inf, log_x)
     shares = np.exp(log_x - log_D[:, None]) + np.exp(log_x - log_D)
-    pulls = m / tau * shares @ c
-    return np.asarray(pulls - (pulls * c).sum(axis=1, keepdims=True) * c)
+    return np.asarray(m / tau * shares @ c)
 
 
 def _smallest_ceiling(F: NDArray[np.float64], c: NDArray[np.float64]) -> float:
@@ -174,6 +175,13 @@ def derive() -> "Derivation":
     agreements["manhattan_critical_weight, turned"] = Agreement(
         partial(manhattan_critical_weight, pair, per_class=3, temperature=0.5),
         (weight / sp.sqrt(2)).subs(P, share).subs(here),
+    )
+    # c_1.c_2 = 0.6: F_1 = f (0, 0.8) across (1, 0), whose ceiling is 0.8 f, and that of F_2 is lower
+    leaning = np.array([[1.0, 0.0], [0.6, 0.8]])
+    here = {K: 2, m: 3, tau: sp.Rational(1, 2), rho: sp.Rational(3, 5)}
+    agreements["manhattan_critical_weight, cosine 0.6"] = Agreement(
+        partial(manhattan_critical_weight, leaning, per_class=3, temperature=0.5),
+        (2 * P / tau * sp.Rational(4, 5)).subs(P, share).subs(here),
     )
     # F = f (c_2 + c_3) has the entries (-1, 4, 1)/3 f across c = (2, 1, -2)/3: the best a levels the first two
     tilted = np.array([[2.0, 1.0, -2.0], [-2.0, 2.0, -1.0], [1.0, 2.0, 2.0]]) / 3

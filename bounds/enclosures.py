@@ -140,12 +140,7 @@ def enclose_uniform_rate(setting: Setting) -> tuple[Enclosure, int]:
 
     Returns (Enclosure(inf, inf), 0) where the uniform state is proved never to break.
 
-    The tail: e_(l+1)/e_l = (1 + 1/l)(1 + 1/(l+d-2)) r_(nu+l) (2 - A_(l+1))/(2 - A_l), nu = d/2 - 1, with the ratio
-    r_m = I_(m+1)/I_m < 1. It is below
-        q_l = (1 + 1/l)(1 + 1/(l+d-2)) r_(nu+l) 2/(2 - A_l)        (detached keys: without the last factor)
-    and every factor of q_l falls in l: A_l because r < 1, and r_m because D = r_m - r_(m+1) starts positive at
-    kappa = 0 and obeys D' + (r_m + r_(m+1) + (2m+1)/kappa) D = 2 r_(m+1)/kappa > 0, the difference of the Riccati
-    equations r_m' = 1 - r_m^2 - (2m+1) r_m/kappa. So once q_l < 1 is certified, e falls for good.
+    The degrees end where the bound on their growth of enclose_growth is certified below 1: e falls for good from there.
 
     Valid for: one temperature. Source: T5 (ours); bounds.uniform.uniform_rate(setting, limit=True) is
     the float: n -> infinity.
@@ -157,16 +152,14 @@ def enclose_uniform_rate(setting: Setting) -> tuple[Enclosure, int]:
     symmetric = setting.keys == "symmetric"
     with ctx.workprec(PRECISION):
         kappa = 1 / _ball(_one_temperature(setting))
-        base = here = _bessel(kappa, d, 0)
+        base = _bessel(kappa, d, 0)
         e: list[arb] = []
         falls = False
         while not falls:
             degree = len(e) + 1
-            here, above = _bessel(kappa, d, degree), _bessel(kappa, d, degree + 1)
-            a = here / base
+            a = _bessel(kappa, d, degree) / base
             e.append(degree * (degree + d - 2) * a * (2 - a if symmetric else 1))
-            growth = (1 + 1 / arb(degree)) * (1 + 1 / arb(degree + d - 2)) * above / here
-            falls = growth * (2 / (2 - a) if symmetric else 1) < 1
+            falls = _growth(kappa, d, degree, symmetric=symmetric) < 1
         top = max(range(len(e)), key=lambda index: float(e[index].mid()))
         if not all(e[top] > other for index, other in enumerate(e) if index != top):
             raise ArithmeticError(f"two degrees break at the same rate up to rounding at {setting}; change temperature")
@@ -181,6 +174,37 @@ def enclose_uniform_rate(setting: Setting) -> tuple[Enclosure, int]:
         if not margin > 0:
             raise ArithmeticError(f"breaking or never breaking is within rounding at {setting}; change temperature")
         return outward(2 / margin), top + 1
+
+
+def enclose_growth(setting: Setting, *, degree: int) -> Enclosure:
+    """Enclosure of q_l, a bound on e_(l+1)/e_l of T5 that falls in l.
+
+        q_l = (1 + 1/l)(1 + 1/(l+d-2)) r_(nu+l) 2/(2 - A_l),   r_m = I_(m+1)/I_m < 1, nu = d/2 - 1           (upper)
+
+    for symmetric keys, without the last factor and tight for detached ones. For e_(l+1)/e_l has (2 - A_(l+1))/(2 - A_l)
+    there. Every factor of q_l falls in l: A_l because r < 1, and r_m because D = r_m - r_(m+1) starts positive at
+    kappa = 0 and obeys D' + (r_m + r_(m+1) + (2m+1)/kappa) D = 2 r_(m+1)/kappa > 0, the difference of the Riccati
+    equations r_m' = 1 - r_m^2 - (2m+1) r_m/kappa.
+
+    Valid for: one temperature, l >= 1. Source: T5 (ours).
+    """
+    from flint import ctx
+
+    whole_number("degree", degree, low=1)
+    with ctx.workprec(PRECISION):
+        kappa = 1 / _ball(_one_temperature(setting))
+        return outward(_growth(kappa, setting.dimension, degree, symmetric=setting.keys == "symmetric"))
+
+
+def _growth(kappa: "arb", dimension: int, degree: int, *, symmetric: bool) -> "arb":
+    """q_l of enclose_growth."""
+    from flint import arb
+
+    here = _bessel(kappa, dimension, degree)
+    growth = (
+        (1 + 1 / arb(degree)) * (1 + 1 / arb(degree + dimension - 2)) * _bessel(kappa, dimension, degree + 1) / here
+    )
+    return growth * (2 / (2 - here / _bessel(kappa, dimension, 0)) if symmetric else 1)
 
 
 def _one_temperature(setting: Setting) -> float:

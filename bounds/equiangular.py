@@ -329,6 +329,26 @@ def derive() -> "Derivation":
                         partial(settled, "cosine"), cosine.subs(here)
                     ),
                 }  # fmt: skip
+    alone = {K: 4, m: 1, tau: sp.Rational(1, 2), turn: sp.acos(sp.sqrt(sp.Rational(13, 40)))}
+    agreements["equiangular_weight, one sample a class"] = Agreement(
+        partial(equiangular_weight, 0.2, prototype_cosine=0.1, classes=4, per_class=1, temperature=0.5),
+        weight.subs(P, P_s).subs(psi, turn + sp.Rational(1, 5)).subs(alone),
+    )
+
+    def simplex_state(name: str) -> float:
+        return float(getattr(equiangular_equilibrium(
+            9.0, prototype_cosine=-1 / 3, classes=4, per_class=3, temperature=0.5, dimension=8), name))  # fmt: skip
+
+    agreements["equiangular_equilibrium, simplex, cosine"] = Agreement(
+        partial(simplex_state, "cosine"), cosine.subs({K: 4, psi: sp.pi / 2})
+    )
+    agreements["equiangular_equilibrium, simplex, rank"] = Agreement(
+        partial(simplex_state, "effective_rank"), sp.Integer(3)
+    )
+    row = sp.Matrix([1 - sp.Rational(1, 6), *[-sp.Rational(1, 6)] * 5])  # of I - 11^T/d, d = 6
+    agreements["authors_etf_cosine"] = Agreement(
+        partial(authors_etf_cosine, 6), row.dot(sp.Matrix([row[1], row[0], *row[2:]])) / row.dot(row)
+    )
     for k, size, temperature, dimension in ((4, 8, 0.5, 8), (4, 3, 0.5, 3), (2, 2, 0.3, 2)):
         room = sp.Rational(k, k - 1) / sp.Rational(str(temperature))
         resisting = room if dimension == k - 1 else sp.Integer(0)

@@ -10,7 +10,7 @@ from bounds.setting import Floats, Setting, momentum_below_one, positive_number
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
+    from bounds.derivation import Agreement, Derivation
 
 
 NEVER = 1e-9
@@ -103,7 +103,8 @@ def heavy_ball_collapse_rate(setting: Setting) -> Floats:
 
 
 def _plain(value: NDArray[np.float64]) -> Floats:
-    return float(value) if value.ndim == 0 else value
+    plain: Floats = value[()]  # a number of no dimension
+    return plain
 
 
 def _closed_forms(
@@ -214,4 +215,75 @@ def derive() -> "Derivation":
             "alignment_uniform_rate, ambient": claims["views x"] * tau / pull,
             "heavy_ball_collapse_rate": rate,
         },
+        agreements=_agreements(),
     )  # fmt: skip
+
+
+def _agreements() -> "dict[str, Agreement]":
+    """What users get with momentum, beside the closed forms at the same point."""
+    from dataclasses import replace
+    from functools import partial
+
+    import sympy as sp
+
+    from bounds.alignment import alignment_uniform_rate
+    from bounds.collapse import alignment_collapse_rate, collapse_rate, exact_rate
+    from bounds.derivation import Agreement, defined_pull, every_setting, written_out
+    from bounds.uniform import harmonic_spectrum, radial_rate, uniform_rate
+
+    symbols = sp.symbols("h rho beta n A")
+    claims = _closed_forms(*symbols)
+
+    def at(name: str, **numbers: "float | sp.Expr") -> sp.Expr:
+        exact = {key: sp.Float(str(one), 30) if isinstance(one, float) else one for key, one in numbers.items()}
+        return claims[name].subs({symbol: exact[str(symbol)] for symbol in symbols if str(symbol) in exact})
+
+    def inverse(rate: "partial[Floats]") -> Floats:
+        return 1 / np.asarray(rate())  # 0 for never
+
+    found: dict[str, Agreement] = {}
+    for b in (0.0, 0.3, 0.9):
+        found[f"heavy_ball_rate, {b}"] = Agreement(
+            partial(heavy_ball_rate, 3.0, momentum=b), at("flip", h=3.0, rho=0.0, beta=b)
+        )
+        found[f"nesterov_rate, {b}"] = Agreement(partial(nesterov_rate, 3.0, momentum=b), at("nesterov", h=3.0, beta=b))
+        for radial in (0.0, 0.7, -0.2):
+            name = f"flip_rate, {b}, rho = {radial}"
+            found[name] = Agreement(
+                partial(flip_rate, 20.0, radial, momentum=b), at("flip", h=20.0, rho=radial, beta=b)
+            )
+            spins = at("spin", rho=radial, beta=b) ** -1 if b and radial < 0 else sp.Integer(0)
+            code = partial(inverse, partial(spin_rate, radial, momentum=b))
+            found[f"1/spin_rate, {b}, rho = {radial}"] = Agreement(code, spins)
+    never = partial(inverse, partial(flip_rate, 1.0, 2.0, momentum=0.5))
+    found["1/flip_rate where nothing flips"] = Agreement(never, sp.Integer(0))
+    b = 0.6
+    for plain in every_setting(0.3, 3, 64):
+        setting, pull = replace(plain, momentum=b), defined_pull(plain)
+        step, n = sp.Float("0.3", 30) / pull, sp.Integer(64)  # tau/pull
+        ambient, full = setting.gradient == "ambient", setting.loss == "full"
+        flips = sp.Float("1.6", 30) * 2 * step * (n - 1) / (n - 2)
+        attracts = ambient and not full
+        exact = at("collapse x", beta=b, n=n) * step if attracts else flips
+        e = sp.Float(float(harmonic_spectrum(plain, limit=True).e.max()), 30)
+        rho = sp.Float(float(radial_rate(plain, limit=True)), 30)
+        least = at("flip", h=e, rho=rho, beta=b)
+        breaks = least if least > 0 else sp.oo
+        if rho < 0:
+            breaks = min(breaks, at("spin", rho=rho, beta=b))
+        mean = sp.coth(sp.Rational(10, 3)) - sp.Float("0.3", 30)  # A_1 at d = 3
+        apart = (at("views x", beta=b, A=mean) if ambient else sp.Float("1.6", 30)) * step
+        where = f"{written_out(setting)}, momentum {b}"
+        found[f"exact_rate, {where}"] = Agreement(partial(exact_rate, setting), exact)
+        found[f"collapse_rate, {where}"] = Agreement(partial(collapse_rate, setting), exact if attracts else None)
+        found[f"alignment_collapse_rate, {where}"] = Agreement(
+            partial(alignment_collapse_rate, setting), exact if full else None
+        )
+        found[f"alignment_uniform_rate, {where}"] = Agreement(
+            partial(alignment_uniform_rate, setting, limit=True), apart if full else None
+        )
+        rate = partial(inverse, lambda setting=setting: uniform_rate(setting, limit=True).rate)  # type: ignore[arg-type]
+        found[f"1/uniform_rate, {where}"] = Agreement(rate, 1 / breaks)
+    few = Setting(0.5, 8, 20, momentum=0.9)
+    found["collapse_rate, n = 20, momentum 0.9"] = Agreement(partial(collapse_rate, few), None)
+    return found

@@ -29,9 +29,10 @@ def lone_unlabelled_cosine(*, classes: int, prototype_cosine: float = 0.0) -> fl
     Source: T19 (ours). classes: K >= 2; prototype_cosine: rho, -1/(K-1) < rho < 1. Errors: ValueError outside.
     """
     K = whole_number("classes", classes, low=2)
-    if not -1 / (K - 1) + 1e-12 < prototype_cosine < 1:
+    lowest = -1 / (K - 1)
+    if math.isclose(prototype_cosine, lowest) or not lowest < prototype_cosine < 1:
         raise ValueError(
-            f"prototype_cosine must be in (-1/(classes - 1), 1) = ({-1 / (K - 1):.6g}, 1), got {prototype_cosine!r}; "
+            f"prototype_cosine must be in (-1/(classes - 1), 1) = ({lowest:.6g}, 1), got {prototype_cosine!r}; "
             "a simplex has no direction away from all its corners"
         )
     return -math.sqrt((1 + (K - 1) * prototype_cosine) / K)
@@ -152,7 +153,7 @@ def class_curvatures(
             f"{alignments.shape}; one row for each class"
         )
     one = np.eye(len(m))
-    log_x = -(1 - cosines) * (1 - one) / temperature  # 0 for a class with itself
+    log_x = (cosines - 1) / temperature
     with np.errstate(divide="ignore"):
         log_D = np.logaddexp.reduce(np.log(m - one) + log_x, axis=1)  # (K,), finite where x underflows
     log_x = np.where(one, -np.inf, log_x)
@@ -268,7 +269,13 @@ def derive() -> "Derivation":
         )
         for k, rho in ((4, 0.0), (3, -0.3), (2, 0.5))
     }
-    for sizes, temperature, angle in (((8, 2), 0.5, 0.1), ((5, 4), 1.0, 0.3), ((2, 20), 0.5, 1.0), ((1, 6), 0.3, 0.7)):
+    for sizes, temperature, angle in (
+        ((8, 2), 0.5, 0.1),
+        ((5, 4), 1.0, 0.67),
+        ((2, 20), 0.5, 1.0),
+        ((1, 6), 0.3, 0.7),
+        ((6, 1), 0.3, 0.1),
+    ):
         theta = sp.Rational(str(angle))
         other = sp.asin(sp.sin(theta) * sizes[0] / sizes[1])
         at = {m1: sizes[0], m2: sizes[1], tau: sp.Rational(str(temperature)), first: theta, second: other}

@@ -49,9 +49,10 @@ def learned_temperature(rate: float, *, dimension: int, keys: Keys = "symmetric"
     def mean_length(kappa: float) -> float:
         return float(bessel_ratios(kappa, dimension, degrees=1)[1])
 
-    low, high = WIDEST, 1 / (pull * rate) + dimension  # kappa A_1 grows, and is above kappa - (d-1)/2
+    target = 1 / (pull * rate)
+    low, high = WIDEST, target + dimension  # kappa A_1 grows, and is above kappa - (d-1)/2
     while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if middle * mean_length(middle) < 1 / (pull * rate) else (low, middle)
+        low, high = (middle, high) if middle * mean_length(middle) < target else (low, middle)
     temperature = 1 / high
     if temperature < SMALLEST_TEMPERATURE:
         raise ValueError(
@@ -74,9 +75,11 @@ def _closed_forms(kappa: "sp.Symbol", pull: "sp.Symbol", mu: "sp.Symbol", A: "sp
 
 def derive() -> "Derivation":
     """The loss's slope in the concentration, the softmax's mean cosine on the uniform sphere, and T5a's swap."""
+    from functools import partial
+
     import sympy as sp
 
-    from bounds.derivation import Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step
 
     kappa, mu, pull, nu, A = sp.symbols("kappa mu pull nu A_1", positive=True)
     cosines = sp.symbols("s1:5", real=True)  # of one anchor; the first is the other view
@@ -90,6 +93,20 @@ def derive() -> "Derivation":
     claims = _closed_forms(kappa, pull, mu, A)
     growth = sp.Symbol("A_1'", positive=True)
     drift = sp.diff(swap, kappa) - growth
+    agreements = {}
+    choices: tuple[tuple[Keys, int], ...] = (("symmetric", 2), ("detached", 1))
+    for keys, weight in choices:
+        for number, near in (("0.05", 8), ("0.5", 2), ("0.9", 1)):
+            numbers = {pull: weight, mu: sp.Rational(number)}
+            equation = _closed_forms(kappa, pull, mu, three)["balance"].subs(numbers)
+            root = sp.nsolve(equation, kappa, near if weight == 2 else 2 * near, prec=30)
+
+            def code(part: int, rate: float = float(number), keys: Keys = keys) -> float:
+                return learned_temperature(rate, dimension=3, keys=keys)[part]
+
+            where = f"learned_temperature, d = 3, rate {number}, {keys} keys"
+            agreements[where] = Agreement(partial(code, 0), 1 / root)
+            agreements[f"{where}, view cosine"] = Agreement(partial(code, 1), swap.subs({**numbers, kappa: root}))
     return Derivation(
         theorem="T22",
         statement="With a learned temperature the views swap at the cosine A_1(kappa), kappa A_1(kappa) = 1/(p mu).",
@@ -119,4 +136,5 @@ def derive() -> "Derivation":
             "view cosine": swap,
             "A_1 at d = 3": three,
         },
+        agreements=agreements,
     )  # fmt: skip

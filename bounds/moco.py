@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.bessel import bessel_ratios
 from bounds.setting import Setting, number_from_zero, whole_number, without_momentum
+from bounds.uniform import harmonic_spectrum
 
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
-
-DEGREES = 32
-"""Degrees that are looked at, at least: l(l+d-2) A_l has its maximum far below (as in bounds.uniform)."""
+    from bounds.derivation import Agreement, Derivation
 
 ANGLES = 64
 """Angles on the unit circle for each age in the queue, between which roots of the equation are sought."""
+
+REAL = 1e-6
+"""Imaginary part, relative, up to which a rate counts as real: what a pole leaves between two angles is far above."""
 
 HALVINGS = 60
 """Of the interval between two angles: to the last bit."""
@@ -52,21 +52,10 @@ def moco_rate(setting: Setting, *, ema: float, queue: int = 1) -> float:
         raise ValueError(f"ema must be in [0, 1), got {ema!r}; at 1 the keys never move")
     length = whole_number("queue", queue, low=1)
     pull = setting.pull / setting.temperature  # p/tau
-    weight = 1 / setting.samples if setting.reduction == "mean" else 1.0
-    E = weight * ripple_energies(setting.temperature, setting.dimension)
+    E = harmonic_spectrum(setting, limit=True).e
     if length == 1:
         return float(2 * (1 + ema) / (2 * ema * pull + (1 - ema) * E.max()))
-    apart = (1 + ema) / (ema * pull) if ema else np.inf  # E = 0: the differences of query and key
-    return float(min(apart, *(_least_rate(one, pull, ema, length) for one in E[E.max() / 100 < E])))
-
-
-def ripple_energies(temperature: float, dimension: int) -> NDArray[np.float64]:
-    """E_l = l (l + d - 2) A_l for l = 1, 2, ...: what queries do about a ripple of the keys. Source: T5 (ours)."""
-    count = DEGREES + 8 * int(np.ceil(temperature**-0.5))
-    degree = np.arange(1, count + 1)
-    ratios = bessel_ratios(1 / temperature, dimension, degrees=count)
-    energies: NDArray[np.float64] = degree * (degree + dimension - 2) * ratios[1:]
-    return energies
+    return min(_least_rate(one, pull, ema, length) for one in E)
 
 
 def _rate_at(angle: NDArray[np.float64], E: float, pull: float, m: float, length: int) -> NDArray[np.complex128]:
@@ -79,16 +68,16 @@ def _rate_at(angle: NDArray[np.float64], E: float, pull: float, m: float, length
 
 
 def _least_rate(E: float, pull: float, m: float, length: int) -> float:
-    angles = np.linspace(0, np.pi, ANGLES * length + 1)[1:]
-    imaginary = _rate_at(angles, E, pull, m, length).imag
-    (crossings,) = np.nonzero(imaginary[:-1] * imaginary[1:] < 0)
-    low, high, sign = angles[crossings], angles[crossings + 1], np.sign(imaginary[crossings])
+    angles = np.linspace(0, np.pi, ANGLES * length)[1:]
+    below = np.signbit(_rate_at(angles, E, pull, m, length).imag)  # an angle may itself be a root: 0 has a sign bit too
+    crossings = np.flatnonzero(np.diff(below))
+    low, high, side = angles[crossings], angles[crossings + 1], below[crossings]
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        left = np.sign(_rate_at(middle, E, pull, m, length).imag) == sign
+        left = np.signbit(_rate_at(middle, E, pull, m, length).imag) == side
         low, high = np.where(left, middle, low), np.where(left, high, middle)
     rates = _rate_at(np.append(low, np.pi), E, pull, m, length)
-    real = rates.real[(np.abs(rates.imag) < 1e-6 * np.abs(rates)) & (rates.real > 0)]  # others cross at a pole
+    real = rates.real[(np.abs(rates.imag) < REAL * np.abs(rates)) & (rates.real > 0)]  # others cross at a pole
     return float(real.min(initial=np.inf))
 
 
@@ -160,4 +149,53 @@ def derive() -> "Derivation":
         ),
         zeros=zeros,
         formulas={"moco_rate": claims[1]["rate"], "old keys, L = 4": claims[4]["old keys"]},
+        agreements=_agreements(),
     )  # fmt: skip
+
+
+def _agreements() -> "dict[str, Agreement]":
+    """What users get, beside the closed forms at the same point; with a queue, roots of the equation to 30 digits."""
+    from functools import partial
+
+    import sympy as sp
+
+    from bounds.derivation import Agreement, defined_pull
+
+    m, kappa, E = sp.symbols("m kappa E", positive=True)
+
+    def energies(d: int, concentration: int) -> list[sp.Float]:
+        order = sp.Rational(d, 2) - 1
+        base = sp.besseli(order, concentration)
+        A = [sp.N(sp.besseli(order + degree, concentration) / base, 30) for degree in range(1, 9)]
+        return [degree * (degree + d - 2) * ratio for degree, ratio in enumerate(A, start=1)]
+
+    found: dict[str, Agreement] = {}
+    for d, concentration in ((2, 2), (3, 5), (8, 2)):
+        E_l = energies(d, concentration)
+        for reduction in ("sum", "mean"):
+            setting = Setting(1 / concentration, d, 256, "full", "tangent", "detached", reduction)
+            pull = defined_pull(setting)
+            point = {kappa: pull * concentration, E: max(E_l) * pull}
+            for ema in (0.0, 0.5, 0.9):
+                derived = _closed_forms(m, kappa, E, 1)["rate"].subs({**point, m: sp.Rational(str(ema))})
+                where = f"d = {d}, kappa = {concentration}, {reduction}"
+                found[f"moco_rate, {where}, m = {ema}"] = Agreement(partial(moco_rate, setting, ema=ema), derived)
+            for length in (2, 8):
+                derived = _closed_forms(m, kappa, E, length)["old keys"].subs(point)
+                code = partial(moco_rate, setting, ema=0.0, queue=length)
+                found[f"moco_rate, {where}, m = 0, L = {length}"] = Agreement(code, derived, tolerance=1e-10)
+            derived = _closed_forms(m, kappa, E, 1)["apart"].subs({**point, m: sp.Rational(3, 5)})
+            code = partial(moco_rate, setting, ema=0.6, queue=8)
+            found[f"moco_rate, {where}, m = 0.6, L = 8"] = Agreement(code, derived)
+    angle, mu = sp.symbols("theta mu", real=True)
+    z, (_, second, *_) = sp.exp(sp.I * angle), energies(3, 2)
+    setting = Setting(0.5, 3, 256, "full", "tangent", "detached")
+    for ema, length, near in ((0.05, 8, (0.393, 0.555)), (0.1, 4, (0.851, 1.5)), (0.3, 16, (0.194, 0.33))):
+        share = sp.Rational(str(ema))
+        g = sum(z**-s for s in range(length)) / length
+        left = (z - 1) * (z - share) + mu * (2 * (z - share) - (1 - share) * z * (2 - second * g))
+        parts = [sp.re(sp.expand_complex(left)), sp.im(sp.expand_complex(left))]
+        root = sp.nsolve(parts, (angle, mu), near, prec=30)
+        code = partial(moco_rate, setting, ema=ema, queue=length)
+        found[f"moco_rate, d = 3, kappa = 2, m = {ema}, L = {length}"] = Agreement(code, root[1], tolerance=1e-10)
+    return found

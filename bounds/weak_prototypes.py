@@ -75,7 +75,7 @@ def energy_off_line(weight: float, rate: float, setting: Setting, *, overlaps: S
     """
     K = whole_number("overlaps", len(overlaps), low=2)
     squares = sum(o**2 for o in overlaps)
-    if not squares <= 1 + 1e-12:
+    if not (squares <= 1 or math.isclose(squares, 1)):
         raise ValueError(f"overlaps must have squares that add up to at most 1, got {squares:.6g}; |z*| = 1")
     alpha, common = weak_displacement(weight, rate, setting)
     mean = sum(overlaps) / K

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 120
 """After which a judge counts as hung, which is noticed too."""
 
-PROOFS = ("derive", "_closed_forms", "_closed_form")
+PROOFS = ("derive", "_closed_forms", "_closed_form", "_agreements")
 """Functions that state a claim in symbols instead of computing numbers; a wrong one leaves an identity open."""
 
 FACTOR = "a positive factor moves no root"
@@ -49,7 +49,14 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("class_enclosures", "enclose_critical_weight", "1.05 * (theta.sin()"): FACTOR,
     ("class_enclosures", "enclose_critical_weight", "1 -> 1.05 in (K - 1)"): END,
     ("class_enclosures", "enclose_critical_weight", "1 -> 1.05 in (1 / math.sqrt("): END,
+    ("equiangular", "equiangular_critical_weight", "1.05 * (math.sin(top"): FACTOR,
+    ("labels", "pair_equilibrium", "1.05 * (weight - _weight("): FACTOR,
+    ("labels", "pair_critical_weights", "1.05 * (2 * math.sin(other)"): FACTOR,
+    ("distances", "_smallest_ceiling", "1.05 * (float(c[top]"): FACTOR,
+    ("distances", "_smallest_ceiling", "2 -> 2.1 in"): END,
+    ("distances", "_smallest_ceiling", "1.0 -> 1.05 in"): END,
     ("enclosures", "enclose_root", "2 -> 2.1 in ((high - low) / 2)"): "another place to bisect at",
+    ("enclosures", "_bessel", "1.05 * (kappa.bessel_i("): "a common factor of every ratio",
 }
 """(file, function, how the change begins) of mutants that change no number that anybody gets, and why."""
 

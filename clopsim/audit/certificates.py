@@ -2,21 +2,28 @@
 
 import math
 from fractions import Fraction
+from itertools import product
+from typing import get_args
 
-from bounds import Setting
+from bounds import Gradient, Keys, Loss, Reduction, Setting
 from bounds.antipodal_line import antipodal_line_rate
+from bounds.bessel import bessel_ratios
 from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
 from bounds.collapse import exact_rate
 from bounds.critical_weight import critical_weight
 from bounds.enclosures import (
+    Enclosure,
     certify_collapse,
     enclose_antipodal_line_rate,
+    enclose_bessel_ratio,
     enclose_exact_rate,
+    enclose_growth,
     enclose_root,
     enclose_uniform_rate,
     outward,
 )
 from bounds.equilibrium import class_equilibrium
+from bounds.uniform import harmonic_spectrum, uniform_rate
 
 
 def collapse() -> dict[str, bool]:
@@ -43,13 +50,40 @@ def collapse() -> dict[str, bool]:
 
 
 def uniform() -> dict[str, bool]:
-    """T5: enclosures of the uniform state's rate with the breaking degree, against the reference values."""
+    """T5: enclosures of the uniform state's rate with the breaking degree; the code's floats lie in them, in all forms.
+
+    The bound on the growth of e_l, without the 2/(2 - A_(l+1)) that it gives away, is the growth of the code's e_l.
+    """
     answers = {}
     for d, tau, degree in ((8, 0.5, 1), (3, 1.0, 1), (3, 0.2, 3), (8, 0.2, 2), (2, 0.5, 2), (128, 0.1, 1)):
         box, found = enclose_uniform_rate(Setting(tau, d, 100))
         text = f"d = {d}, tau = {tau}: mu_A in [{box.low!r}, {box.high!r}], degree {degree} breaks first"
         answers[text] = found == degree and box.high - box.low < 1e-10 * box.high
+    choices = product(get_args(Loss), get_args(Gradient), get_args(Keys), get_args(Reduction))
+    for form, (d, tau) in product(choices, ((3, 0.2), (8, 0.5))):
+        setting = Setting(tau, d, 100, *form)
+        box, found = enclose_uniform_rate(setting)
+        code = uniform_rate(setting, limit=True)
+        answers[f"d = {d}, tau = {tau}, {', '.join(form)}: the code's rate and degree lie there to 1e-12"] = (
+            found == code.degree and _near(float(code.rate), box)
+        )
+    for d, keys, degree in product((2, 8), get_args(Keys), (1, 4)):
+        setting = Setting(0.2, d, 100, keys=keys)
+        e, ratios = harmonic_spectrum(setting, degrees=5, limit=True).e, bessel_ratios(5.0, d, degrees=5)
+        given = 2 / (2 - ratios[degree + 1]) if keys == "symmetric" else 1.0
+        where = f"d = {d}, tau = 0.2, {keys} keys"
+        answers[f"{where}: growth of e from degree {degree}, to 1e-12"] = _near(
+            float(e[degree] / e[degree - 1] * given), enclose_growth(setting, degree=degree)
+        )
+        answers[f"{where}: A_{degree} of the code, to 1e-12"] = _near(
+            float(ratios[degree]), enclose_bessel_ratio(5.0, dimension=d, degree=degree)
+        )
     return answers
+
+
+def _near(value: float, box: Enclosure) -> bool:
+    """Whether a float lies in an enclosure up to the rounding of a few operations; both may be infinite."""
+    return box.low * (1 - 1e-12) <= value <= box.high * (1 + 1e-12)
 
 
 def antipodal_line() -> dict[str, bool]:

@@ -186,7 +186,7 @@ def _tables(findings: Sequence[Finding]) -> Iterator[tuple[str, str, list[Findin
 def _said(finding: Finding) -> str:
     """The statement, with its source where it is not ours alone."""
     claim = finding.claim
-    return claim.statement if claim.source.startswith(OURS) else f"{claim.statement} ({claim.source})"
+    return claim.statement if claim.source.startswith(OURS) else f"{claim.statement[:-1]} ({claim.source})."
 
 
 def _on(finding: Finding) -> str:

@@ -215,6 +215,7 @@ THEOREMS: tuple[Claim, ...] = (
             momentum.collapse_with_momentum,
             momentum.flips_with_momentum,
             momentum.points_spin,
+            momentum.quadratics_with_momentum,
         ),
     ),
     Claim(

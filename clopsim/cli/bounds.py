@@ -1,15 +1,23 @@
 """`clopsim bounds`."""
 
 from clopsim.cli.options import (
+    BatchOf,
+    Classes,
     Dim,
+    DistanceOption,
+    Ema,
     GradientOption,
     Json,
     KeysOption,
+    LabelledOption,
     LossOption,
     MomentumOption,
+    PrototypesOption,
+    Queue,
     ReductionOption,
     Samples,
     Tau,
+    Weight,
 )
 from clopsim.cli.shell import app, options, say, user_input
 from clopsim.door.critical_rates import critical_rates
@@ -25,9 +33,21 @@ def bounds(
     keys: KeysOption = "symmetric",
     reduction: ReductionOption = "sum",
     momentum: MomentumOption = 0.0,
+    classes: Classes = None,
+    prototypes: PrototypesOption = "orthonormal",
+    weight: Weight = None,
+    distance: DistanceOption = "cosine",
+    labelled: LabelledOption = 1.0,
+    ema: Ema = None,
+    queue: Queue = 1,
+    batch_of: BatchOf = None,
     json_output: Json = False,
 ) -> None:
-    """Print every critical learning rate of a setting."""
+    """Print every critical learning rate of a setting: the one or two that matter in a sentence, then all of them.
+
+    With --classes also what prototypes do to the classes, with --ema the rate of MoCo, with --batch-of what drawing
+    batches changes.
+    """
     given = options(locals())
     with user_input():
         found = critical_rates(**given)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from bounds import Gradient, Keys, Loss, Reduction
+from bounds import Gradient, Keys, Loss, PrototypeDistance, Prototypes, Reduction
 
 
 def _number(text: str) -> float:
@@ -57,5 +57,24 @@ ReductionOption = Annotated[
 ]
 MomentumOption = Annotated[
     float, number_option("beta of the heavy ball, v <- beta v + g, z <- normalise(z - mu v); in [0, 1).", "--momentum")
+]
+Classes = Annotated[int | None, whole_option("Balanced classes: what prototypes do to them, too (merged loss, sum).")]
+PrototypesOption = Annotated[
+    Prototypes, choice_option(Prototypes, "With --classes. etf: the authors' option of that name, which is no simplex.")
+]
+Weight = Annotated[
+    float | None, number_option("With --classes: prototype weight per sample next to the sum loss.", "--weight")
+]
+DistanceOption = Annotated[
+    PrototypeDistance, choice_option(PrototypeDistance, "With --classes: of the prototype term; which weight is named.")
+]
+LabelledOption = Annotated[float, number_option("With --classes: share of the samples with a label, in (0, 1].")]
+Ema = Annotated[
+    float | None,
+    number_option("MoCo: momentum m of the key encoder, in [0, 1) (full loss, tangent gradient, detached keys)."),
+]
+Queue = Annotated[int, whole_option("With --ema: the queue holds the keys of so many steps.")]
+BatchOf = Annotated[
+    int | None, whole_option("The samples are a batch, drawn at every step from so many embeddings (full loss).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]

@@ -1,51 +1,122 @@
 """clopsim.critical_rates: what `clopsim bounds` prints."""
 
-from dataclasses import MISSING, asdict, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, get_args
 
 import bounds
-from bounds import Setting
+from bounds import (
+    PrototypeDistance,
+    PrototypeWeights,
+    Setting,
+    alignment_collapse_rate,
+    moco_rate,
+    prototype_weights,
+    spread_growth,
+)
+from bounds.setting import one_of, whole_number
 from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
 from clopsim.runs.config import Sweep
-from clopsim.show import tables
+from clopsim.show.rates import bounds_report
 
 SETTING: dict[str, Any] = {
     each.name: getattr(Sweep, each.name) if each.default is MISSING else each.default for each in fields(Setting)
 }
 """Fields of a setting with their defaults, those of a sweep where the theory has none."""
 
+MORE: dict[str, Any] = {
+    "classes": None,
+    "prototypes": "orthonormal",
+    "weight": None,
+    "distance": "cosine",
+    "labelled": 1.0,
+    "ema": None,
+    "queue": 1,
+    "batch_of": None,
+}
+"""What else can be asked about a setting."""
 
+
+@dataclass(frozen=True, repr=False)
 class CriticalRates(Answer, bounds.CriticalRates):
     """Every critical learning rate of a setting: an attribute each, None where there is none (see reasons)."""
 
+    with_prototypes: PrototypeWeights | None = None  # with classes
+    distance: str = "cosine"
+    moco_rate: float | None = None  # with ema; T21
+    batch_spread_growth: float | None = None  # with batch_of; T24, a step's factor at alignment_collapse_rate
+
     def report(self) -> str:
-        """One rate a line, with its meaning."""
-        return tables.bounds_table(self)
+        """The rates that matter in a sentence, then one rate a line with its meaning."""
+        return bounds_report(
+            self,
+            prototypes=self.with_prototypes,
+            distance=self.distance,
+            moco=self.moco_rate,
+            batch_growth=self.batch_spread_growth,
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """The rates by name."""
-        return {name: value for name, value in asdict(self).items() if name != "reasons"}
+        """The rates by name; what was not asked about is left out."""
+        document = {name: value for name, value in asdict(self).items() if name not in ("reasons", "distance")}
+        if self.with_prototypes is not None:
+            document["with_prototypes"].pop("reasons")
+        unasked = ("with_prototypes", "moco_rate", "batch_spread_growth")
+        return {name: value for name, value in document.items() if not (name in unasked and value is None)}
 
 
-@takes(SETTING)
-def critical_rates(**setting: Any) -> CriticalRates:
-    """Every critical learning rate of a setting, in closed form; prints as the table of `clopsim bounds`.
+@takes({**SETTING, **MORE})
+def critical_rates(**options: Any) -> CriticalRates:
+    """Every critical learning rate of a setting, in closed form; prints as `clopsim bounds` does.
 
     tau: temperature > 0. dim: dimension d >= 2 of the embeddings. samples: number n >= 2 of embeddings in the loss; the
     full loss counts both views, so it is 2N there. loss: "merged" (the two views coincide) or "full" (InfoNCE/NT-Xent).
     gradient: "ambient" (Euclidean step, then normalise) or "tangent" (as autograd through a normalisation). keys:
     "symmetric" or "detached" (the gradient reaches the anchor only). reduction: over the n anchors, "sum" or "mean".
     momentum: beta of the heavy ball, in [0, 1).
+    classes: number K of balanced classes (merged loss, sum): adds with_prototypes, what prototypes do to them, of the
+    kind prototypes ("orthonormal", "etf", "simplex"), at a weight, for a distance ("cosine", "euclidean", "manhattan"),
+    with a share labelled. ema: m of MoCo's key encoder, with a queue of so many steps: adds moco_rate (full loss,
+    tangent gradient, detached keys). batch_of: number of all embeddings of which the samples are a batch, drawn at
+    every step (full loss): adds batch_spread_growth.
 
     Rates are step sizes of gradient descent on unit embeddings, for the loss in that reduction.
     Returns an object with an attribute for every rate (None: there is none, and reasons says why) and to_dict().
-    Errors: ValueError for a setting that is none, and for several temperatures.
+    Errors: ValueError for a setting that is none, for several temperatures, and for a question that does not fit it.
     Source: the paper's range is the argument of arXiv:2512.07880 (T3); the rest is ours (bounds/THEORY.md).
 
     >>> import clopsim
     >>> clopsim.critical_rates(tau=0.5, dim=8, samples=32).collapse_rate
     0.516...
     """
-    found = bounds.critical_rates(Setting(**{**SETTING, **setting}))
-    return CriticalRates(**vars(found))
+    options = {**SETTING, **MORE, **options}
+    setting = Setting(**{name: options[name] for name in SETTING})
+    rates = bounds.critical_rates(setting)
+    more: dict[str, Any] = {}
+    if options["classes"] is not None:
+        asked = {name: options[name] for name in ("classes", "prototypes", "weight", "labelled")}
+        more["with_prototypes"] = prototype_weights(setting, **asked)
+        one_of("distance", options["distance"], get_args(PrototypeDistance))
+        more["distance"] = options["distance"]
+    for name in ("prototypes", "weight", "distance", "labelled"):
+        _needs("classes", "say how many classes there are", name, options)
+    _needs("ema", "say how slow the key encoder is, as in 0.999", "queue", options)
+    if options["ema"] is not None:
+        more["moco_rate"] = moco_rate(setting, ema=options["ema"], queue=options["queue"])
+    if options["batch_of"] is not None:
+        apart = alignment_collapse_rate(setting)
+        if setting.loss != "full" or apart is None:
+            raise ValueError("batch_of needs loss full with two samples or more; a merged step flips the batch alone")
+        data = whole_number("batch_of", options["batch_of"], low=setting.samples)
+        if data % 2:
+            raise ValueError(f"batch_of must be even, got {data}; it counts both views of every sample, so give 2N")
+        more["batch_spread_growth"] = float(spread_growth(apart, setting, data=data))
+    return CriticalRates(**vars(rates), **more)
+
+
+def _needs(other: str, remedy: str, name: str, options: Mapping[str, Any]) -> None:
+    if options[other] is None and options[name] != MORE[name]:
+        found = options[name]
+        shown = f"{found:g}" if isinstance(found, float) else found
+        raise ValueError(f"{name} must come with {other}, got {shown} alone; {remedy}")

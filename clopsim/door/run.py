@@ -233,4 +233,6 @@ def temporary(folder: Path | None) -> "AbstractContextManager[str | Path]":
     """The folder, or one that goes when the block ends."""
     from tempfile import TemporaryDirectory
 
-    return nullcontext(folder) if folder is not None else TemporaryDirectory(prefix="clopsim-")
+    if folder is not None:
+        return nullcontext(folder)
+    return TemporaryDirectory(prefix="clopsim-", ignore_cleanup_errors=True)  # what is read out is not lost to it

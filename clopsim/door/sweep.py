@@ -32,8 +32,8 @@ def sweep(
     The curve comes from the sweep, the verdict from a bisection that starts near collapse and knows no prediction.
 
     tau: temperature > 0, one or a list; dim: d >= 2; samples: n >= 3 embeddings (the full loss counts both views);
-    loss, gradient, keys, reduction: as of critical_rates. rates: learning rates in units of mu_c (critical_rates'
-    collapse_rate), increasing. seeds: runs per rate; steps: of every run; seed: the first one.
+    loss, gradient, keys, reduction, momentum: as of critical_rates. rates: learning rates in units of mu_c (the
+    collapse_rate of critical_rates), increasing. seeds: runs per rate; steps: of every run; seed: the first one.
     start: "data", "random", "uniform" or "collapse". Of data: data ("clusters" or "lines"), clusters (their number),
     noise (standard deviation inside one), separation (length of the centres), imbalance (largest over smallest
     cluster), view_noise (standard deviation of a view). precision: "float64" or "float32"; device: any of torch's.

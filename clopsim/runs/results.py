@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,13 +45,14 @@ def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
         raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
     try:
         yield staging
-        staging.chmod(0o755)
+        with suppress(OSError):  # a file system without modes
+            staging.chmod(0o755)
         if out.exists():
             staging.joinpath(DATA).stat()  # only a complete run may replace another
             old = out.with_name(f".{out.name}-{os.getpid()}.old")
             out.rename(old)
             staging.rename(out)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # the new one stands
         else:
             staging.rename(out)
     except OSError as error:  # a disk that is full

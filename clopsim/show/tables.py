@@ -1,54 +1,10 @@
 """Tables and reports for the terminal, as plain text."""
 
-import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from bounds import CriticalRates
-
-MEANING = {
-    "paper_range": "paper: safe between (merged loss, ambient gradient)",
-    "collapse_rate": "complete collapse attracts above (T4, exact)",
-    "uniform_rate": "the uniform state breaks above (T5, at this n by T13)",
-    "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
-    "alignment_uniform_rate": "views come apart above, uniform state (T5a, at this n by T13)",
-    "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
-    "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
-}
-
-
-def bounds_table(rates: CriticalRates) -> str:
-    """Every critical rate of a setting, one a line, with the reason where there is none."""
-    rows = []
-    for name, meaning in MEANING.items():
-        value = getattr(rates, name)
-        if name == "paper_range":
-            shown = "-" if value is None else f"{value[0]:g} .. {value[1]:.6g}"
-        else:
-            shown = "-" if value is None else f"{value:.6g}"
-        why = rates.reasons.get(name)
-        rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
-        rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
-    table = _table(("rate", "value", "meaning"), rows)
-    line = rates.antipodal_line_rate
-    fields = ("alignment_uniform_rate", "uniform_rate")
-    ends = [rate for name in fields if (rate := getattr(rates, name)) is not None]
-    if line is None or not ends:
-        return table
-    if any(name in rates.too_small for name in fields):
-        unknown = "up to which rate the uniform state does too, n is too small to tell (T13)"
-        return f"{table}\n\nAbove {line:.6g} the antipodal line attracts (T12); {unknown}."
-    between = "Between {:.6g} and {:.6g}".format(*sorted((line, min(ends))))
-    states = "the aligned uniform state {} the antipodal line"
-    if line < min(ends):
-        words = f"both {states.format('and')} attract: the start decides"
-    else:
-        words = f"neither {states.format('nor')} attracts"
-    return f"{table}\n\n{between} {words} (T5, T5a, T12)."
-
 
 VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
 
@@ -75,7 +31,7 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
             "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
             VERDICTS[row["holds"]],
         ))  # fmt: skip
-    return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
+    return table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
 
 def report(summary: Mapping[str, Any], folder: Path | None) -> str:
@@ -126,8 +82,8 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path | None) -> st
         f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, momentum {setting['momentum']:g}, "
         f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
     )
-    table = _table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
-    return "\n".join((first, "", table, "", f"{failed(failures)}{written(folder)}")).rstrip()
+    runs = table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
+    return "\n".join((first, "", runs, "", f"{failed(failures)}{written(folder)}")).rstrip()
 
 
 STATEMENT_WIDTH = 60
@@ -146,7 +102,7 @@ def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
         first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
         cells.append((row["identifier"], row["verdict"], first))
         cells += [("", "", line) for line in more]
-    lines = [_table(("claim", "verdict", "statement"), cells), ""]
+    lines = [table(("claim", "verdict", "statement"), cells), ""]
     lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
     examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
     ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
@@ -195,7 +151,7 @@ def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
         rows.append((f"held-out: {name}", "-" if value is None else f"{value:.4f}", ""))
-    lines.append(_table(("at the end", "value", "beside it"), rows))
+    lines.append(table(("at the end", "value", "beside it"), rows))
     if final.get("sharpness") is not None:
         lines += ["", sharpness_line(setting, final)]
     lines += ["", f"Verdict: {summary['text']}", written(folder)]
@@ -238,81 +194,15 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
     return lines
 
 
-def inspection_report(report: Mapping[str, Any]) -> str:
-    """What `clopsim inspect` found; report as made by inspection.inspect."""
-    rank, norm, on = report["effective_rank"], report["norm"], f"{report['sampled_rows']} rows"
-    if report["sampled_rows"] < report["n"]:
-        on += f" (seed {report['seed']})"
-    rows = [
-        ("n, d", f"{report['n']}, {report['d']}", "embeddings and dimension"),
-        ("norm", "{mean:.4g} +- {std:.2g}".format(**norm), "before normalising; {min:.4g} to {max:.4g}".format(**norm)),
-        ("mean resultant length", _shown(report["mean_resultant_length"]), "R: 0 balanced, 1 complete collapse"),
-        ("mean cosine", _shown(report["mean_cosine"]), "over all pairs"),
-        ("leading share", _shown(report["leading_share"]), "of the energy on one direction; 1 on a line"),
-        *(
-            (f"effective rank, {name.replace('_', ', ')}", _shown(value), RANKS[name])
-            for name, value in rank.items()
-        ),
-        ("uniformity", _shown(report["uniformity"]), f"log mean exp(-2 |difference|^2), 0 at a point; {on}"),
-        (
-            "harmonic energy 1 .. 4",
-            " ".join(f"{value:.3g}" for value in report["harmonic_energy"]),
-            f"1 at a point, {1 / report['sampled_rows']:.2g} by chance; {on}",
-        ),
-    ]  # fmt: skip
-    if report["alignment"] is not None:
-        rows.append(("alignment", _shown(report["alignment"]), "mean squared distance of the views, 0 to 4"))
-    if report["classes"] is not None:
-        rows += _class_rows(report["classes"])
-    return f"{report['verdict'].upper()}: {report['rule']}\n\n" + _table(("observable", "value", "meaning"), rows)
-
-
-RANKS = {
-    "energy_uncentred": "sigma^2 as they are (the verdict's)",
-    "amplitude_uncentred": "sigma, as RankMe",
-    "energy_centred": "sigma^2 about the mean; 0: no spread beyond rounding",
-    "amplitude_centred": "sigma about the mean",
-}
-
-
-def _class_rows(classes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    count = classes["count"]
-    rows = [
-        ("classes", f"{count}", "{labelled} labelled rows, {smallest} to {largest} a class".format(**classes)),
-        ("within/between, NC1", _shown(classes["neural_collapse"]), "tr(W B^+)/K; 0: each class on one point"),
-        ("within/between, traces", _shown(classes["variation_ratio"]), "tr W / tr B"),
-    ]  # fmt: skip
-    for centring, meaning in (
-        ("uncentred", f"degrees; orthonormal 90, simplex ETF {math.degrees(math.acos(-1 / (count - 1))):.4g}"),
-        ("centred", "degrees, about the mean of the class means; both frames give the simplex's"),
-    ):
-        angles = classes[f"angles_{centring}"]
-        shown = "-" if angles["mean"] is None else "{min:.4g} .. {mean:.4g} .. {max:.4g}".format(**angles)
-        rows.append((f"class-mean angles, {centring}", shown, meaning))
-    fit = classes["frames_fit"]
-    for name, frame, meaning in (
-        ("orthonormal_distance_uncentred", "orthonormal", "Gram matrix of the class means; 0: orthonormal frame"),
-        ("simplex_distance_uncentred", "simplex", "0: simplex ETF about the origin"),
-        ("simplex_distance_centred", "simplex", "0: simplex ETF about their mean; an orthonormal frame gives 0 too"),
-    ):
-        note = meaning if fit[frame] else f"too many classes for one in this dimension; {meaning}"
-        rows.append((name.replace("_distance_", " distance, "), _shown(classes[name]), note))
-    return rows
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
-
-
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Run folders, one a line; rows as made from states.Run."""
     if not runs:
         return "no runs"
     rows = [tuple(run[name] for name in ("folder", "setting", "detail", "verdict", "date")) for run in runs]
-    return _table(("folder", "setting", "state", "verdict", "date"), rows)
+    return table(("folder", "setting", "state", "verdict", "date"), rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns, two spaces apart, a rule under the header."""
     widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
     ruled = (header, ["-" * width for width in widths], *rows)

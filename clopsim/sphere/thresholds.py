@@ -30,7 +30,8 @@ from clopsim.sphere.outcomes import is_uniform
 Kind = Literal["collapse", "uniform", "alignment_uniform", "alignment_collapse", "line"]
 
 SEARCH_RANGE = (1 / 64, 64.0)
-"""Searched rates in units of 2 tau / pull, the paper's upper edge: three thousand-fold, prediction-free."""
+"""Searched rates in units of 2 tau / pull, the paper's upper edge: four thousand-fold, prediction-free. Momentum beta
+lowers the lower one by (1 - beta)^2."""
 
 SMALL = 1e-6
 """Size of a perturbation, radians: its square is far below it, its size far above float64's rounding."""
@@ -41,17 +42,21 @@ SWING = 1e-2
 chance level. Measured swings: 1e-4 and less below the rate, 5e-2 and more from 1 % above it."""
 
 
-BLOCK = 8
+GROWN = 1.1
+"""With momentum a uniform state whose swing has grown by so much since the middle of the run counts as broken too."""
+
+BLOCK = 4
 """Steps between two cleanings of the views at collapse: rounding errors grow up to sixfold a step."""
 
 
 class Seen(NamedTuple):
-    """What a probe sees of runs, (runs, n, d) each: start, middle (with momentum, else the start), end, one step on."""
+    """What a probe sees of runs, (runs, n, d) each; without momentum the middle and the step after it are the start."""
 
     start: Tensor
     middle: Tensor
+    beyond: Tensor  # one step after the middle
     end: Tensor
-    after: Tensor
+    after: Tensor  # one step after the end
 
 
 STIRRED = 1e-3
@@ -93,15 +98,25 @@ def _attracts(seen: Seen, setting: Setting, size: Callable[[Tensor], Tensor] = _
 
 
 def _breaks(seen: Seen, setting: Setting) -> Tensor:
-    end, after = seen.end, seen.after
     degrees = max(4, int(uniform_rate(setting).degree))  # low temperatures break above degree 4
-    swing = (after @ after.mT - end @ end.mT).square().mean(dim=(-2, -1)).sqrt()
-    broken = ~((swing < SWING) & is_uniform(end, setting, degrees=degrees))  # nan counts as broken
+    before, swing = _swing(seen.middle, seen.beyond), _swing(seen.end, seen.after)
+    calm = (swing < SWING) & is_uniform(seen.end, setting, degrees=degrees)
+    if setting.momentum:  # points that start to spin grow slowly (T14)
+        calm &= swing < GROWN * before
+    broken = ~calm  # nan counts as broken
     return broken | _comes_apart(seen, setting) if setting.loss == "full" else broken
 
 
+def _swing(z: Tensor, after: Tensor) -> Tensor:
+    return (after @ after.mT - z @ z.mT).square().mean(dim=(-2, -1)).sqrt()
+
+
 def _comes_apart(seen: Seen, setting: Setting) -> Tensor:
-    growth = _view_angles(seen.end) / _view_angles(seen.start)
+    return _is_apart(seen.start, seen.end, setting)
+
+
+def _is_apart(start: Tensor, end: Tensor, setting: Setting) -> Tensor:
+    growth = _view_angles(end) / _view_angles(start)
     passing = (1 + setting.momentum) / (1 - setting.momentum)  # what the velocity may bring up and take back
     return ~(growth.median(dim=-1).values < min(passing**2, 1e4))  # the typical sample; nan counts as apart
 
@@ -130,7 +145,7 @@ PROBES: dict[Kind, Probe] = {
     ),
     "alignment_collapse": Probe(
         start=lambda setting, tau, seed: starts.near_collapse(setting, spread=SMALL, seed=seed, views="apart"),
-        steps=lambda beta: 4 * BLOCK if beta else 12,  # few: see BLOCK
+        steps=lambda beta: 24 * BLOCK if beta else 12,  # few: see BLOCK
         above=_comes_apart,
         flips=True,
         predicted=lambda setting: _single(alignment_collapse_rate(setting)),
@@ -211,24 +226,33 @@ def prober(
     drawn = {seed: probe.start(setting, tau, seed) for seed in dict.fromkeys(seeds)}
     start = torch.stack([drawn[seed] for seed in seeds]).to(device)
 
-    steps, beta = probe.steps(setting.momentum), setting.momentum
-    cleaned = kind == "alignment_collapse" and beta > 0
-    block = BLOCK if cleaned else steps
+    steps = probe.steps(setting.momentum)
+    cleaned = kind == "alignment_collapse" and setting.momentum > 0
+
+    def travel(z: Tensor, rate: Tensor, velocity: Tensor | None) -> Tensor:
+        for _ in range(0, steps, BLOCK if cleaned else steps):
+            many = BLOCK if cleaned else steps
+            moved = advance(z, rate, torch.full_like(rate, tau), setting=setting, steps=many, velocity=velocity)
+            if cleaned and velocity is not None:
+                moved, speed = _apart(moved, moved), _apart(velocity, moved)
+                moved = moved / moved.norm(dim=-1, keepdim=True)
+                velocity.copy_(speed)
+                apart = _is_apart(start, z, setting)[:, None, None]  # such a run stays: it may come back by chance
+                moved = torch.where(apart, z, moved)
+            z = moved
+        return z
 
     def above(rates: Sequence[float] | NDArray[np.float64]) -> NDArray[np.bool_]:
         rate = torch.as_tensor(rates, dtype=start.dtype, device=device)
         velocity = from_rest(start, setting)
-        if velocity is not None and probe.flips:
-            velocity = -gradient(start, tau, setting) / (1 + beta)  # v <- beta v + g turns it round
-        z = middle = start
-        for half in range(2 if beta else 1):
-            middle = z if half else start
-            for _ in range(0, steps, block):
-                z = advance(z, rate, torch.full_like(rate, tau), setting=setting, steps=block, velocity=velocity)
-                if cleaned and velocity is not None:
-                    z, velocity = _apart(z, z), _apart(velocity, z)
-                    z = z / z.norm(dim=-1, keepdim=True)
-        seen = Seen(start, middle, z, step(z, rate, tau, setting, velocity=velocity))
+        middle = beyond = start
+        if velocity is not None:
+            if probe.flips:
+                velocity = -gradient(start, tau, setting) / (1 + setting.momentum)  # v <- beta v + g turns it round
+            middle = travel(start, rate, velocity)
+            beyond = step(middle, rate, tau, setting, velocity=velocity.clone())
+        end = travel(middle, rate, velocity)
+        seen = Seen(start, middle, beyond, end, step(end, rate, tau, setting, velocity=velocity))
         answer: NDArray[np.bool_] = probe.above(seen, setting).cpu().numpy()
         return answer
 
@@ -264,7 +288,8 @@ def search(
     above = prober(kind, setting, seeds=seeds, device=device)
     predicted = PROBES[kind].predicted(setting)
     scale = 2 * float(setting.tau) / setting.pull
-    low, high = (np.full(len(seeds), edge * scale) for edge in SEARCH_RANGE)
+    lowest = (1 - setting.momentum) ** 2 * scale  # where the uniform state may spin (T14)
+    low, high = (np.full(len(seeds), edge) for edge in (SEARCH_RANGE[0] * lowest, SEARCH_RANGE[1] * scale))
     searched = (float(low[0]), float(high[0]))
     if above(low).any() or not above(high).all():
         return Threshold(kind, setting, predicted, None, None, searched)

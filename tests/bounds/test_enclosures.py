@@ -1,15 +1,17 @@
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import mpmath as mp
 import numpy as np
 import pytest
+from flint import arb
 
 from bounds import (
     Setting,
     certify_collapse,
     enclose_bessel_ratio,
     enclose_exact_rate,
+    enclose_growth,
     enclose_root,
     enclose_uniform_rate,
     exact_rate,
@@ -69,6 +71,27 @@ def test_bessel_ratio_by_mpmath(d, degree, kappa):
     assert box.high - box.low < 1e-12 * box.high
 
 
+@pytest.mark.parametrize("keys", ("symmetric", "detached"))
+@pytest.mark.parametrize("d, tau", [(2, 0.5), (3, 0.1), (8, 0.02), (100, 0.3)])
+def test_growth_of_the_spectrum_is_bounded_by_a_falling_number(d, tau, keys):
+    setting = Setting(tau, d, 100, keys=keys)
+    e = harmonic_spectrum(setting, degrees=13, limit=True).e
+    boxes = [enclose_growth(setting, degree=degree) for degree in range(1, 13)]
+    for degree, box in enumerate(boxes, start=1):
+        with mp.workdps(40):
+            nu, kappa = mp.mpf(d) / 2 - 1, 1 / mp.mpf(tau)
+            A, r = (
+                mp.besseli(nu + degree + above, kappa) / mp.besseli(nu + under, kappa)
+                for above, under in ((0, 0), (1, degree))
+            )
+            bound = (1 + mp.mpf(1) / degree) * (1 + mp.mpf(1) / (degree + d - 2)) * r
+            bound *= 2 / (2 - A) if keys == "symmetric" else 1
+        assert box.low <= bound <= box.high
+        assert box.high - box.low < 1e-12
+        assert e[degree] / e[degree - 1] <= box.high * (1 + 1e-12)
+    assert all(later.high < sooner.low for sooner, later in pairwise(boxes))
+
+
 def test_root_is_bracketed_and_the_bracket_is_checked():
     box = enclose_root(lambda x: x * x - 2, 1.0, 2.0)
     assert math.nextafter(box.low, 2.0) == box.high
@@ -76,6 +99,10 @@ def test_root_is_bracketed_and_the_bracket_is_checked():
     with pytest.raises(ValueError, match="^low and high must have certified opposite signs, got 2.0 and 3.0"):
         enclose_root(lambda x: x * x - 2, 2.0, 3.0)
     assert enclose_root(lambda x: x, -1.0, 1.0).low <= 0
+    blurred = enclose_root(lambda x: x + arb(0, 0.1), -0.7, 1.0)  # between -0.1 and 0.1 no sign is certain
+    assert blurred.low < -0.1 < 0.1 < blurred.high
+    with pytest.raises(ValueError, match="^low and high must have certified opposite signs, got -1.0 and 0.05"):
+        enclose_root(lambda x: x + arb(0, 0.1), -1.0, 0.05)
 
 
 def test_wrong_input():
@@ -87,3 +114,5 @@ def test_wrong_input():
         certify_collapse(0, Setting(0.5, 8, 32))
     with pytest.raises(ValueError, match="^degree must be a whole number >= 1, got 0"):
         enclose_bessel_ratio(1.0, dimension=3, degree=0)
+    with pytest.raises(ValueError, match="^degree must be a whole number >= 1, got 0"):
+        enclose_growth(Setting(0.5, 8, 32), degree=0)

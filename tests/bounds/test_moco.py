@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from bounds import Setting, moco, moco_rate, uniform_rate
-from bounds.moco import derive, ripple_energies
+from bounds import Setting, harmonic_spectrum, moco, moco_rate, uniform_rate
+from bounds.moco import derive
 
 
 def setting(tau=0.5, d=2, reduction="sum"):
     return Setting(tau, d, 256, "full", "tangent", "detached", reduction)
+
+
+def ripple_energies(tau, d):
+    return harmonic_spectrum(setting(tau, d), limit=True).e
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,9 @@ def test_reference_values_of_a_queue():
     for length in (2, 3, 8, 100):
         expected = 2 * length * np.sin(np.pi / (2 * length)) ** 2 / ripple_energies(0.5, 2).max()
         assert moco_rate(setting(), ema=0.0, queue=length) == pytest.approx(expected, rel=1e-10)
+    for d in (3, 8, 16):  # the root, pi/8, is an angle that is looked at
+        expected = 16 * np.sin(np.pi / 16) ** 2 / ripple_energies(0.5, d).max()
+        assert moco_rate(setting(d=d), ema=0.0, queue=8) == pytest.approx(expected, rel=1e-10)
 
 
 def test_derivation_closes_and_equals_the_code():

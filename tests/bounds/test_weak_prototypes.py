@@ -115,6 +115,8 @@ def test_wrong_input():
         weak_displacement(0.1, math.nan, merged)
     with pytest.raises(ValueError, match="^gradient must be ambient"):
         weak_displacement(0.1, 5.0, Setting(0.5, 8, 32, gradient="tangent"))
+    with pytest.raises(ValueError, match="^momentum must be 0 here, got 0.5"):
+        weak_displacement(0.1, 5.0, Setting(0.5, 8, 32, momentum=0.5))
     with pytest.raises(ValueError, match="^temperature must be one number here"):
         weak_displacement(0.1, 5.0, Setting((0.5, 1.0), 8, 32))
     for setting in (Setting(0.5, 8, 2), Setting(50.0, 8, 4, "full")):

@@ -73,8 +73,15 @@ FORMULAS = {
 }
 """What each figure draws as theory: the function, and its fields where it returns a record."""
 
-UNITS = {("full_against_merged", "exact_rate"), ("clop_rescue", "exact_rate")}
-"""Functions of the theory that give a unit there, no line: phase_batch holds them."""
+UNITS = {
+    ("full_against_merged", "exact_rate"),
+    ("clop_rescue", "exact_rate"),
+    ("collapse_temperatures", "uniform_rate"),
+    ("collapse_temperatures", "uniform_is_resolved"),
+    ("full_against_merged", "alignment_uniform_rate"),
+}
+"""Functions of the theory that give a unit there, or a line that the run does not search: phase_batch,
+phase_temperature and alignment_bifurcation hold them."""
 
 
 @cache

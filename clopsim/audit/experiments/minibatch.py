@@ -100,7 +100,8 @@ def fresh_noise(factor: float = 1.0) -> Experiment:
         after = weights - rate * gradient(z, TAU, setting).mT @ noise
         x.append(multiple)
         measured.append(float(after[:, 1:].square().sum() / weights.square().sum()))
-        predicted.append(float(fresh_noise_growth(rate, setting, inputs=inputs, variance=variance)) * factor)
+        growth = fresh_noise_growth(rate, setting, inputs=inputs, variance=variance)
+        predicted.append((1.0 if multiple == 1 else float(growth)) * factor)  # at its rate it stands still
     return Experiment(
         title="one linear layer at collapse, fresh noise in the views: mean square of the weights that see it",
         x_label="rate / the rate at which it grows",

@@ -5,7 +5,14 @@ from itertools import product
 import numpy as np
 import torch
 
-from bounds import Setting, alignment_uniform_rate, collapse_rate, uniform_rate
+from bounds import (
+    Setting,
+    alignment_uniform_rate,
+    collapse_rate,
+    heavy_ball_rate,
+    nesterov_rate,
+    uniform_rate,
+)
 from clopsim.audit.experiments.experiment import Experiment, bracket
 from clopsim.sphere.dynamics import advance, from_rest
 from clopsim.sphere.thresholds import prober
@@ -56,8 +63,14 @@ def flips_with_momentum(factor: float = 1.0) -> Experiment:
             multiples, answers = bracket(kind, setting, rate * factor, 0.04)  # type: ignore[arg-type]
             x += multiples
             measured += answers
+    ambient = Setting(0.5, 2, 200, "full", momentum=0.5)
+    aligned = alignment_uniform_rate(ambient)
+    critical = (float("nan") if aligned is None else float(aligned)) * factor
+    multiples, answers = bracket("alignment_uniform", ambient, critical, 0.04)
+    x += multiples
+    measured += answers
     return Experiment(
-        title="tangent step with momentum 0.5 and 0.9: views in the uniform state, (d, tau) = (3, 1), and the circle",
+        title="momentum 0.5, 0.9, tangent: views on the sphere, tau = 1, the circle, 0.5; views on the circle, ambient",
         x_label="learning rate / predicted (two seeds each)",
         y_label="apart or broken (1 yes)",
         x=tuple(x),
@@ -91,6 +104,31 @@ def points_spin(factor: float = 1.0) -> Experiment:
         title="uniform circle, merged loss, ambient step with momentum 0.3 and 0.5: points that leave their places",
         x_label="learning rate / predicted (two seeds each)",
         y_label="a hundred times further than stirred (1 yes)",
+        x=tuple(x),
+        measured=tuple(measured),
+        predicted=(0.0, 1.0) * (len(x) // 2),
+        tolerance=0.0,
+        absolute=True,
+    )
+
+
+def quadratics_with_momentum(factor: float = 1.0) -> Experiment:
+    """T14: descent on a quadratic holds at 0.98 and leaves at 1.02 of its rate, heavy ball and Nesterov."""
+    h, x, measured = 3.0, [], []
+    for rate_of, look in ((heavy_ball_rate, 0.0), (nesterov_rate, 1.0)):
+        for beta, multiple in product((0.0, 0.5, 0.9), (0.98, 1.02)):
+            rate, place, v = multiple * factor * rate_of(h, momentum=beta), 1.0, 0.0
+            for _ in range(1500):
+                v = beta * v + h * place
+                place -= rate * (look * (h * place + beta * v) + (1 - look) * v)
+                if abs(place) > 1e6:
+                    break
+            x.append(multiple)
+            measured.append(float(abs(place) > 1e6))
+    return Experiment(
+        title="a quadratic: heavy ball, then Nesterov, at momentum 0, 0.5, 0.9",
+        x_label="learning rate / predicted",
+        y_label="left (1 yes)",
         x=tuple(x),
         measured=tuple(measured),
         predicted=(0.0, 1.0) * (len(x) // 2),

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from bounds import Setting, exact_rate
-from bounds.equiangular import authors_etf_cosine, equiangular_equilibrium
 from bounds.equilibrium import class_equilibrium
+from bounds.prototype_weights import Prototypes, prototype_weights
 from clopsim.audit.experiments.clop import prototype_rows
 from clopsim.audit.experiments.equiangular import frame
 from clopsim.audit.experiments.experiment import Experiment
@@ -58,18 +58,19 @@ def _settled(c: Tensor, weight: float, per_class: int) -> Tensor:
 
 def rank_of_each_frame(factor: float = 1.0) -> Experiment:
     """P10, P14: effective rank with orthonormal prototypes, the authors' "etf" and a simplex, weight 6."""
-    cosines = (0.0, authors_etf_cosine(D), -1 / (CLASSES - 1))
     etf = torch.eye(D, dtype=torch.float64)[:CLASSES] - 1 / D  # the authors' construction, normalised in their loss
-    frames = (frame(CLASSES, D, 0.0), etf / etf.norm(dim=1, keepdim=True), frame(CLASSES, D, cosines[2]))
+    frames: dict[Prototypes, Tensor] = {
+        "orthonormal": frame(CLASSES, D, 0.0),
+        "etf": etf / etf.norm(dim=1, keepdim=True),
+        "simplex": frame(CLASSES, D, -1 / (CLASSES - 1)),
+    }
     x, measured, predicted = [], [], []
-    for cosine, c in zip(cosines, frames, strict=True):
-        state = equiangular_equilibrium(
-            6.0, prototype_cosine=cosine, classes=CLASSES, per_class=4, temperature=TAU, dimension=D
-        )
+    for name, c in frames.items():
+        held = prototype_weights(Setting(TAU, D, 4 * CLASSES), classes=CLASSES, prototypes=name, weight=6.0)
         ranks = geometry.effective_rank(_settled(c, 6.0, 4)).tolist()
-        x += [cosine] * len(ranks)
+        x += [held.prototype_cosine] * len(ranks)
         measured += ranks
-        predicted += [state.effective_rank * factor] * len(ranks)
+        predicted += [(held.effective_rank or 0.0) * factor] * len(ranks)
     return Experiment(
         title="effective rank with each frame, K = 4, d = 8, weight 6: orthonormal, the authors' etf, the simplex",
         x_label="cosine between prototypes (two seeds each)",

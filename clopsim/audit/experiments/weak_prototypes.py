@@ -5,6 +5,7 @@ from torch import Tensor
 
 from bounds import Setting, exact_rate
 from bounds.equilibrium import class_equilibrium
+from bounds.prototype_weights import prototype_weights
 from bounds.weak_prototypes import energy_off_line, weak_effective_rank
 from clopsim.audit.experiments.clop import prototype_rows
 from clopsim.audit.experiments.experiment import Experiment
@@ -71,7 +72,7 @@ def rank_beside_the_point(factor: float = 1.0) -> Experiment:
     x, measured, predicted = [], [], []
     for weight in (0.03, 0.1, 0.2):
         ends = _ends(setting, start, weight=weight, multiple=10.0)
-        rank = weak_effective_rank(weight, 10 * float(exact_rate(setting)), setting, classes=CLASSES)
+        rank = prototype_weights(setting, classes=CLASSES, weight=weight).rank_at_large_rates or 0.0
         x += [weight] * len(ends)
         measured += (geometry.effective_rank(ends) - 1).tolist()
         predicted += [(rank - 1) * factor] * len(ends)

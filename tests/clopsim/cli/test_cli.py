@@ -15,7 +15,7 @@ import pytest
 import typer
 import xarray as xr
 
-from bounds import Setting, critical_rates
+from bounds import Setting, critical_rates, exact_rate
 from clopsim import cli
 from clopsim.door.configfile import EXECUTION
 from clopsim.runs import sweep as job
@@ -42,26 +42,27 @@ def test_bounds_prints_json_with_the_agreed_keys(clopsim):
 @pytest.mark.parametrize(
     "words, shown",
     [
-        (
-            "--loss full",
-            "Above 0.557858 the antipodal line attracts (T12); up to which rate the uniform state does too, n is",
-        ),
-        (
-            "--loss full --samples 400",
-            "both the aligned uniform state and the antipodal line attract: the start decides",
-        ),
-        (
-            "--loss full --tau 0.2 --dim 3 --samples 400",
-            "neither the aligned uniform state nor the antipodal line attracts",
-        ),
+        ("", "Complete collapse attracts above 0.516667; an even spread breaks near 0.49, but n is too small to tell"),
+        ("--samples 300", "Complete collapse attracts above 0.501678; an even spread already breaks above 0.41"),
+        ("--tau 0.02", "up to which rate an even spread holds, n is too small to tell (T13)."),
+        ("--gradient tangent --samples 300", "Complete collapse attracts at no rate; an even spread breaks above 0.66"),
+        ("--loss full --samples 400", "views above 1.10001. The line with antipodal views attracts above 0.521422:"),
+        ("--loss full --samples 400", "between the two rates both attract, and the start decides."),
+        ("--loss full --tau 0.2 --dim 3 --samples 400", "attracts above 0.201028, the even spread not."),
         ("--loss full --samples 4", "none: the line never attracts with so few samples at this temperature"),
         ("--loss full --gradient tangent", "none: the line never attracts: tangent steps descend"),
+        (
+            "--loss full --gradient tangent --keys detached --ema 0.99",
+            "MoCo, every query on its key, breaks above 1.00",
+        ),
+        ("--loss full --batch-of 1000", "Drawing batches shifts no rate"),
+        ("--samples 200 --momentum 0.9", "Complete collapse attracts above 1.05028; an even spread already breaks"),
     ],
 )
-def test_bounds_says_where_the_start_decides(clopsim, words, shown):
+def test_bounds_says_first_what_matters(clopsim, words, shown):
     text = clopsim("bounds", *words.split()).stdout
-    assert shown in text
-    assert ("Between" in text) == ("both" in shown or "neither" in shown)
+    assert shown in " ".join(text.split())
+    assert text.startswith("Complete collapse attracts ")
 
 
 @pytest.mark.parametrize("loss", ("merged", "full"))
@@ -79,6 +80,42 @@ def test_bounds_of_every_setting(clopsim, loss, gradient, keys, reduction):
     for name, why in rates.reasons.items():
         (line,) = (line for line in table.splitlines() if line.startswith(name + " "))
         assert why in line
+
+
+def test_bounds_and_threshold_with_momentum(clopsim):
+    document = json.loads(clopsim("bounds", "--momentum", 0.9, "--json").stdout)
+    assert document["paper_range"] is document["breaking_degree"] is None
+    assert document["collapse_rate"] == pytest.approx(2.45417, abs=6e-6)
+    table = clopsim("bounds", "--momentum", 0.9, "--samples", 20).stdout
+    assert "none: collapse never attracts: with momentum beta it needs n - 1 > (1 + beta)/(1 - beta)" in table
+    table = clopsim("bounds", "--momentum", 0.9, "--samples", 400).stdout
+    assert "none: the points start to spin first" in table
+    found = clopsim("threshold", "collapse", "--momentum", 0.3, "--samples", 8, "--seeds", 1, "--json")
+    assert found.exit_code == 0, found.output
+    row = json.loads(found.stdout)
+    assert row["predicted_rate"] == pytest.approx(0.88472, abs=6e-6)
+    assert row["observed_rate"] == pytest.approx(row["predicted_rate"], rel=0.01)
+    wrong = clopsim("bounds", "--momentum", 1)
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+    assert wrong.stderr.startswith("clopsim: --momentum must be in [0, 1), got 1.0;")
+
+
+def test_a_sweep_with_momentum_says_so_wherever_it_is_shown(clopsim):
+    done = clopsim(*QUICK, "--momentum", 0.3, "--out", "run")
+    assert done.exit_code == 0, done.output
+    assert "n = 16 embeddings, d = 8, momentum 0.3" in done.stdout
+    with xr.open_dataset("run/data.nc") as dataset:
+        assert dataset.attrs["momentum"] == 0.3
+        assert float(dataset["mu_c"][0]) == pytest.approx(float(exact_rate(Setting(0.5, 8, 16, momentum=0.3))))
+        assert set(dataset["outcome"].values[0, 1].astype(str)) == {"collapsed"}  # at twice mu_c
+    assert "momentum 0.3" in describe(Path("run")).setting
+    assert clopsim("show", "run").exit_code == 0
+    assert "--momentum 0.3" in json.loads(Path("run/provenance.json").read_text())["command"]
+    again = clopsim(*QUICK, "--momentum", 0.5, "--out", "run", "--resume")
+    assert (again.exit_code, "--momentum must stay 0.3" in again.stderr) == (2, True)
+    refused = clopsim(*QUICK, "--momentum", 0.9, "--out", "other")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("clopsim: --momentum must be below (n - 2)/n = 0.875 for collapse to attract 16")
 
 
 def test_sweep_writes_everything_and_prints_the_verdict(clopsim, tmp_path):

@@ -324,3 +324,11 @@ def test_more_workers_only_where_they_pay(clopsim, monkeypatch):
     clopsim(*QUICK, "--out", "long")
     clopsim(*QUICK, "--out", "more", "--workers", "3")
     assert asked == [1, 2, 3]
+
+
+def test_a_grid_of_before_momentum_is_gone_on_with(tmp_path):
+    new = grid(Sweep, {"samples": [8, 16], "seeds": 1}).text
+    (tmp_path / "grid.toml").write_text("\n".join(line for line in new.splitlines() if "momentum" not in line) + "\n")
+    assert set(grid(Sweep, {}, recorded=tmp_path).points) == {"samples=8", "samples=16"}
+    with pytest.raises(ValueError, match="^config must stay what"):
+        grid(Sweep, {"momentum": 0.5}, recorded=tmp_path)

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -92,6 +93,21 @@ def test_force_replaces_a_run_only_when_the_new_one_is_complete(tmp_path):
         (staging / "provenance.json").write_text("{}")
     assert (folder / "data.nc").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_old_run_that_cannot_be_removed_costs_no_new_one(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def refused(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name in ("old", "new"):
+        with monkeypatch.context() as patch, results.run_folder(folder, force=True) as staging:
+            (staging / "data.nc").write_text(name)
+            (staging / "provenance.json").write_text("{}")
+            patch.setattr(os, "rmdir", refused)  # what rmtree ends with
+            patch.setattr(Path, "chmod", refused)
+    assert (folder / "data.nc").read_text() == "new"
 
 
 def test_force_never_deletes_what_is_no_run(tmp_path):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from bounds import Setting, exact_rate, mean_after_step, ripple_multiplier, spread_multiplier, view_multiplier
+from bounds import (
+    Setting,
+    exact_rate,
+    harmonic_spectrum,
+    mean_after_step,
+    radial_rate,
+    ripple_multiplier,
+    spread_multiplier,
+    view_multiplier,
+)
 from clopsim.metrics.geometry import harmonic_energy
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step, observe, recorded_steps, run, step
@@ -221,3 +230,28 @@ def test_runs_with_momentum_go_on_through_their_records_and_at_low_temperatures(
     torch.testing.assert_close(found.final, expected, rtol=0, atol=1e-13)
     torch.testing.assert_close(found.velocity, velocity, rtol=1e-12, atol=1e-12)
     assert run(z, rate, tau, setting=Setting(0.5, 3, 6), steps=(0, 1)).velocity is None
+
+
+@pytest.mark.parametrize("loss, gradient", [("merged", "tangent"), ("merged", "ambient"), ("full", "ambient")])
+def test_a_ripple_with_momentum_follows_the_map_of_t14(loss, gradient):
+    """Amplitude and velocity of a ripple of degree 2 on the circle, from points whose radial velocity is steady."""
+    n, beta, degree, rate, size = 512, 0.6, 2, 0.05, 1e-6
+    setting = Setting(0.5, 2, n, loss, gradient, momentum=beta)
+    h = float(harmonic_spectrum(setting, degrees=degree).e[-1])
+    rho = float(radial_rate(setting))
+    r = 1 + rate * rho / (1 - beta)
+    push = rate * (h - rho)
+    exact = np.array([[(1 - push) / r, -beta / r], [push, beta]])
+    place = 2 * np.pi * np.arange(n if loss == "merged" else n // 2) / (n if loss == "merged" else n // 2)
+    place = place if loss == "merged" else np.concatenate([place, place])
+    angle = place + size * np.sin(degree * place)
+    z = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    velocity = -rho / (1 - beta) * torch.from_numpy(np.stack([np.cos(place), np.sin(place)], axis=1))
+    state = np.array([1.0, 0.0])
+    for _ in range(6):
+        z = step(z, rate, 0.5, setting, velocity=velocity)
+        state = exact @ state
+    moved = np.arctan2(z[:, 1].numpy(), z[:, 0].numpy()) - place
+    moved = np.angle(np.exp(1j * moved)) @ np.sin(degree * place) / (np.sin(degree * place) ** 2).sum() / size
+    assert moved == pytest.approx(state[0], abs=0.02)
+    assert abs(moved - 1) > 0.2

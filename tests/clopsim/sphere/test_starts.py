@@ -35,6 +35,14 @@ def test_every_start_has_unit_rows_and_follows_its_seed(start, setting):
     assert not torch.allclose(z, start(setting, 6), atol=1e-2)
 
 
+def test_a_stirred_uniform_start_lies_about_that_far_from_its_place():
+    still = starts.near_uniform(MERGED, temperature=0.5, seed=0)
+    stirred = starts.near_uniform(MERGED, temperature=0.5, seed=0, view_angle=1e-3)
+    assert float((stirred - still).norm(dim=1).mean()) == pytest.approx(1e-3, rel=0.15)
+    views = starts.near_uniform(FULL, temperature=0.5, seed=0, view_angle=1e-3)
+    assert float((views[:32] - views[32:]).norm(dim=1).mean()) == pytest.approx(1e-3 * 2**0.5, rel=0.15)
+
+
 def test_data_starts_at_the_points_with_noisy_views():
     z = starts.from_data(FULL, points(32), view_noise=0.01, seed=0)
     assert 0 < float(geometry.alignment(z)) < 0.01
