@@ -102,25 +102,41 @@ def _closed_forms(n: "sp.Symbol", M: "sp.Symbol", E: "sp.Expr", A: "sp.Symbol") 
     }
 
 
-def derived_stretch(
-    n: "sp.Symbol", M: "sp.Symbol", E: "sp.Symbol", A: "sp.Symbol", kappa: "sp.Symbol", *, loss: Loss, keys: Keys
-) -> "sp.Expr":
-    """rho of T5 and T13, sum reduction, by differentiation: minus the slope of the loss as one embedding alone grows.
+Symbols = tuple["sp.Symbol", "sp.Symbol", "sp.Symbol", "sp.Symbol", "sp.Symbol"]
+"""n, M_0, E = e^kappa, A_1, kappa."""
 
-    It goes from z to r z, the others stay. The whole sum over a uniform batch is n M(r), M the mean of exp(kappa r z.w),
-    of slope kappa M_0 A_1 at r = 1; of that sum exp(kappa r), from the place it left, is not there. The rest is what
-    the embedding sees as an anchor and, as a key, adds to the others' sums, each n M_0 - e^kappa. An aligned view is
-    still at z and attracts with kappa r in either role.
+
+def derived_background(symbols: Symbols, angle: "sp.Expr | int") -> "tuple[sp.Matrix, sp.Matrix]":
+    """For proofs: the gradient, as an anchor and as a key, of all but the attraction of one of two views at +-angle.
+
+    By differentiation in x, the view alone, in the plane of the two. The whole sum over a uniform batch with both views
+    in their middle is n M(|x|), M_0 in value and kappa M_0 A_1 in slope at |x| = 1; in their stead x sees the other
+    view only. As a key it adds the same to the others' sums, each n M_0 - e^kappa up to the square of the angle. The
+    merged loss is the angle 0: of two points in one place x sees one less.
     """
     import sympy as sp
 
-    r = sp.symbols("r", positive=True)
-    mean = sp.Function("M")(r)
-    rest, attraction = n * mean - sp.exp(kappa * r), (kappa * r if loss == "full" else 0)
-    energy = sp.log(rest) - attraction
-    if keys == "symmetric":
-        energy += rest / (n * M - E) - attraction
-    return -energy.diff(r).subs(mean.diff(r), kappa * M * A).subs(mean, M).subs(r, 1).subs(sp.exp(kappa), E)
+    n, M, E, A, kappa = symbols
+    x = sp.Matrix(sp.symbols("x1 x2", real=True))
+    view, other = (sp.Matrix([sp.cos(angle), sign * sp.sin(angle)]) for sign in (1, -1))
+    mean = M * (1 + kappa * A * (sp.sqrt(x.dot(x)) - 1))
+    rest = n * mean - 2 * sp.exp(kappa * x[0]) + sp.exp(kappa * x.dot(other))
+    here = dict(zip(x, view, strict=True))
+
+    def gradient(energy: sp.Expr) -> sp.Matrix:
+        return sp.Matrix([energy.diff(entry) for entry in x]).subs(here)
+
+    return gradient(sp.log(rest)), gradient(rest / (n * M - E))
+
+
+def derived_stretch(symbols: Symbols, *, loss: Loss, keys: Keys) -> "sp.Expr":
+    """For proofs: rho of T5 and T13, sum reduction: minus the gradient along the embedding, with its view's pull."""
+    import sympy as sp
+
+    *_, E, _, kappa = symbols
+    roles = derived_background(symbols, 0)[: 2 if keys == "symmetric" else 1]
+    attraction = kappa if loss == "full" else 0
+    return sum((attraction - gradient[0] for gradient in roles), sp.Integer(0)).subs(sp.exp(kappa), E)
 
 
 def derive() -> "Derivation":
@@ -154,6 +170,7 @@ def derive() -> "Derivation":
     # around its place, and with it T rho, changes by 0 at first order
     theta, place = sp.symbols("theta phi", real=True)
     pair = sp.exp(kappa * sp.cos(place - theta)) + sp.exp(kappa * sp.cos(place + theta))
+
     def dimension(number: sp.Expr, least: sp.Expr) -> sp.Expr:  # number over least
         return sp.gamma(number + 1) / (sp.gamma(least + 1) * sp.gamma(number - least + 1))
 
@@ -171,9 +188,9 @@ def derive() -> "Derivation":
             Step("which is A with the factor S =", claims["S"]),
             Step("The keys' potential is n T(rho/(n T rho - e^kappa)); it changes by epsilon Y times", sp.factor(key)),
             Step("Their sum is e_l without l(l+d-2)", claims["symmetric"]),
-            Step("The own term is radial, without a tangent part, and so is the whole: M_0 depends on |x| alone, with the"
-                 " slope kappa M_0 A_1. As an anchor, and as a key of all others, an embedding is pulled along itself by"
-                 " kappa times the softmax's mean cosine", radial),
+            Step("The own term is radial, without a tangent part, and so is the whole: M_0 depends on |x| alone, and"
+                 " its slope is kappa M_0 A_1. As an anchor, and as a key of all others, an embedding is pulled along"
+                 " itself by kappa times the softmax's mean cosine", radial),
             Step("that is", claims["mean length"]),
             Step("M_0 term by term in kappa^(2k): E t^(2k)/(2k)! =", series),
             Step("Views that differ a little leave T rho as it is at first order: with n = 2N all of the above holds"
@@ -182,7 +199,7 @@ def derive() -> "Derivation":
         ),
         zeros={
             "slope of M_0, term by term": slope - mean_series,
-            "stretch, merged": derived_stretch(n, M, E, A, kappa, loss="merged", keys="symmetric")
+            "stretch, merged": derived_stretch((n, M, E, A, kappa), loss="merged", keys="symmetric")
             + 2 * kappa * claims["mean length"],
             "anchors": anchor - claims["S"] * A,
             "e_l, symmetric keys": anchor + key - claims["symmetric"],
@@ -232,7 +249,9 @@ def _agreements() -> "dict[str, Agreement]":
         found[f"self_exclusion, {where}"] = Agreement(
             partial(self_exclusion, Setting(float(tau), d, enough)), claims["S"].subs(at)
         )
-        found[f"self_exclusion, {where}, of two"] = Agreement(entry(partial(self_exclusion, several), 0), claims["S"].subs(at))
+        found[f"self_exclusion, {where}, of two"] = Agreement(
+            entry(partial(self_exclusion, several), 0), claims["S"].subs(at)
+        )
         few = Setting(float(tau), d, max(2, enough - 1))
         found[f"self_exclusion, {where}, few points"] = Agreement(partial(_number, partial(self_exclusion, few)), None)
         for degree in (1, 4):
@@ -243,6 +262,7 @@ def _agreements() -> "dict[str, Agreement]":
     found["finite_mean_length"] = Agreement(
         partial(finite_mean_length, 1.25, 0.5), claims["mean length"].subs({n: 5, M: 1, E: 1, A: sp.Rational(1, 2)})
     )
+
     def strength(points: int, d: int, up_to: int) -> int:
         return max(t for t in range(up_to + 1) if all_up_to(t, d) <= points * (d - 1) - math.comb(d, 2))
 

@@ -1,7 +1,8 @@
 """T5: the harmonic spectrum of one step at the uniform state and the rate that breaks it; at finite n by T13."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,14 +123,14 @@ def uniform_is_resolved(setting: Setting) -> bool:
     return bool(np.isfinite(e).all()) and unresolved_share(setting, degree=int(e.argmax()) + 1) <= RESOLVED
 
 
-def _closed_forms(degree: "sp.Expr", d: "sp.Expr", A: "sp.Expr", pull: "sp.Expr") -> "dict[str, sp.Expr]":
-    """Claimed e_l, by keys, A = A_l; and rho of the ambient step, by loss, A = A_1, pull that over tau."""
-    return {
-        "symmetric": degree * (degree + d - 2) * A * (2 - A),
-        "detached": degree * (degree + d - 2) * A,
-        "merged": -pull * A,
-        "full": pull * (1 - A),
-    }
+def _closed_forms(degree: "sp.Expr", d: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
+    """Claimed e_l, by keys."""
+    return {"symmetric": degree * (degree + d - 2) * A * (2 - A), "detached": degree * (degree + d - 2) * A}
+
+
+def _closed_stretch(pull: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
+    """Claimed rho of the ambient step, by loss; pull that over tau, A = A_1 or A_1^(n)."""
+    return {"merged": -pull * A, "full": pull * (1 - A)}
 
 
 def derive() -> "Derivation":
@@ -142,7 +143,7 @@ def derive() -> "Derivation":
     t = sp.symbols("t", real=True)
     alpha = d / 2 - 1
     order = sp.symbols("l", positive=True)
-    claims = _closed_forms(order, d, A, kappa)
+    claims, stretches = _closed_forms(order, d, A), _closed_stretch(kappa, A)
     zeros = {}
 
     def weight(power: sp.Expr) -> sp.Expr:
@@ -181,15 +182,15 @@ def derive() -> "Derivation":
     finite = 1 - (1 - A) / (1 - E / (n * M))
     for loss in ("merged", "full"):
         for keys, roles in (("symmetric", 2), ("detached", 1)):
-            stretch = derived_stretch(n, M, E, A, kappa, loss=loss, keys=keys)  # type: ignore[arg-type]
-            zeros[f"rho, {loss}, {keys} keys"] = stretch - roles * claims[loss].subs(A, finite)
-            zeros[f"rho as n -> oo, {loss}, {keys} keys"] = sp.limit(stretch, n, sp.oo) - roles * claims[loss]
+            stretch = derived_stretch((n, M, E, A, kappa), loss=loss, keys=keys)  # type: ignore[arg-type]
+            zeros[f"rho, {loss}, {keys} keys"] = stretch - roles * stretches[loss].subs(A, finite)
+            zeros[f"rho as n -> oo, {loss}, {keys} keys"] = sp.limit(stretch, n, sp.oo) - roles * stretches[loss]
     rate = 2 / (e - 2 * rho)
     zeros["multiplier -1 at the rate"] = 1 - rate * e / (1 + rate * rho) + 1
     # kappa -> 0: I_nu ~ (kappa/2)^nu (1/Gamma(nu+1) + (kappa/2)^2/Gamma(nu+2)), so A_1 = (kappa/d)(1 + O(kappa^2))
     small = kappa / d * (1 + kappa**2 / (2 * d + 4)) / (1 + kappa**2 / (2 * d))
     e_1 = claims["symmetric"].subs({order: 1, A: small})
-    stretched = 2 * claims["merged"].subs(A, small)
+    stretched = 2 * stretches["merged"].subs(A, small)
     zeros["limit, tangent"] = sp.limit(kappa * rate.subs({e: e_1, rho: 0}), kappa, 0) - d / (d - 1)
     zeros["limit, merged ambient"] = sp.limit(kappa * rate.subs({e: e_1, rho: stretched}), kappa, 0) - d / (d - 1)
     A_l = defined_ratio(order, kappa, d)
@@ -207,8 +208,8 @@ def derive() -> "Derivation":
             Step("With detached keys", claims["detached"]),
             Step("The ambient step also stretches an embedding by 1 + mu rho, -rho the slope of the loss as it grows"
                  " alone: as an anchor, and as a key, log of the mean M of exp(kappa x.w), M' = kappa M A_1. Merged:",
-                 claims["merged"]),
-            Step("for each of its two roles; the full loss, where its view attracts it", claims["full"]),
+                 stretches["merged"]),
+            Step("for each of its two roles; the full loss, where its view attracts it", stretches["full"]),
             Step("The multiplier is", 1 - mu * e / (1 + mu * rho)),
             Step("It is -1 first for the largest e_l, at", rate),
             Step("As tau -> infinity, A_1 ~ kappa/d and e_l = O(kappa^2) for l >= 2; mu/tau tends, for mu_T and for"
@@ -239,11 +240,10 @@ def _agreements() -> "dict[str, Agreement]":
         if (tau, d) not in ratios:
             ratios[tau, d] = [defined_ratio(degree, kappa, d).evalf(30) for degree in range(1, 9 + 3 * int(kappa**0.5))]
         pull, share = defined_pull(setting) * kappa, sp.Rational(1, n if setting.reduction == "mean" else 1)
-        e = [share * _closed_forms(sp.Integer(degree), d, S * ratio, pull)[setting.keys]
+        e = [share * _closed_forms(sp.Integer(degree), d, S * ratio)[setting.keys]
              for degree, ratio in enumerate(ratios[tau, d], 1)]  # fmt: skip
         mean = 1 - S * (1 - ratios[tau, d][0])
-        stretched = _closed_forms(sp.Integer(1), d, mean, pull)[setting.loss]
-        rho = stretched if setting.gradient == "ambient" else sp.Integer(0)
+        rho = _closed_stretch(pull, mean)[setting.loss] if setting.gradient == "ambient" else sp.Integer(0)
         mu = sp.Rational(1, 4) / pull
         margin = max(e) - 2 * rho
 
@@ -257,7 +257,7 @@ def _agreements() -> "dict[str, Agreement]":
             return ripple_multiplier(float(mu), setting, degrees=4, limit=limit)
 
         where = f"{written_out(setting)}, d = {d}, tau = {setting.temperature}, n {'-> oo' if limit else f'= {n}'}"
-        for name, code, place, derived in (
+        numbers: tuple[tuple[str, Callable[[], Any], int, sp.Expr | int], ...] = (
             ("e_1", lambda: spectrum().e, -4, e[0]),
             ("e_4", lambda: spectrum().e, -1, e[3]),
             ("mean length", lambda: spectrum().mean_length, -1, mean),
@@ -265,15 +265,16 @@ def _agreements() -> "dict[str, Agreement]":
             ("ripple_multiplier, degree 2", ripple, -3, 1 - mu * e[1] / (1 + mu * rho)),
             ("1/uniform_rate", lambda: 1 / np.asarray(rate().rate), -1, max(margin / 2, 0)),
             ("breaking degree", lambda: rate().degree, -1, e.index(max(e)) + 1 if margin > 0 else 0),
-        ):
-            found[f"{name}, {where}"] = Agreement(entry(lambda code=code: np.ravel(code()), place), derived)
+        )
+        for name, code, place, derived in numbers:
+            found[f"{name}, {where}"] = Agreement(entry(code, place), derived)
 
     ratios: dict[tuple[str, sp.Integer], list[sp.Expr]] = {}
     for limit in (True, False):
         for setting in every_setting(0.3, 3, 64):
             compare(setting, "0.3", limit=limit)
         for loss in ("merged", "full"):
-            compare(Setting((1.0, 0.2), 8, 400, loss=loss), "0.2", limit=limit)  # type: ignore[arg-type]
+            compare(Setting((1.0, 0.2), 8, 400, loss=loss), "0.2", limit=limit)
         compare(Setting(0.01, 2, 400), "0.01", limit=limit)
     few = Setting(0.3, 3, 12)  # 6.7 harmonics
 
