@@ -1,17 +1,19 @@
 """T5, second half: when the two views of a sample stop agreeing, in the uniform state."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bounds.finite_batch import RESOLVED, unresolved_share
+from bounds.bessel import defined_mean, defined_ratio
+from bounds.finite_batch import RESOLVED, derived_background, unresolved_share
 from bounds.setting import Floats, Setting, positive_number, without_momentum
 from bounds.uniform import harmonic_spectrum, radial_rate
 
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
+    from bounds.derivation import Agreement, Derivation
 
 
 def alignment_uniform_rate(setting: Setting, *, limit: bool = False) -> Floats | None:
@@ -97,7 +99,7 @@ def swap_cosine(rate: float, setting: Setting) -> Floats:
     return float(cosine) if cosine.ndim == 0 else cosine
 
 
-def _closed_forms(x: "sp.Symbol", A: "sp.Symbol") -> "dict[str, sp.Expr]":
+def _closed_forms(x: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
     """What is claimed, by name; x = pull mu/tau, A = A_1."""
     return {
         "tangent multiplier": 1 - 2 * x,
@@ -107,15 +109,23 @@ def _closed_forms(x: "sp.Symbol", A: "sp.Symbol") -> "dict[str, sp.Expr]":
 
 
 def derive() -> "Derivation":
-    """Two views in their plane: the background pulls radially with A_1, the other view with 1."""
+    """The background's pull by differentiation; then two views in their plane, with it and the other view's pull."""
     import sympy as sp
 
     from bounds.derivation import Derivation, Step
 
     x, A, tau, pull, mu = sp.symbols("x A tau pull mu", positive=True)
-    phi = sp.symbols("phi", positive=True)
+    n, M, E, kappa, phi = sp.symbols("n M_0 E kappa phi", positive=True)
     claims = _closed_forms(x, A)
     z, other = (sp.Matrix([sp.cos(phi / 2), sign * sp.sin(phi / 2)]) for sign in (1, -1))
+    A_n = 1 - (1 - A) / (1 - E / (n * M))  # A_1^(n)
+    zeros = {}
+    for role, found in zip(("anchor", "key"), derived_background((n, M, E, A, kappa), phi / 2), strict=True):
+        for axis, (pull_of_rest, coordinate) in enumerate(zip(found, z, strict=True), 1):
+            zeros[f"background, {role}, axis {axis}"] = sp.limit(pull_of_rest, n, sp.oo) - kappa * A * coordinate
+            for order in (0, 1):  # in phi
+                gap = (pull_of_rest - kappa * A_n * coordinate).diff(phi, order).subs(phi, 0)
+                zeros[f"background at n, {role}, axis {axis}, order {order}"] = gap.subs(sp.exp(kappa), E)
     g = A * z - other  # times pull/tau
     ambient = z - x * g
     tangent = z - x * (g - z.dot(g) * z)
@@ -129,8 +139,12 @@ def derive() -> "Derivation":
         theorem="T5a",
         statement="In the uniform state the views come apart at tau/pull (tangent) or tau/(pull A_1) (ambient).",
         steps=(
-            Step("n -> infinity: the uniform background pulls an embedding along itself with (pull/tau) A_1, as anchor"
-                 " and as key; the other view adds -pull/tau. In the plane of two views at angle phi the step of one,"
+            Step("The rest of a uniform batch is to an embedding at x the mean M of exp(x.w/tau), which depends on |x|"
+                 " alone, M' = M A_1/tau. So as n -> infinity it pulls the embedding along itself, as an anchor and as"
+                 " a key, with 1/tau times", A),
+            Step("At finite n the sum leaves out the embedding's own place, and the other view stands beside it: to"
+                 " first order in their angle the pull is still along the embedding, with", A_n),
+            Step("The other view adds -1/tau in either role. In the plane of two views at angle phi the step of one,"
                  " x = pull mu/tau, is", ambient),
             Step("so the tangent of half the angle is multiplied, at every angle, by", claims["ambient multiplier"]),
             Step("It passes -1 at x = 1/A_1; above, the tangent grows without end and the views end antipodal",
@@ -141,7 +155,8 @@ def derive() -> "Derivation":
                  claims["swap cosine"]),
             Step("The swap is stable: two steps multiply a deviation by the square of", 1 - 2 / x**2),
         ),
-        zeros={
+        zeros=zeros
+        | {
             "ambient multiplier": half - claims["ambient multiplier"] * sp.tan(phi / 2),
             "turn": sp.simplify(z[0] * tangent[1] - z[1] * tangent[0]) + turned * sp.simplify(z.dot(tangent)),
             "tangent multiplier": sp.diff(angle, phi).subs(phi, 0) - claims["tangent multiplier"],
@@ -157,4 +172,58 @@ def derive() -> "Derivation":
             "tangent rate": tau / pull,
             "ambient rate": tau / (pull * A),
         },
+        agreements=_agreements(),
     )  # fmt: skip
+
+
+def _agreements() -> "dict[str, Agreement]":
+    """Rates, multipliers and the swap in every setting, at n and as n -> infinity, from Bessel functions."""
+    from functools import partial
+
+    import sympy as sp
+
+    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+
+    found: dict[str, Agreement] = {}
+
+    def compare(setting: Setting, tau: str, *, limit: bool) -> None:
+        """tau: the last temperature of the setting, as a decimal."""
+        kappa, d = 1 / sp.Rational(tau), setting.dimension
+        S = sp.Integer(1) if limit else 1 / (1 - sp.exp(kappa) / defined_mean(kappa, d) / setting.samples)
+        A = (1 - S * (1 - defined_ratio(1, kappa, d))).evalf(30)
+        step = 1 / kappa / defined_pull(setting)  # tau/pull
+        mu = sp.Rational(7, 4) * step
+        claims = _closed_forms(mu / step, A)
+        n = "n -> oo" if limit else f"n = {setting.samples}"
+        where = f"{written_out(setting)}, d = {d}, tau = {setting.temperature}, {n}"
+
+        def compared(name: str, code: Callable[[], Floats | None], derived: sp.Expr) -> None:
+            found[f"{name}, {where}"] = Agreement(entry(code, -1), derived)
+
+        rate = step / A if setting.gradient == "ambient" else step
+        compared("alignment_uniform_rate", partial(alignment_uniform_rate, setting, limit=limit), rate)
+        compared(
+            "view_difference_multiplier",
+            partial(view_difference_multiplier, float(mu), setting, limit=limit),
+            claims[f"{setting.gradient} multiplier"],
+        )
+        if setting.gradient == "tangent":
+            compared("swap_cosine", partial(swap_cosine, float(mu), setting), claims["swap cosine"])
+            compared("swap_cosine below the rate", partial(swap_cosine, float(step) / 2, setting), sp.Integer(1))
+
+    views = [setting for setting in every_setting(0.3, 3, 64) if setting.loss == "full"]
+    for limit in (True, False):
+        for setting in views:
+            compare(setting, "0.3", limit=limit)
+        for gradient in ("ambient", "tangent"):
+            compare(Setting((1.0, 0.2), 8, 400, "full", gradient), "0.2", limit=limit)
+    for setting in every_setting(0.3, 3, 64):
+        if setting.loss == "merged":
+            none = partial(alignment_uniform_rate, setting)
+            found[f"alignment_uniform_rate, {written_out(setting)}"] = Agreement(none, None)
+    never = Setting(0.5, 8, 14, loss="full")  # A_1^(n) < 0
+
+    def inverse() -> Floats:
+        return 1 / np.asarray(alignment_uniform_rate(never))
+
+    return found | {"1/alignment_uniform_rate, few points": Agreement(inverse, 0.0)}

@@ -1,11 +1,15 @@
 """What T5 and T13 need of the sphere: ratios of Bessel functions, numbers of harmonics, the mean of exp(kappa z.w)."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bounds.setting import Floats, whole_number
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 Array = NDArray[np.float64]
 
@@ -65,3 +69,19 @@ def kernel_harmonics(concentration: Floats, dimension: int) -> Array:
         steps = 2 * np.log(kappa[..., None] / 2) - np.log(k * (dimension / 2 + k - 1))  # (..., terms)
         mean = np.exp(-kappa) + np.exp(np.cumsum(steps, axis=-1) - kappa[..., None]).sum(axis=-1)  # e^-kappa M_0
     return np.asarray(1 / mean)
+
+
+def defined_ratio(degree: "int | sp.Expr", kappa: "sp.Expr", dimension: "int | sp.Expr") -> "sp.Expr":
+    """A_l by its definition, for proofs: bessel_ratios without its recurrence."""
+    import sympy as sp
+
+    nu = sp.sympify(dimension) / 2 - 1
+    return sp.besseli(nu + degree, kappa) / sp.besseli(nu, kappa)
+
+
+def defined_mean(kappa: "sp.Expr", dimension: "int | sp.Expr") -> "sp.Expr":
+    """M_0 = E exp(kappa z.w) by its closed form, for proofs: kernel_harmonics without its series."""
+    import sympy as sp
+
+    nu = sp.sympify(dimension) / 2 - 1
+    return sp.gamma(nu + 1) * (2 / kappa) ** nu * sp.besseli(nu, kappa)

@@ -85,5 +85,5 @@ def defined_pull(setting: Setting) -> sp.Rational:
 
 
 def entry(code: Callable[[], Any], place: int) -> Callable[[], float]:
-    """The code that gives one entry of what some code returns, for an agreement."""
-    return lambda: float(code()[place])
+    """The code that gives one entry of what some code returns, an array laid flat, for an agreement."""
+    return lambda: float(np.ravel(code())[place])

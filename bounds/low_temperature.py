@@ -10,7 +10,7 @@ from bounds.setting import Floats, Keys, Setting
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
+    from bounds.derivation import Agreement, Derivation
 
 
 def universal_decay(t: Floats, *, keys: Keys = "symmetric", exclusion: float = 1.0) -> Floats:
@@ -84,6 +84,8 @@ def derive() -> "Derivation":
     import sympy as sp
 
     from bounds.derivation import Derivation, Step
+    from bounds.uniform import _closed_forms as ripples
+    from bounds.uniform import _closed_stretch as stretches
 
     t, tau, nu, kappa = sp.symbols("t tau nu kappa", positive=True)
     m, c, j = sp.symbols("m c j")
@@ -94,11 +96,15 @@ def derive() -> "Derivation":
     riccati = ratio.diff(kappa) - (1 - ratio**2 - (2 * m + 1) * ratio / kappa)
     orders = sp.Poly(sp.expand(riccati.subs(kappa, 1 / tau)), tau)
     exponent = sp.summation(nu + j + half, (j, 0, degree - 1)) * tau  # -log A_l
-    A = sp.symbols("A", positive=True)
-    limit_e = {"symmetric": t * A * (2 - A), "detached": t * A}  # tau e_l of T5
+    A, f = sp.symbols("A f", positive=True)
+    T = degree * (degree + 2 * nu) * tau
+    e = ripples(degree, 2 * nu + 2, sp.exp(-T / 2))  # of T5, d = 2 nu + 2
     slope = claims["symmetric"].diff(t) * sp.exp(t / 2)
     balance = 2 - t - (1 - t) * sp.exp(-t / 2)
     best = sp.nsolve(balance, t, 2.4, prec=30)
+    top = sp.sqrt(nu**2 + t / tau) - nu  # of l(l + 2 nu) = t/tau
+    rates = {loss: sp.simplify(2 / (f / tau - 2 * rho.subs(A, 1)) / tau)  # T5's, A_1 -> 1
+             for loss, rho in stretches(2 / tau, A).items()}  # fmt: skip
     return Derivation(
         theorem="T17",
         statement="As tau -> 0, tau e_l -> f(t) with t = l(l+d-2) tau: mu_T -> 1.6285 tau, mu_A -> 0.38255 tau.",
@@ -111,18 +117,62 @@ def derive() -> "Derivation":
             Step("Its slope vanishes where this does, which rises and then falls for good:", balance),
             Step("at t* =", best),
             Step("Detached keys: the slope of t e^(-t/2) is 0 at t = 2, where it is", claims["detached"].subs(t, 2)),
-            Step("A_1 -> 1, so the merged ambient term 4 kappa A_1 is 4/tau and the rate over tau is", 2 / (A + 4)),
+            Step("A_1 -> 1, so rho of T5 is -2/tau for the merged ambient step and 0 else; with f* = tau max e_l the"
+                 " rate over tau is", rates["merged"]),
+            Step("the full loss, and any tangent step", rates["full"]),
+            Step("and the breaking degree", top),
         ),
         zeros={
             "Riccati, order 0": orders.coeff_monomial(1),
             "Riccati, order 1": orders.coeff_monomial(tau),
             "sum of the orders": sp.expand(exponent - degree * (degree + 2 * nu) * tau / 2),
             "A_l": sp.expand_log(sp.log(claims["A_l"]), force=True) + t / 2,
-            "f, symmetric keys": limit_e["symmetric"].subs(A, sp.exp(-t / 2)) - claims["symmetric"],
-            "f, detached keys": limit_e["detached"].subs(A, sp.exp(-t / 2)) - claims["detached"],
+            "f, symmetric keys": tau * e["symmetric"] - claims["symmetric"].subs(t, T),
+            "f, detached keys": tau * e["detached"] - claims["detached"].subs(t, T),
+            "degree": T.subs(degree, top) - t,
+            "rate, merged ambient": rates["merged"] - 2 / (f + 4),
+            "rate, full ambient": rates["full"] - 2 / f,
             "slope": sp.expand(slope - balance),
             "maximum, detached keys": claims["detached"].diff(t).subs(t, 2),
             "maximum, detached keys, value": claims["detached"].subs(t, 2) - 2 * sp.exp(-1),
         },
         formulas={"symmetric": claims["symmetric"], "detached": claims["detached"], "t*": best},
+        agreements=_agreements(best),
     )  # fmt: skip
+
+
+def _agreements(best: "sp.Expr") -> "dict[str, Agreement]":
+    """f, where it is largest, and the rate and degree in every setting."""
+    from functools import partial
+
+    import sympy as sp
+
+    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+
+    t = sp.symbols("t")
+    claims = {keys: _closed_forms(t)[keys] for keys in ("symmetric", "detached")}
+    largest = {"symmetric": best, "detached": sp.Integer(2)}
+    found: dict[str, Agreement] = {}
+    for keys, f in claims.items():
+        found[f"steepest, {keys} keys"] = Agreement(partial(steepest, keys), largest[keys])  # type: ignore[arg-type]
+        for one in (sp.Rational(1, 4), sp.Integer(5)):
+            decay = partial(universal_decay, keys=keys)  # type: ignore[arg-type]
+            found[f"universal_decay, t = {one}, {keys} keys"] = Agreement(partial(decay, float(one)), f.subs(t, one))
+            several = partial(decay, np.array([1.0, float(one)]))
+            found[f"universal_decay, t = 1 and {one}, {keys} keys"] = Agreement(entry(several, 1), f.subs(t, one))
+        excluded = _closed_forms(t)["A_l"] * sp.Rational(3, 2)  # S = 1.5
+        finite = t * excluded * (2 - excluded if keys == "symmetric" else 1)
+        code = partial(universal_decay, 2.0, keys=keys, exclusion=1.5)  # type: ignore[arg-type]
+        found[f"universal_decay, S = 1.5, {keys} keys"] = Agreement(code, finite.subs(t, 2))
+    for d, tau in ((2, "0.2"), (8, "0.01")):
+        for setting in every_setting(float(tau), d, 12):
+            keys, kappa, nu = setting.keys, 1 / sp.Rational(tau), sp.Rational(d, 2) - 1
+            pull = defined_pull(setting)
+            share = pull / 2 if keys == "symmetric" else pull  # 1/n for the mean
+            rho = -pull * kappa if setting.loss == "merged" and setting.gradient == "ambient" else 0
+            rate = 2 / (share * kappa * claims[keys].subs(t, largest[keys]) - 2 * rho)
+            where = f"{written_out(setting)}, d = {d}, tau = {tau}"
+            both = partial(low_temperature_rate, setting)
+            found[f"low_temperature_rate, {where}"] = Agreement(entry(both, 0), rate)
+            found[f"degree, {where}"] = Agreement(entry(both, 1), sp.sqrt(nu**2 + largest[keys] * kappa) - nu)
+    return found

@@ -11,7 +11,7 @@ from bounds.setting import Floats, Setting, positive_number, whole_number
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
+    from bounds.derivation import Agreement, Derivation
 
 
 def view_growth_rate(rate: Floats, setting: Setting, *, data: int) -> Floats:
@@ -98,13 +98,18 @@ def _closed_forms(b: "sp.Expr", N: "sp.Expr", y: "sp.Symbol", c: "sp.Symbol", p:
     }
 
 
+def _noise_factor(x: "sp.Expr", B: "sp.Expr", variance: "sp.Expr") -> "sp.Expr":
+    """Claimed c; x = pull mu/tau."""
+    return 2 * x * variance * (B - 2) / (B - 1)
+
+
 def derive() -> "Derivation":
     """The average over all batches, the fourth moments of the noise, and where the mean square stands still."""
     import sympy as sp
 
     from bounds.derivation import Derivation, Step
 
-    b, N, y, c, p, x, B = sp.symbols("b N y c p x B", positive=True)
+    b, N, y, c, p, x, B, variance = sp.symbols("b N y c p x B sigma^2", positive=True)
     claims = _closed_forms(b, N, y, c, p)
     zeros = {}
     # over all batches of b of N numbers of sum zero: each is drawn alike, and so is each pair
@@ -127,9 +132,23 @@ def derive() -> "Derivation":
     zeros["fresh noise"] = sp.expand(1 - 2 * c * b * second + c**2 * square - claims["fresh noise"])
     edge = 2 / (b + p + 1)
     zeros["edge"] = sp.simplify(claims["fresh noise"].subs(c, edge) - 1)
-    # opposite noise: the batch's mean stays, the views of a sample attract with (1/tau) 4 |d|^2, all repel
-    repelled = 2 * B / (B - 1)
-    zeros["opposite views"] = sp.simplify((4 - repelled) - 2 * (B - 2) / (B - 1))
+    # opposite noise: the loss at views +-d_k of angles, to second order; the sum over the batch, symmetric keys
+    per_pair = 2 * (B - 2) / (B - 1)
+    eps, tau = sp.symbols("epsilon tau", positive=True)
+    for size in (2, 3):  # samples
+        d = sp.symbols(f"d1:{size + 1}", real=True)
+        angles = [eps * sign * one for sign in (1, -1) for one in d]
+        energy = sp.Integer(0)
+        for i, here in enumerate(angles):
+            others = [sp.cos(here - there) / tau for a, there in enumerate(angles) if a != i]
+            energy += sp.log(sum(sp.exp(one) for one in others)) - sp.cos(2 * here) / tau
+        second = energy.diff(eps, 2).subs(eps, 0) / 2
+        zeros[f"opposite views, b = {size}"] = sp.expand(
+            sp.simplify(second - per_pair.subs(B, 2 * size) * sum(one**2 for one in d) / tau)
+        )
+    w, sigma, mu = sp.symbols("w sigma mu", positive=True)  # a step on the loss of one pair, x = 2 mu/tau
+    pushed = mu * (per_pair * (w * sigma * g) ** 2 / tau).diff(w)
+    zeros["c"] = sp.simplify(pushed - _noise_factor(2 * mu / tau, B, sigma**2) * g**2 * w)
     return Derivation(
         theorem="T24",
         statement="Under minibatches of B embeddings views part at T4's rate with B for n; fresh noise lowers it.",
@@ -140,13 +159,50 @@ def derive() -> "Derivation":
                  " together: the batch's spread about its own mean is multiplied by 1 + y, y = xB/(B-1). Over all"
                  " batches it is on average this share of the whole spread:", (b - 1) / (N - 1)),
             Step("so the mean square is multiplied by", claims["spread"]),
-            Step("Shared weights w (a row of W along a tangent direction), views +xi and -xi: the energy of a sample's"
-                 " pair, attraction less repulsion, is (w.xi)^2/tau times", 4 - repelled),
-            Step("so w <- (1 - c sum_k g_k g_k^T) w, g standard normal. E (sum_k g_k g_k^T)^2 is the identity times",
-                 sp.factor(square)),
+            Step("Shared weights w (a row of W along a tangent direction), views +xi and -xi: the loss of a sample's"
+                 " pair, attraction less repulsion, is (w.xi)^2/tau times", per_pair),
+            Step("(symmetric keys), so w <- (1 - c sum_k g_k g_k^T) w, xi = sigma g, g standard normal, and c =",
+                 _noise_factor(x, B, variance)),
+            Step("E (sum_k g_k g_k^T)^2 is the identity times", sp.factor(square)),
             Step("The mean square is multiplied by", claims["fresh noise"]),
             Step("It grows once c passes", edge),
         ),
         zeros=zeros,
         formulas={**claims, "edge": edge},
+        agreements=_agreements(),
     )  # fmt: skip
+
+
+def _agreements() -> "dict[str, Agreement]":
+    """Growth and rates in every setting, from T4's closed forms with B for n and the claims above."""
+    from dataclasses import replace
+    from functools import partial
+
+    import sympy as sp
+
+    from bounds.collapse import _closed_forms as collapse
+    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+
+    found: dict[str, Agreement] = {}
+    mu, B, n, p, variance = sp.Rational(1, 10), sp.Integer(12), sp.Integer(32), sp.Integer(5), sp.Rational(3, 10)
+    for setting in every_setting(0.4, 8, 12):
+        if setting.loss != "full":
+            continue
+        x = defined_pull(setting) * mu / sp.Rational(2, 5)
+        c, at_collapse = _noise_factor(x, B, variance), collapse(x, B)
+        claims = _closed_forms(B / 2, n / 2, at_collapse["together"] - 1, c, p)
+        grows = sp.log(sp.Abs(at_collapse["apart"])) * B / n
+        for several in (setting, replace(setting, temperature=(1.0, 0.4))):
+            numbers = [
+                ("view_growth_rate", partial(view_growth_rate, 0.1, several, data=32), grows),
+                ("spread_growth", partial(spread_growth, 0.1, several, data=32), claims["spread"]),
+            ]
+            if setting.gradient == "tangent":
+                noise = partial(fresh_noise_growth, 0.1, several, inputs=5, variance=0.3)
+                edge = partial(fresh_noise_rate, several, inputs=5, variance=0.3)
+                numbers.append(("fresh_noise_growth", noise, claims["fresh noise"]))
+                numbers.append(("fresh_noise_rate", edge, 2 / (B / 2 + p + 1) * mu / c))
+            for name, code, derived in numbers:
+                where = f"{written_out(setting)}, tau = {several.temperature}"
+                found[f"{name}, {where}"] = Agreement(entry(code, -1), derived)
+    return found

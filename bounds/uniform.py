@@ -1,20 +1,21 @@
 """T5: the harmonic spectrum of one step at the uniform state and the rate that breaks it; at finite n by T13."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.bessel import bessel_ratios
-from bounds.finite_batch import RESOLVED, finite_mean_length, self_exclusion, unresolved_share
+from bounds.bessel import bessel_ratios, defined_mean, defined_ratio
+from bounds.finite_batch import RESOLVED, derived_stretch, finite_mean_length, self_exclusion, unresolved_share
 from bounds.heavy_ball import flip_rate, spin_rate
 from bounds.setting import Floats, Setting, whole_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
 
-    from bounds.derivation import Derivation
+    from bounds.derivation import Agreement, Derivation
 
 Array = NDArray[np.float64]
 
@@ -122,9 +123,14 @@ def uniform_is_resolved(setting: Setting) -> bool:
     return bool(np.isfinite(e).all()) and unresolved_share(setting, degree=int(e.argmax()) + 1) <= RESOLVED
 
 
-def _closed_forms(degree: "sp.Expr", d: "sp.Symbol", A: "sp.Symbol") -> "dict[str, sp.Expr]":
+def _closed_forms(degree: "sp.Expr", d: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
     """Claimed e_l, by keys."""
     return {"symmetric": degree * (degree + d - 2) * A * (2 - A), "detached": degree * (degree + d - 2) * A}
+
+
+def _closed_stretch(pull: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
+    """Claimed rho of the ambient step, by loss; pull that over tau, A = A_1 or A_1^(n)."""
+    return {"merged": -pull * A, "full": pull * (1 - A)}
 
 
 def derive() -> "Derivation":
@@ -137,7 +143,7 @@ def derive() -> "Derivation":
     t = sp.symbols("t", real=True)
     alpha = d / 2 - 1
     order = sp.symbols("l", positive=True)
-    claims = _closed_forms(order, d, A)
+    claims, stretches = _closed_forms(order, d, A), _closed_stretch(kappa, A)
     zeros = {}
 
     def weight(power: sp.Expr) -> sp.Expr:
@@ -171,16 +177,23 @@ def derive() -> "Derivation":
     eigenvalue = order * (order + d - 2)
     zeros["e_l, symmetric keys"] = eigenvalue * (anchor + key) / Y - claims["symmetric"]
     zeros["e_l, detached keys"] = eigenvalue * anchor / Y - claims["detached"]
+    # the radial factor of every form, at n and as n -> infinity
+    n, M, E = sp.symbols("n M_0 E", positive=True)
+    finite = 1 - (1 - A) / (1 - E / (n * M))
+    for loss in ("merged", "full"):
+        for keys, roles in (("symmetric", 2), ("detached", 1)):
+            stretch = derived_stretch((n, M, E, A, kappa), loss=loss, keys=keys)  # type: ignore[arg-type]
+            zeros[f"rho, {loss}, {keys} keys"] = stretch - roles * stretches[loss].subs(A, finite)
+            zeros[f"rho as n -> oo, {loss}, {keys} keys"] = sp.limit(stretch, n, sp.oo) - roles * stretches[loss]
     rate = 2 / (e - 2 * rho)
     zeros["multiplier -1 at the rate"] = 1 - rate * e / (1 + rate * rho) + 1
     # kappa -> 0: I_nu ~ (kappa/2)^nu (1/Gamma(nu+1) + (kappa/2)^2/Gamma(nu+2)), so A_1 = (kappa/d)(1 + O(kappa^2))
     small = kappa / d * (1 + kappa**2 / (2 * d + 4)) / (1 + kappa**2 / (2 * d))
     e_1 = claims["symmetric"].subs({order: 1, A: small})
+    stretched = 2 * stretches["merged"].subs(A, small)
     zeros["limit, tangent"] = sp.limit(kappa * rate.subs({e: e_1, rho: 0}), kappa, 0) - d / (d - 1)
-    zeros["limit, merged ambient"] = sp.limit(kappa * rate.subs({e: e_1, rho: -2 * kappa * small}), kappa, 0) - d / (
-        d - 1
-    )
-    A_l = sp.besseli(alpha + order, kappa) / sp.besseli(alpha, kappa)
+    zeros["limit, merged ambient"] = sp.limit(kappa * rate.subs({e: e_1, rho: stretched}), kappa, 0) - d / (d - 1)
+    A_l = defined_ratio(order, kappa, d)
     return Derivation(
         theorem="T5",
         statement="The uniform state breaks at 2/(max_l e_l - 2 rho), by the harmonic degree with the largest e_l.",
@@ -193,8 +206,11 @@ def derive() -> "Derivation":
             Step("Points move by -mu grad, so the ripple changes by mu times the Laplacian, -l(l+d-2), of the sum: it"
                  " is multiplied by 1 - mu e_l, e_l =", claims["symmetric"]),
             Step("With detached keys", claims["detached"]),
-            Step("The ambient step also stretches an embedding by 1 + mu rho: rho = -2 kappa A_1 (merged),"
-                 " 2 kappa (1 - A_1) (full), halved for detached keys. The multiplier is", 1 - mu * e / (1 + mu * rho)),
+            Step("The ambient step also stretches an embedding by 1 + mu rho, -rho the slope of the loss as it grows"
+                 " alone: as an anchor, and as a key, log of the mean M of exp(kappa x.w), M' = kappa M A_1. Merged:",
+                 stretches["merged"]),
+            Step("for each of its two roles; the full loss, where its view attracts it", stretches["full"]),
+            Step("The multiplier is", 1 - mu * e / (1 + mu * rho)),
             Step("It is -1 first for the largest e_l, at", rate),
             Step("As tau -> infinity, A_1 ~ kappa/d and e_l = O(kappa^2) for l >= 2; mu/tau tends, for mu_T and for"
                  " mu_A (4 kappa A_1 is of second order), to", d / (d - 1)),
@@ -205,4 +221,65 @@ def derive() -> "Derivation":
             "detached": claims["detached"].subs(A, A_l),
             "uniform_rate": rate,
         },
+        agreements=_agreements(),
     )  # fmt: skip
+
+
+def _agreements() -> "dict[str, Agreement]":
+    """Spectrum, stretch, multiplier and rate in every setting, at n and as n -> infinity, from Bessel functions."""
+    import sympy as sp
+
+    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+
+    found: dict[str, Agreement] = {}
+
+    def compare(setting: Setting, tau: str, *, limit: bool) -> None:
+        """tau: the last temperature of the setting, as a decimal."""
+        n, d, kappa = setting.samples, sp.Integer(setting.dimension), 1 / sp.Rational(tau)
+        S = 1 if limit else 1 / (1 - (sp.exp(kappa) / defined_mean(kappa, d)).evalf(30) / n)
+        if (tau, d) not in ratios:
+            ratios[tau, d] = [defined_ratio(degree, kappa, d).evalf(30) for degree in range(1, 9 + 3 * int(kappa**0.5))]
+        pull, share = defined_pull(setting) * kappa, sp.Rational(1, n if setting.reduction == "mean" else 1)
+        e = [share * _closed_forms(sp.Integer(degree), d, S * ratio)[setting.keys]
+             for degree, ratio in enumerate(ratios[tau, d], 1)]  # fmt: skip
+        mean = 1 - S * (1 - ratios[tau, d][0])
+        rho = _closed_stretch(pull, mean)[setting.loss] if setting.gradient == "ambient" else sp.Integer(0)
+        mu = sp.Rational(1, 4) / pull
+        margin = max(e) - 2 * rho
+
+        def spectrum() -> Spectrum:
+            return harmonic_spectrum(setting, degrees=4, limit=limit)
+
+        def rate() -> UniformRate:
+            return uniform_rate(setting, limit=limit)
+
+        def ripple() -> Array:
+            return ripple_multiplier(float(mu), setting, degrees=4, limit=limit)
+
+        where = f"{written_out(setting)}, d = {d}, tau = {setting.temperature}, n {'-> oo' if limit else f'= {n}'}"
+        numbers: tuple[tuple[str, Callable[[], Any], int, sp.Expr | int], ...] = (
+            ("e_1", lambda: spectrum().e, -4, e[0]),
+            ("e_4", lambda: spectrum().e, -1, e[3]),
+            ("mean length", lambda: spectrum().mean_length, -1, mean),
+            ("radial_rate", lambda: radial_rate(setting, limit=limit), -1, rho),
+            ("ripple_multiplier, degree 2", ripple, -3, 1 - mu * e[1] / (1 + mu * rho)),
+            ("1/uniform_rate", lambda: 1 / np.asarray(rate().rate), -1, max(margin / 2, 0)),
+            ("breaking degree", lambda: rate().degree, -1, e.index(max(e)) + 1 if margin > 0 else 0),
+        )
+        for name, code, place, derived in numbers:
+            found[f"{name}, {where}"] = Agreement(entry(code, place), derived)
+
+    ratios: dict[tuple[str, sp.Integer], list[sp.Expr]] = {}
+    for limit in (True, False):
+        for setting in every_setting(0.3, 3, 64):
+            compare(setting, "0.3", limit=limit)
+        for loss in ("merged", "full"):
+            compare(Setting((1.0, 0.2), 8, 400, loss=loss), "0.2", limit=limit)
+        compare(Setting(0.01, 2, 400), "0.01", limit=limit)
+    few = Setting(0.3, 3, 12)  # 6.7 harmonics
+
+    def too_few() -> float | None:
+        rate, degree = uniform_rate(few)
+        return None if np.isnan(rate) and degree == 0 else float(rate)
+
+    return found | {"uniform_rate, few points": Agreement(too_few, None)}

@@ -66,6 +66,7 @@ def test_no_views_no_rate():
 def test_derivation_closes_and_equals_the_code():
     proof = alignment.derive()
     assert proof.open_zeros() == {}
+    assert proof.disagreements() == {}
     symbols = sp.symbols("mu tau pull A", positive=True)
     formulas = {name: sp.lambdify(symbols, formula) for name, formula in proof.formulas.items()}
     a_1 = 1 - self_exclusion(Setting(0.4, 5, 64)) * (1 - float(bessel_ratios(1 / 0.4, 5, degrees=1)[1]))

@@ -58,6 +58,7 @@ def test_several_temperatures_and_wrong_input():
 def test_derivation_closes_and_equals_the_code():
     proof = low_temperature.derive()
     assert proof.open_zeros() == {}
+    assert proof.disagreements() == {}
     assert float(proof.formulas["t*"]) == pytest.approx(steepest("symmetric"), rel=1e-15)
     t = sp.symbols("t", positive=True)
     for keys in ("symmetric", "detached"):

@@ -88,6 +88,7 @@ def test_wrong_noise():
 def test_derivation_closes_and_equals_the_code():
     proof = minibatch.derive()
     assert proof.open_zeros() == {}
+    assert proof.disagreements() == {}
     b, N, y, c, p = sp.symbols("b N y c p", positive=True)
     spread, noise = (sp.lambdify((b, N, y, c, p), proof.formulas[name]) for name in ("spread", "fresh noise"))
     mu = 0.07
@@ -99,3 +100,7 @@ def test_derivation_closes_and_equals_the_code():
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
     broken = broken_by_five_percent(minibatch, "_closed_forms")
     assert {"fresh noise", "edge", "spread, all samples", "spread, b = 2, N = 4", "spread, b = 4, N = 5"} <= broken
+
+
+def test_a_wrong_noise_factor_is_caught(broken_by_five_percent):
+    assert broken_by_five_percent(minibatch, "_noise_factor") == {"c"}
