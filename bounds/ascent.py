@@ -111,7 +111,7 @@ def derive() -> "Derivation":
 
     from bounds.collapse import _closed_forms as collapse
     from bounds.curvature import _closed_forms as curvature
-    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
+    from bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
     from bounds.gradients import _closed_form as gradient
 
     mu, rho, tau, n, N, x = sp.symbols("mu rho tau n N x", positive=True)
@@ -149,6 +149,10 @@ def derive() -> "Derivation":
         share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
         value = claims[setting.loss].subs({n: 12, tau: sp.Float("0.3", 30)}) * share
         agreements[f"largest_loss, {written_out(setting)}"] = Agreement(partial(largest_loss, setting), value)
+    several = Setting((0.2, 0.3), 8, 12, loss="full")
+    agreements["largest_loss, full, the second of several temperatures"] = Agreement(
+        entry(partial(largest_loss, several), 1), claims["full"].subs({n: 12, tau: sp.Float("0.3", 30)})
+    )
     alone = Setting(0.3, 8, 2, loss="full")
     agreements["largest_loss, one sample"] = Agreement(partial(largest_loss, alone), 0)
     for force in (2, 5):  # descends, climbs

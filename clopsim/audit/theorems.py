@@ -77,7 +77,7 @@ THEOREMS: tuple[Claim, ...] = (
         assumptions="merged loss, ambient gradient, sum; in the full loss the views come apart there instead",
         verdict="certified",
         finding="Proved for all n, found by bisection to 0.02 %, attraction and repulsion certified on either side.",
-        derivations=(derivation_of("collapse"),),
+        derivations=(derivation_of("collapse"), derivation_of("rates")),
         certificates=(certificates.arithmetic, certificates.collapse),
         experiments=(
             collapse.collapse_multipliers,
@@ -264,7 +264,7 @@ THEOREMS: tuple[Claim, ...] = (
         verdict="proved",
         finding="Closed form up to one angle. The more obtuse the prototypes, the larger the weight; detached keys need"
         " half of it for d > K, up to 0.516 of it at d = K.",
-        derivations=(derivation_of("equiangular"),),
+        derivations=(derivation_of("equiangular"), derivation_of("prototype_weights")),
         experiments=(equiangular.lowest_curvature, equiangular.stability_turns),
     ),
     Claim(

@@ -96,13 +96,17 @@ EVIDENCE = {
 
 
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every claim beside its verdict, below them whatever does not hold; rows as made by Finding.as_row."""
-    cells = []
-    for row in rows:
-        first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
-        cells.append((row["identifier"], row["verdict"], first))
-        cells += [("", "", line) for line in more]
-    lines = [table(("claim", "verdict", "statement"), cells), ""]
+    """Every claim beside its verdict, the papers' first, below them whatever does not hold; rows of Finding.as_row."""
+    lines = []
+    papers = [row for row in rows if row["identifier"].startswith("P")]
+    for head, part in (("what they said", papers), ("statement", [row for row in rows if row not in papers])):
+        cells = []
+        for row in part:
+            first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
+            cells.append((row["identifier"], row["verdict"], first))
+            cells += [("", "", line) for line in more]
+        if part:
+            lines += [table(("claim", "verdict", head), cells), ""]
     lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
     examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
     ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
