@@ -23,7 +23,7 @@ def bessel_ratios(concentration: Floats, dimension: int, *, degrees: int) -> Arr
     smallest float are 0, their limit.
 
     Valid for: kappa > 0, d >= 2.
-    Source: recurrence of the modified Bessel functions, Abramowitz & Stegun 9.6.26; start: Amos (1974), eq. 11.
+    Source: recurrence of the modified Bessel functions, Abramowitz & Stegun 9.6.26.
 
     concentration: kappa = 1/tau, any shape (...). Returns (..., degrees + 1).
     """
@@ -34,8 +34,7 @@ def bessel_ratios(concentration: Floats, dimension: int, *, degrees: int) -> Arr
     whole_number("degrees", degrees, low=1)
     order = dimension / 2 - 1
     guard = 64 + 8 * math.ceil(math.sqrt(kappa.max()))  # steps in which the error of the start dies out
-    m = order + degrees + guard
-    ratio = kappa / (m - 0.5 + np.sqrt((m + 0.5) ** 2 + kappa**2))
+    ratio = np.zeros_like(kappa)  # its limit at high orders
     ratios = np.empty((*kappa.shape, degrees + 1))
     ratios[..., 0] = 1.0
     for degree in range(degrees + guard - 1, 0, -1):

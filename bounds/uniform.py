@@ -185,6 +185,8 @@ def derive() -> "Derivation":
             stretch = derived_stretch((n, M, E, A, kappa), loss=loss, keys=keys)  # type: ignore[arg-type]
             zeros[f"rho, {loss}, {keys} keys"] = stretch - roles * stretches[loss].subs(A, finite)
             zeros[f"rho as n -> oo, {loss}, {keys} keys"] = sp.limit(stretch, n, sp.oo) - roles * stretches[loss]
+    step = sp.Matrix([1 + mu * rho, -mu * eps])  # an embedding at (1, 0) with a tangent gradient eps
+    zeros["a stretched step"] = (step[1] / sp.sqrt(step.dot(step))).diff(eps).subs(eps, 0) + mu / (1 + mu * rho)
     rate = 2 / (e - 2 * rho)
     zeros["multiplier -1 at the rate"] = 1 - rate * e / (1 + rate * rho) + 1
     # kappa -> 0: I_nu ~ (kappa/2)^nu (1/Gamma(nu+1) + (kappa/2)^2/Gamma(nu+2)), so A_1 = (kappa/d)(1 + O(kappa^2))
@@ -210,7 +212,8 @@ def derive() -> "Derivation":
                  " alone: as an anchor, and as a key, log of the mean M of exp(kappa x.w), M' = kappa M A_1. Merged:",
                  stretches["merged"]),
             Step("for each of its two roles; the full loss, where its view attracts it", stretches["full"]),
-            Step("The multiplier is", 1 - mu * e / (1 + mu * rho)),
+            Step("Normalising divides the tangent part of the step by it, so the multiplier is",
+                 1 - mu * e / (1 + mu * rho)),
             Step("It is -1 first for the largest e_l, at", rate),
             Step("As tau -> infinity, A_1 ~ kappa/d and e_l = O(kappa^2) for l >= 2; mu/tau tends, for mu_T and for"
                  " mu_A (4 kappa A_1 is of second order), to", d / (d - 1)),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -53,6 +54,17 @@ def test_at_finite_n_the_ambient_rate_divides_by_the_finite_mean_length():
     assert alignment_uniform_rate(Setting(0.5, 8, 14, loss="full")) == np.inf
     assert np.isnan(alignment_uniform_rate(Setting(0.2, 8, 14, loss="full")))
     assert alignment_uniform_rate(Setting(0.2, 8, 14, loss="full", gradient="tangent")) == pytest.approx(0.1)
+
+
+def test_momentum_of_a_fifth():
+    """T14 at d = 3, where A_1 = coth(1/tau) - tau."""
+    tangent = Setting(0.3, 3, 64, loss="full", gradient="tangent", momentum=0.2)
+    assert alignment_uniform_rate(tangent) == pytest.approx(1.2 * 0.3 / 2, rel=1e-14)
+    ambient = Setting(0.3, 3, 64, loss="full", momentum=0.2)
+    a_1 = 1 / np.tanh(1 / 0.3) - 0.3
+    expected = 1.2 * 0.8 * 0.3 / (2 * (a_1 - 0.2))
+    assert alignment_uniform_rate(ambient, limit=True) == pytest.approx(expected, rel=1e-12)
+    assert alignment_uniform_rate(replace(ambient, momentum=0.8), limit=True) == np.inf
 
 
 def test_no_views_no_rate():
