@@ -29,13 +29,17 @@ def lone_unlabelled_cosine(*, classes: int, prototype_cosine: float = 0.0) -> fl
     Source: T19 (ours). classes: K >= 2; prototype_cosine: rho, -1/(K-1) < rho < 1. Errors: ValueError outside.
     """
     K = whole_number("classes", classes, low=2)
+    _check_no_simplex(prototype_cosine, K)
+    return -math.sqrt((1 + (K - 1) * prototype_cosine) / K)
+
+
+def _check_no_simplex(prototype_cosine: float, K: int) -> None:
     lowest = -1 / (K - 1)
     if math.isclose(prototype_cosine, lowest) or not lowest < prototype_cosine < 1:
         raise ValueError(
             f"prototype_cosine must be in (-1/(classes - 1), 1) = ({lowest:.6g}, 1), got {prototype_cosine!r}; "
             "a simplex has no direction away from all its corners"
         )
-    return -math.sqrt((1 + (K - 1) * prototype_cosine) / K)
 
 
 @dataclass(frozen=True)
