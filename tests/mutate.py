@@ -35,12 +35,16 @@ PROOFS = ("derive", "_closed_forms", "_closed_form", "_agreements")
 
 FACTOR = "a positive factor moves no root"
 END = "the far end of a bracket: any end past the root gives the same root"
+WORDS = "other words of a reason, no number; its tests hold them"
 ROUNDING = "a constant of rounding: this much of it shows in no digit"
 START = "where a recurrence starts: it forgets that long before it matters"
 SLOPE = "another slope for Newton's method: the same root"
 TAIL = "the end of a sum of terms that vanish there"
 
 HARMLESS: dict[tuple[str, str, str], str] = {
+    ("rates", "critical_rates", "other branch of (if setting.momentum)"): WORDS,
+    ("rates", "critical_rates", "other branch of ('the points start to spin first'"): WORDS,
+    ("prototype_weights", "prototype_weights", "1 -> 1.05 in (d + 1)"): WORDS,
     ("critical_weight", "_critical_state", "1.05 * (math.sin(theta)"): FACTOR,
     ("equilibrium", "class_equilibrium", "1.05 * (weight - class_weight("): FACTOR,
     ("equilibrium", "class_equilibrium", "1 -> 1.05 in (classes - 1)"): END,
