@@ -1,4 +1,4 @@
-"""T11: above 1/rho an ambient step with renormalisation climbs the loss: collapse at a large rate is maximisation."""
+"""T11: above 1/rho an ambient step with renormalisation is gradient ascent: collapse at a large rate is maximisation."""
 
 from functools import partial
 from itertools import product
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 def ascent_rates(embeddings: Array, gradients: Array, rate: float) -> Array:
-    """Rates at which one ambient step with renormalisation climbs the loss, one for each embedding.
+    """Rates at which one ambient step with renormalisation ascends its gradient, one for each embedding.
 
         z_i+ = -N(z_i + eta_i t_i),   eta_i = mu / (mu rho_i - 1),   rho_i = z_i . g_i            (tight: an identity)
 
