@@ -1,4 +1,4 @@
-"""T11: above 1/rho an ambient step with renormalisation is gradient ascent: collapse at a large rate is maximisation."""
+"""T11: above 1/rho an ambient step with renormalisation is gradient ascent; collapse at a large rate maximises."""
 
 from functools import partial
 from itertools import product

@@ -166,7 +166,7 @@ THEOREMS: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="T11",
-        statement="Where mu z.g > 1 an ambient step is gradient ascent, to a point (merged loss) or a line (full loss).",
+        statement="Where mu z.g > 1 an ambient step is gradient ascent, to a point (merged) or a line (full loss).",
         source=OURS,
         assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
         verdict="proved",
