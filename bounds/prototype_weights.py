@@ -171,7 +171,9 @@ def derive() -> "Derivation":
         return Agreement(partial(in_place, setting, expected, given), float(len(expected)))
 
     agreements = {}
-    for keys, (d, n, K), name in product(get_args(Keys), ((8, 32, 4), (4, 16, 4), (8, 18, 9)), get_args(Prototypes)):
+    for keys, (d, n, K), name in product(
+        get_args(Keys), ((8, 32, 4), (5, 16, 4), (4, 16, 4), (8, 18, 9)), get_args(Prototypes)
+    ):
         if d < K and name != "simplex":
             continue
         for weight, labelled in product((None, 0.1, 40.0), (1.0, 0.5)):

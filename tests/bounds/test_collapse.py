@@ -26,6 +26,12 @@ def test_collapse_rate_is_tau_times_n_minus_1_over_n_minus_2(n, tau):
     assert alignment_collapse_rate(Setting(tau, 8, n, loss="full")) == pytest.approx(expected, rel=1e-15)
 
 
+def test_momentum_moves_both_rates():
+    """1.5 times the rate of the views; the merged points need tau (1+b)(1-b)(n-1)/((1-b)(n-1)-(1+b)) (T14)."""
+    assert alignment_collapse_rate(Setting(0.5, 8, 32, loss="full", momentum=0.5)) == pytest.approx(0.75 * 31 / 30)
+    assert exact_rate(Setting(0.5, 8, 32, momentum=0.5)) == pytest.approx(0.375 * 31 / (0.5 * 31 - 1.5))
+
+
 @pytest.mark.parametrize("keys, reduction", list(product(("symmetric", "detached"), ("sum", "mean"))))
 def test_multipliers_pass_minus_one_at_the_critical_rate(keys, reduction):
     merged = Setting((0.1, 0.5, 2.0), 8, 12, keys=keys, reduction=reduction)

@@ -52,6 +52,13 @@ def test_weak_and_below():
     assert etf.reasons["rank_at_large_rates"] == "T16 has orthonormal prototypes"
 
 
+def test_only_a_lone_unlabelled_sample_is_solved():
+    found = prototype_weights(SETTING, classes=4, weight=8.0, labelled=0.5)
+    assert found.unlabelled_cosine == pytest.approx(-0.5)
+    assert found.point_weight is found.class_cosine is found.rank_at_large_rates is None
+    assert set(found.reasons.values()) == {"unlabelled samples pull and push too: only a lone one is solved (T19)"}
+
+
 def test_detached_keys_need_half():
     both = [prototype_weights(Setting(0.5, 8, 32, keys=keys), classes=4, weight=w)
             for keys, w in (("symmetric", 8.0), ("detached", 4.0))]  # fmt: skip
