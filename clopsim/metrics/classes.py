@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.metrics.geometry import COMPUTED
+from clopsim.metrics.geometry import rounding_length
 
 Frame = Literal["simplex", "orthonormal"]
 
+
+EPS = torch.finfo(torch.float64).eps
 
 BLOCK = 256
 """Classes whose angles to all others are held at once."""
@@ -65,18 +67,19 @@ def scatter(z: Tensor, y: Tensor) -> Scatter:
     return Scatter(means, counts / len(z), residual.T @ residual / len(z))
 
 
-def neural_collapse(s: Scatter) -> float:
+def neural_collapse(s: Scatter, *, eps: float = EPS) -> float:
     """NC1 = tr(W B^+)/K: within-class covariance W against the between-class covariance B; 0 when classes are points.
 
     B is the covariance of the K class means, each with weight 1/K. nan where the class means coincide.
+    eps: precision in which the rows were stored; where the means spread less than that, they span no direction.
 
     Source: NC1 of Papyan, Han & Donoho, arXiv:2008.08186, with the 1/K of the code in use.
     """
     left = s.means - s.means.mean(dim=0)
     _, sigma, directions = torch.linalg.svd(left / math.sqrt(len(left)), full_matrices=False)
     scale = float((s.means.square().sum(dim=1).mean() + s.within.trace()).sqrt())
-    eps = torch.finfo(torch.float64).eps  # of the means, and of the solver
-    kept = sigma > eps * max(COMPUTED * scale, max(s.means.shape) * float(sigma[0]))
+    rounding = rounding_length(max(eps, EPS)) * scale / math.sqrt(s.means.shape[1])  # on one direction
+    kept = sigma > max(rounding, EPS * max(s.means.shape) * float(sigma[0]))
     if not bool(kept.any()):
         return math.nan
     v = directions[kept]  # (rank, d)

@@ -24,7 +24,7 @@ def unit(x: Tensor) -> Tensor:
 
 def mean_resultant_length(z: Tensor) -> Tensor:
     """R = |mean z| in [0, 1]: 1 at complete collapse, 0 when balanced."""
-    return _exact(z).mean(dim=-2).norm(dim=-1)
+    return doubled(z).mean(dim=-2).norm(dim=-1)
 
 
 def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "energy") -> Tensor:
@@ -37,7 +37,7 @@ def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "e
     Directions that are rounding noise count as zero (resolved), so the centred rank of a collapsed batch is 0 (no
     variance, no directions) and not that of its last bits.
     """
-    exact = _exact(z)
+    exact = doubled(z)
     n, d = exact.shape[-2:]
     rounding = rounding_of(exact.square().mean(dim=-2), eps=torch.finfo(z.dtype).eps, rows=n)  # (..., d)
     moved = exact - exact.mean(dim=-2, keepdim=True) if centered else exact
@@ -54,15 +54,19 @@ STORED = 1.0
 """And in rows stored in a shorter type: each number is off by at most eps/2, twice that is still noise."""
 
 
+def rounding_length(eps: float) -> float:
+    """How far rounding to precision eps can move a unit row."""
+    single = torch.finfo(torch.float32).eps
+    return max(STORED * eps, COMPUTED * single) if eps > single else COMPUTED * eps
+
+
 def rounding_of(square: Tensor, *, eps: float, rows: int) -> Tensor:
     """Energy (..., d) that rounding to precision eps can put on each coordinate of rows with these mean squares.
 
     Rounding a number moves it in proportion to its size, so a coordinate has its own noise, 1/d of all where they are
     alike. The largest eigenvalue of such noise in n rows is (1 + sqrt(d/n))^2 times its mean (Marchenko-Pastur).
     """
-    single = torch.finfo(torch.float32).eps
-    amplitude = max(STORED * eps, COMPUTED * single) if eps > single else COMPUTED * eps
-    return square * (amplitude * (1 + (square.shape[-1] / rows) ** 0.5)) ** 2
+    return square * (rounding_length(eps) * (1 + (square.shape[-1] / rows) ** 0.5)) ** 2
 
 
 def resolved(moment: Tensor, noise: Tensor, *, gram: bool = False) -> Tensor:
@@ -93,14 +97,14 @@ def rank_of_energies(energy: Tensor, *, spectrum: Spectrum = "energy") -> Tensor
 
 def leading_share(z: Tensor) -> Tensor:
     """Share sigma_1^2 / sum sigma^2 of the leading singular direction, in [1/min(n, d), 1]; 1 on a line."""
-    energy = _energy(_exact(z))
+    energy = _energy(doubled(z))
     return energy.amax(dim=-1) / energy.sum(dim=-1)
 
 
 def mean_cosine(z: Tensor) -> Tensor:
     """Mean of s_ij over i != j, in [-1/(n-1), 1]."""
     n = z.shape[-2]
-    exact = _exact(z)
+    exact = doubled(z)
     return (exact.sum(dim=-2).square().sum(dim=-1) - exact.square().sum(dim=(-2, -1))) / (n * (n - 1))
 
 
@@ -109,7 +113,7 @@ def alignment(z: Tensor) -> Tensor:
 
     The mean cosine of the views is 1 - alignment/2.
     """
-    exact = _exact(z)
+    exact = doubled(z)
     n = z.shape[-2]
     if n % 2:
         raise ValueError(f"z must hold two views of every sample, got n = {n} embeddings; stack them to an even number")
@@ -144,7 +148,7 @@ def harmonic_energy(z: Tensor, *, degrees: int = 4) -> Tensor:
 
 
 def _cosines(z: Tensor) -> Tensor:
-    exact = _exact(z)
+    exact = doubled(z)
     return exact @ exact.mT
 
 
@@ -156,6 +160,6 @@ def _energy(exact: Tensor) -> Tensor:
     return torch.where(finite, energy, torch.nan)
 
 
-def _exact(z: Tensor) -> Tensor:
+def doubled(z: Tensor) -> Tensor:
     """z in float64, on its device; on the CPU where the device has no float64 (MPS)."""
     return (z.cpu() if z.device.type == "mps" else z).double()

@@ -230,7 +230,7 @@ def _class_report(
         inside = count[use].sum()
         within = (sums.class_second - (moved[use] * count[use, None]).T @ moved[use]) / inside
         spread_out = Scatter(every.means[use], count[use] / inside, within)
-        report["neural_collapse"] = classes.neural_collapse(spread_out)
+        report["neural_collapse"] = classes.neural_collapse(spread_out, eps=table.eps)
         report["variation_ratio"] = classes.variation_ratio(spread_out)
     for centring in ("uncentred", "centred"):
         centered = centring == "centred"

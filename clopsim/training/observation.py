@@ -88,7 +88,7 @@ class Observer:
         first, second = self.embeddings(params)
         raw = torch.cat([first, second])  # (2M, d)
         z = geometry.unit(raw)
-        squared_norm = raw.square().sum(dim=-1).mean()
+        squared_norm = geometry.doubled(raw).square().sum(dim=-1).mean()
         values = {
             "loss": self.loss(first, second),
             "mean_resultant_length": geometry.mean_resultant_length(z),

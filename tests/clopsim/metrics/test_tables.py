@@ -79,6 +79,16 @@ def test_lengths_whose_squares_overflow_or_vanish_are_lengths(scale):
     torch.testing.assert_close(unit.norm(dim=1), torch.ones(300, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("dtype", (np.float16, np.float32))
+def test_directions_that_only_rounding_gives_the_class_means_count_for_no_neural_collapse(dtype):
+    """They would add the size of a class each: as much spread as the means', times the rows that are averaged."""
+    y = np.arange(1000) % 10
+    x = (normal(10, 2)[y] + 0.1 * normal(1000, 2)) @ normal(2, 40)
+    expected = inspection.inspect(x, labels=y).report["classes"]["neural_collapse"]
+    found = inspection.inspect(x.astype(dtype), labels=y).report["classes"]["neural_collapse"]
+    assert found == pytest.approx(expected, rel=0.01)
+
+
 def test_more_dimensions_than_rows_go_by_the_gram_matrix_and_change_no_number():
     x, y = normal(50, 400) + 1, np.arange(50) % 5
     wide = inspection.inspect(x, labels=y).report
