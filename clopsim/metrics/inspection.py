@@ -93,8 +93,9 @@ def inspect(
     rng = np.random.default_rng(seed)
     chosen = _sample(np.arange(n), rng)
     sample = table.unit(chosen)
-    _, first = np.unique(seen.digest[rows], return_index=True)
-    repeated = len(first) < n and len(first) ** 2 > n  # else the repeated rows are the few points themselves
+    _, first, times = np.unique(seen.digest[rows], return_index=True, return_counts=True)
+    # Copies are no clusters, unless they are the few points themselves or labels say whose they are.
+    repeated = not k and n > len(first) and len(first) ** 2 > n
     distinct = _sample(np.sort(first), rng) if repeated else chosen
     length = min(1.0, float(mean.norm()))
     mean_cosine = (n * length**2 - 1) / (n - 1)
@@ -107,7 +108,7 @@ def inspect(
     share = float(uncentred[0] / uncentred.sum())
     judgement = judge(
         Seen(
-            length, share, energies["centred"], ranks["energy_centred"], n, len(first), d,
+            length, share, energies["centred"], ranks["energy_centred"], n, len(first), int(times.max()), d,
             sample=table.unit(distinct) if repeated else sample, classes=y[distinct] if k else None, class_count=k,
             view_distance=sums.apart, sample_distance=2 * (1 - mean_cosine),
         )

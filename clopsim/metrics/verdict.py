@@ -32,6 +32,9 @@ CLIFF, LOW, NOTHING = 1e-2, 1e-4, 1e-8
 """Where the spectrum about the mean ends: a fall to CLIFF of the direction before, below LOW of the first, or to
 NOTHING of the first. The smooth fall of a power law is no end."""
 
+CROWD = 0.1
+"""Share of the embeddings on one point that is mentioned."""
+
 SHARED = 0.1
 """Cosine that a common direction must explain to be mentioned."""
 
@@ -48,6 +51,7 @@ class Seen(NamedTuple):
     rank: float  # effective rank about the mean
     rows: int
     distinct: int  # rows, repeated ones counted once
+    copies: int  # of the row that is repeated most
     dimension: int
     sample: Tensor  # of the rows, or of the distinct ones
     classes: NDArray[np.int64] | None  # of the sample, -1 unlabelled
@@ -92,6 +96,11 @@ def judge(seen: Seen) -> Judgement:
         if mixed > POINT:
             return Judgement("cluster", f"{where}; {mixed:.0%} of them sit with another class", observations)
         observations.append(f"class collapse: {where}; no point holds two classes, which is what labels ask for")
+    elif (crowd := _crowd(seen.sample, component)) >= CROWD:
+        observations.append(
+            f"crowded point: {crowd:.0%} of {len(seen.sample)} sampled embeddings sit on one point, "
+            f"cosine >= {1 - POINT:g} to it"
+        )
     least, why = _needed(seen.class_count, directions)
     numbers = f"{used} of {directions} directions about the mean carry energy"
     if used < least:
@@ -143,7 +152,7 @@ def _observations(seen: Seen, used: int, directions: int) -> list[str]:
     if seen.distinct < seen.rows:
         found.append(
             f"repeated rows: {seen.rows} rows are {seen.distinct} distinct ones, "
-            f"each {seen.rows / seen.distinct:.3g} times on average"
+            f"each {seen.rows / seen.distinct:.3g} times on average, at most {seen.copies} times"
         )
     if used and seen.rank < FEW * directions:
         found.append(
@@ -172,6 +181,12 @@ def _clusters(sample: Tensor) -> tuple[NDArray[np.int64], int]:
     cosines.fill_diagonal_(-1)
     together = float((sample @ means.T).amax(dim=1).ge(1 - POINT).double().mean())
     return component, int(kept) if together >= 1 - POINT and float(cosines.max()) < APART else 0
+
+
+def _crowd(sample: Tensor, component: NDArray[np.int64]) -> float:
+    """Share of the sample that sits on the point of its largest component."""
+    mean = sample[torch.from_numpy(component == np.bincount(component).argmax())].mean(dim=0)
+    return float((sample @ mean >= (1 - POINT) * mean.norm()).double().mean())
 
 
 def _mixed(component: NDArray[np.int64], classes: NDArray[np.int64] | None) -> float | None:

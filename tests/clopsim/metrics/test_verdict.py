@@ -92,7 +92,10 @@ def test_repeated_rows_are_counted_whatever_their_number_and_are_no_clusters():
         report = inspection.inspect(np.repeat(once[:rows], 4, axis=0)).report
         assert report["verdict"] == "none", report["rule"]
         assert report["distinct_rows"] == rows
-        assert f"repeated rows: {4 * rows} rows are {rows} distinct ones, each 4 times" in report["observations"][0]
+        assert (
+            f"repeated rows: {4 * rows} rows are {rows} distinct ones, each 4 times on average, at most 4 times"
+            in report["observations"][0]
+        )
     turned = np.concatenate([once, 3 * once])  # the same directions
     assert inspection.inspect(turned).report["distinct_rows"] == 3000
 
@@ -119,3 +122,25 @@ def test_the_spectrum_ends_at_a_cliff_and_not_in_a_slope():
     assert verdict.used_directions(torch.cat([k[:10] ** -2, 1e-6 * k**-1])) == 10
     assert verdict.used_directions(torch.exp(-k)) == 19  # exp(-19) of the first is the last above 1e-8
     assert verdict.used_directions(torch.zeros(5)) == 0
+
+
+def test_labels_say_whether_copies_are_clusters():
+    """200 points of 10 copies each: two classes on every point have lost what tells them apart, one on each has not."""
+    point = np.arange(2000) % 200
+    x = np.eye(200)[point]
+    whole, halved = (inspection.inspect(x, labels=y).report for y in (point, point + 200 * (np.arange(2000) // 1000)))
+    assert whole["verdict"] == "none", whole["rule"]
+    assert any(line.startswith("class collapse: ") for line in whole["observations"])
+    assert halved["verdict"] == "cluster", halved["rule"]
+    assert "50% of them sit with another class" in halved["rule"]
+
+
+def test_a_point_that_holds_many_embeddings_is_told():
+    x = normal(900, 30)
+    x[::3] = 1 + 1e-3 * x[::3]
+    report = inspection.inspect(x).report
+    assert report["verdict"] == "none"
+    assert "crowded point: 33% of 900 sampled embeddings sit on one point" in " ".join(report["observations"])
+    circle = np.linspace(0, 2 * np.pi, 900, endpoint=False)
+    spread = inspection.inspect(np.stack([np.cos(circle), np.sin(circle)], axis=1)).report
+    assert not any("crowded" in line for line in spread["observations"])
