@@ -18,10 +18,15 @@ def inspect(
         typer.Option(help="Array of the .npz file. (default: its only array, else z)", show_default=False),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="FILE.npy|KEY", help="Class of every row; -1 stands for unlabelled.")
+        str | None, typer.Option(metavar="FILE.npy|KEY", help="Class of every row; below 0 and nan: unlabelled.")
     ] = None,
     views: Annotated[
         str | None, typer.Option(metavar="FILE.npy|KEY", help="The other view of every row, for the alignment.")
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that are zero or not finite.")] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="VERDICT,...", help="Exit with status 1 at one of these verdicts.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="PICTURE", help="Draw the spectrum into a png, pdf or svg.")
@@ -30,8 +35,9 @@ def inspect(
 ) -> None:
     """Have these embeddings collapsed? Every observable, and a verdict with its rule.
 
-    Rows are normalised first. Verdicts: complete (one point), line, cluster (a few points), dimensional (few directions
-    used), none.
+    Rows are normalised first. A collapse has lost something; what has not (a common direction, a low rank, repeated
+    rows, a class on its own point) is told below it. Verdicts: complete (one point), line, cluster (a few points),
+    dimensional (lost directions), views (no nearer than two samples), none.
     """
     given = options(locals())
     with user_input():
@@ -39,4 +45,4 @@ def inspect(
     say(found, json_output=json_output)
     if out is not None and found.complete and not json_output:
         typer.echo(f"\nSpectrum drawn in {out}")
-    raise typer.Exit(HOLDS if found.complete else FAILS)
+    raise typer.Exit(HOLDS if found.complete and found.holds else FAILS)

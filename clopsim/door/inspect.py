@@ -1,6 +1,7 @@
 """clopsim.inspect: what `clopsim inspect` prints."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,13 @@ FILES = (".npy", ".npz")
 class Inspection(Answer):
     """What some embeddings look like, and whether they have collapsed."""
 
-    def __init__(self, found: "Found") -> None:
-        """found: of metrics.inspection.inspect."""
+    def __init__(self, found: "Found", fail_on: Sequence[str] = ()) -> None:
+        """found: of metrics.inspection.inspect; fail_on: the verdicts with which holds is False."""
         self._found = found
+        self.holds = found.report["verdict"] not in fail_on
         self.verdict: str = found.report["verdict"]
         self.rule: str = found.report["rule"]
+        self.observations: list[str] = found.report["observations"]
 
     def report(self) -> str:
         """Every observable, one a line, below the verdict."""
@@ -54,16 +57,26 @@ class Inspection(Answer):
 
 @takes({})
 def inspect(
-    z: Any, *, labels: Any = None, views: Any = None, key: str | None = None, out: str | Path | None = None
+    z: Any,
+    *,
+    labels: Any = None,
+    views: Any = None,
+    key: str | None = None,
+    skip_bad: bool = False,
+    fail_on: str | Sequence[str] | None = None,
+    out: str | Path | None = None,
 ) -> Inspection:
     """Have these embeddings collapsed? Every observable, and a verdict with its rule.
 
     z: embeddings (n, d), one a row, n, d >= 2, of any length (rows are normalised first): a NumPy array, a torch tensor
-    on any device, nested lists, or the path of a .npy or .npz file. labels: (n,) whole numbers or words, -1 unlabelled.
-    views: (n, d), row i the other view of row i, for the alignment. labels and views may be paths too, or where z is an
-    .npz file keys of it. key: the array of an .npz file (its only one, else "z"). out: a png, pdf or svg to draw.
+    on any device, nested lists, or the path of a .npy or .npz file. labels: (n,) whole numbers or words; numbers below
+    0 and nan are unlabelled. views: (n, d), row i the other view of row i, for the alignment. labels and views may be
+    paths too, or where z is an .npz file keys of it. key: the array of an .npz file (its only one, else "z").
+    skip_bad: leave out rows that are zero or not finite; the report counts them. fail_on: verdicts, "complete,line" or
+    a list, with which holds is False. out: a png, pdf or svg to draw.
 
-    Returns an object with verdict (complete, line, cluster, dimensional or none), rule, to_dict() and plot().
+    Returns an object with verdict (complete, line, cluster, dimensional, views or none), rule, observations, holds,
+    to_dict() and plot().
     Errors: ValueError for wrong shapes, kinds or files, and for rows that are zero or not finite.
     Source: RankMe arXiv:2210.02885, alignment and uniformity arXiv:2005.10242, neural collapse arXiv:2008.08186.
 
@@ -77,14 +90,25 @@ def inspect(
             raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
         ready.check_file("out", target)
         ready.check_libraries()
-    from clopsim.metrics import inspection
+    from clopsim.metrics import inspection, tables
+    from clopsim.metrics.verdict import KINDS
 
+    kinds = fail_on.split(",") if isinstance(fail_on, str) else list(fail_on or ())
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"fail_on must name verdicts ({', '.join(KINDS)}), got {kind!r}; separate them by commas")
     file = Path(z) if isinstance(z, str | Path) else None
-    rows = _array(z, "file") if file is None else inspection.load(file, key=key)
+    rows = _array(z, "file") if file is None else tables.load(file, key=key)
     if file is None and key is not None:
         raise ValueError(f"key must be left out for an array, got {key!r}; it names one of an .npz file")
     found = Inspection(
-        inspection.inspect(rows, labels=_beside(file, labels, "labels"), views=_beside(file, views, "views"))
+        inspection.inspect(
+            rows,
+            labels=_beside(file, labels, "labels"),
+            views=_beside(file, views, "views"),
+            skip_bad=skip_bad,
+        ),
+        kinds,
     )
     if target is not None:
         found._draw(target)
@@ -93,17 +117,17 @@ def inspect(
 
 def _beside(file: Path | None, given: Any, name: str) -> Any:
     """The array that an argument stands for: a file if it looks like one, else a key of the file, else itself."""
-    from clopsim.metrics import inspection
+    from clopsim.metrics import tables
 
     if given is None:
         return None
     if not isinstance(given, str | Path):
         return _array(given, name)
     if str(given).endswith(FILES):
-        return inspection.load(Path(given), name=name)
+        return tables.load(Path(given), name=name)
     if file is None or file.suffix != ".npz":
         raise ValueError(f"{name} must be a .npy file beside a .npy FILE, got {given!r}; a key needs an .npz FILE")
-    return inspection.load(file, key=str(given), name=name)
+    return tables.load(file, key=str(given), name=name)
 
 
 def _array(given: Any, name: str) -> Any:
@@ -112,7 +136,10 @@ def _array(given: Any, name: str) -> Any:
 
     if hasattr(given, "detach"):  # a torch tensor
         given = given.detach().cpu()
-        given = given.float() if str(given.dtype) == "torch.bfloat16" else given
+        if str(given.dtype) == "torch.bfloat16":  # numpy has no name for it
+            import torch
+
+            return given.contiguous().view(torch.int16).numpy().view("V2")
     try:
         return np.asarray(given)
     except (ValueError, TypeError) as error:

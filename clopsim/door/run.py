@@ -120,7 +120,7 @@ class TrainingRun(Run):
 
     @property
     def verdict(self) -> str:
-        """Where it ended: collapsed, line, unlearned (the loss of a collapse without one) or spread."""
+        """Where it ended: collapsed, line, cluster, dimensional, views (as inspect), unlearned or spread."""
         return str(self.summary["verdict"])
 
     @property

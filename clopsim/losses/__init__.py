@@ -1,7 +1,7 @@
 """Losses on embeddings, for anyone's training loop: `loss(first, second, labels=None)` -> scalar.
 
 first, second: (N, d) raw embeddings of the two views of N samples, second[i] belonging to first[i]; labels: (N,)
-integers, -1 = unlabelled. Every loss takes its device and dtype from its inputs (half precision is computed in
+integers, below 0 = unlabelled. Every loss takes its device and dtype from its inputs (half precision is computed in
 float32, also under autocast) and works under torch.func.grad and vmap and under torch.compile; several processes:
 `gathered`. A loss that does not use labels accepts them.
 

@@ -61,7 +61,9 @@ def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None
         raise ValueError(f"first must have one dimension in all processes, got {dimensions}; use one embedder in all")
     if len(set(labelled)) > 1:
         given = ["labels" if each else "none" for each in labelled]
-        raise ValueError(f"labels must be given in all processes or in none, got {given}; -1 stands for unlabelled")
+        raise ValueError(
+            f"labels must be given in all processes or in none, got {given}; numbers below 0 stand for unlabelled"
+        )
     return shares
 
 

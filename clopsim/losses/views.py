@@ -17,7 +17,7 @@ class PairLoss(Protocol):
 
     def __call__(self, first: Any, second: Any, labels: Tensor | None = None, /) -> Tensor:
         """first, second: (N, d) raw embeddings of the two views, other forms where the loss takes them; labels: (N,)
-        integers, -1 = unlabelled."""
+        integers, below 0 = unlabelled."""
         ...
 
 
@@ -89,7 +89,7 @@ def check_labels(first: Tensor, labels: Tensor) -> None:
     ):
         raise ValueError(
             f"labels must be integers of shape {tuple(first.shape[:1])}, got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}; give one class for each sample, -1 for an unlabelled one"
+            f"{tuple(labels.shape)}; give each sample its class, or a number below 0 for none, so -1 for nan"
         )
     if labels.device != first.device:
         raise ValueError(f"labels must be on {first.device} as the embeddings, got {labels.device}; move them there")

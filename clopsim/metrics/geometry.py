@@ -16,9 +16,15 @@ POINT = 1e-2
 """How far from a point or a line still counts: 1 - R and 1 - share; between mu_A and mu_c runs stop short of it."""
 
 
+def unit(x: Tensor) -> Tensor:
+    """Rows of length one, by their largest entry first: no square overflows or vanishes; nan for a row of zeros."""
+    scaled = x / x.abs().amax(dim=-1, keepdim=True)
+    return scaled / scaled.norm(dim=-1, keepdim=True)
+
+
 def mean_resultant_length(z: Tensor) -> Tensor:
     """R = |mean z| in [0, 1]: 1 at complete collapse, 0 when balanced."""
-    return _exact(z).mean(dim=-2).norm(dim=-1)
+    return doubled(z).mean(dim=-2).norm(dim=-1)
 
 
 def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "energy") -> Tensor:
@@ -28,28 +34,55 @@ def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "e
     von Neumann entropy). spectrum="amplitude": the singular values sigma_k, as in RankMe. Uncentred by default:
     centring cannot tell K orthonormal directions (rank K) from their simplex (rank K - 1).
 
-    A spectrum that is rounding noise beside |z|^2 counts as zero (noise_floor), so the centred rank of a collapsed
-    batch is 0 (no variance, no directions) and not that of its last bits.
+    Directions that are rounding noise count as zero (resolved), so the centred rank of a collapsed batch is 0 (no
+    variance, no directions) and not that of its last bits.
     """
-    exact = _exact(z)
-    energy = _energy(exact - exact.mean(dim=-2, keepdim=True) if centered else exact)  # (..., min(n, d))
-    scale = exact.square().sum(dim=(-2, -1))[..., None]
-    floor = noise_floor(size=max(z.shape[-2:]), eps=torch.finfo(z.dtype).eps)
-    return rank_of_energies(torch.where(energy <= floor * scale, 0.0, energy), spectrum=spectrum)  # nan stays nan
+    exact = doubled(z)
+    n, d = exact.shape[-2:]
+    rounding = rounding_of(exact.square().mean(dim=-2), eps=torch.finfo(z.dtype).eps, rows=n)  # (..., d)
+    moved = exact - exact.mean(dim=-2, keepdim=True) if centered else exact
+    if d <= n:
+        return rank_of_energies(resolved(moved.mT @ moved / n, torch.diag_embed(rounding)), spectrum=spectrum)
+    moment, noise = moved @ moved.mT / n, (moved * rounding[..., None, :]) @ moved.mT / n
+    return rank_of_energies(resolved(moment, noise, gram=True), spectrum=spectrum)
 
 
-ROUNDING = 4.0
-"""A direction's share of the energy below (ROUNDING eps)^2 is rounding: rounding a unit row to a precision moves it by
-less than eps, all directions together, and noise a few times that is still noise."""
+COMPUTED = 8.0
+"""Rounding, in units of eps, in rows that a network computed in float32 or float64: the error of many sums."""
+
+STORED = 1.0
+"""And in rows stored in a shorter type: each number is off by at most eps/2, twice that is still noise."""
 
 
-def noise_floor(*, size: int, eps: float) -> float:
-    """Share of the energy below which a direction is not resolved.
+def rounding_length(eps: float) -> float:
+    """How far rounding to precision eps can move a unit row."""
+    single = torch.finfo(torch.float32).eps
+    return max(STORED * eps, COMPUTED * single) if eps > single else COMPUTED * eps
 
-    The larger of (ROUNDING eps)^2, eps that of the precision in which z was made, and size * eps of float64, which is
-    what the eigenvalue solver resolves in a matrix of max(n, d) = size.
+
+def rounding_of(square: Tensor, *, eps: float, rows: int) -> Tensor:
+    """Energy (..., d) that rounding to precision eps can put on each coordinate of rows with these mean squares.
+
+    Rounding a number moves it in proportion to its size, so a coordinate has its own noise, 1/d of all where they are
+    alike. The largest eigenvalue of such noise in n rows is (1 + sqrt(d/n))^2 times its mean (Marchenko-Pastur).
     """
-    return max((ROUNDING * eps) ** 2, size * torch.finfo(torch.float64).eps)
+    return square * (rounding_length(eps) * (1 + (square.shape[-1] / rows) ** 0.5)) ** 2
+
+
+def resolved(moment: Tensor, noise: Tensor, *, gram: bool = False) -> Tensor:
+    """Eigenvalues (..., k), falling, of a second-moment matrix; zero where the noise on that direction is as large.
+
+    noise: its covariance, in the basis of the moment. gram: both are Gram matrices of n < d rows, x x'/n and
+    x noise x'/n. Below k eps of the largest, the solver resolves nothing either. nan where the moment is not finite.
+    """
+    finite = moment.isfinite().all(dim=-1).all(dim=-1)[..., None]
+    energy, v = torch.linalg.eigh(torch.where(finite[..., None], moment, 0.0))
+    rounding = ((noise @ v) * v).sum(dim=-2)
+    if gram:
+        rounding = rounding / energy.clamp_min(1e-300)
+    solver = energy.shape[-1] * torch.finfo(torch.float64).eps * energy[..., -1:]
+    energy = torch.where((energy <= rounding) | (energy <= solver), 0.0, energy)
+    return torch.where(finite, energy, torch.nan).flip(-1)
 
 
 def rank_of_energies(energy: Tensor, *, spectrum: Spectrum = "energy") -> Tensor:
@@ -64,14 +97,14 @@ def rank_of_energies(energy: Tensor, *, spectrum: Spectrum = "energy") -> Tensor
 
 def leading_share(z: Tensor) -> Tensor:
     """Share sigma_1^2 / sum sigma^2 of the leading singular direction, in [1/min(n, d), 1]; 1 on a line."""
-    energy = _energy(_exact(z))
+    energy = _energy(doubled(z))
     return energy.amax(dim=-1) / energy.sum(dim=-1)
 
 
 def mean_cosine(z: Tensor) -> Tensor:
     """Mean of s_ij over i != j, in [-1/(n-1), 1]."""
     n = z.shape[-2]
-    exact = _exact(z)
+    exact = doubled(z)
     return (exact.sum(dim=-2).square().sum(dim=-1) - exact.square().sum(dim=(-2, -1))) / (n * (n - 1))
 
 
@@ -80,7 +113,7 @@ def alignment(z: Tensor) -> Tensor:
 
     The mean cosine of the views is 1 - alignment/2.
     """
-    exact = _exact(z)
+    exact = doubled(z)
     n = z.shape[-2]
     if n % 2:
         raise ValueError(f"z must hold two views of every sample, got n = {n} embeddings; stack them to an even number")
@@ -115,7 +148,7 @@ def harmonic_energy(z: Tensor, *, degrees: int = 4) -> Tensor:
 
 
 def _cosines(z: Tensor) -> Tensor:
-    exact = _exact(z)
+    exact = doubled(z)
     return exact @ exact.mT
 
 
@@ -127,6 +160,6 @@ def _energy(exact: Tensor) -> Tensor:
     return torch.where(finite, energy, torch.nan)
 
 
-def _exact(z: Tensor) -> Tensor:
+def doubled(z: Tensor) -> Tensor:
     """z in float64, on its device; on the CPU where the device has no float64 (MPS)."""
     return (z.cpu() if z.device.type == "mps" else z).double()

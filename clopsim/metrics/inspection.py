@@ -1,45 +1,30 @@
 """A collapse report for anybody's embeddings: observables, spectrum, a verdict in plain words, class-wise numbers.
 
-One pass over the rows adds up d x d sums, so millions of rows need no n x n matrix and no second copy.
+One look and one pass over the rows add up d x d sums, so millions of rows need no n x n matrix and no second copy.
+Where d > n the rows are taken in a basis of their own span instead, which changes no length and no angle.
 """
 
-import zipfile
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from clopsim.metrics import classes, geometry
+from clopsim.metrics import classes, geometry, tables
 from clopsim.metrics.classes import Scatter
-from clopsim.metrics.geometry import POINT
-
-Rows = NDArray[Any]
-
-CHUNK_ELEMENTS = 2**22
-"""Numbers taken to float64 at once: 32 MiB."""
+from clopsim.metrics.tables import Rows, Table
+from clopsim.metrics.verdict import Seen, judge, used_directions
 
 SAMPLE = 2048
 """Rows of the seeded sample on which the observables of pairs are measured, other than the mean cosine."""
 
-LARGEST_DIMENSION = 8192
-"""The largest d whose d x d matrix is held (512 MiB)."""
+CLASS_ROWS = 2**16
+"""Rows on which the ranks of the classes are measured, all together; 32 to 1024 of each."""
 
-LARGEST_CLASSES = 4096
-"""The most classes whose means and angles are held."""
-
-APART = 0.9
-"""Cosine below which two clusters count as apart (26 degrees)."""
-
-PER_CLUSTER = 4
-"""Fewest sampled rows per cluster, on average, that make clusters of points."""
-
-FEW = 0.5
-"""Share of the min(n, d) directions below which the effective rank counts as dimensional collapse."""
+WORST = 5
+"""Classes that are named: those of the smallest spread."""
 
 
 class Inspection(NamedTuple):
@@ -50,236 +35,247 @@ class Inspection(NamedTuple):
     cosines: dict[str, NDArray[np.float64]]  # of sampled pairs: "all pairs", or "same class" and "different classes"
 
 
-def load(file: Path, *, key: str | None = None, name: str = "file") -> Rows:
-    """The array in a .npy file, or under a key of an .npz file (its only array, else z, if no key is given).
+class Sums(NamedTuple):
+    """What one pass over the rows adds up, about an origin near their mean: to subtract it costs no digits."""
 
-    Never unpickles. A .npy file is mapped, not read. Errors: ValueError that begins with name, in one line.
-    """
-    shown = str(file)
-    if file.suffix not in (".npy", ".npz"):
-        raise ValueError(f"{name} must be a .npy or .npz file, got {shown!r}; save it with numpy.save or numpy.savez")
-    try:
-        stored = np.load(file, mmap_mode="r", allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            if key is not None:
-                raise KeyError(f"key must be left out for a .npy file, got {key!r}; {shown!r} holds one array")
-            return stored
-        with stored:
-            keys = stored.files
-            if key is None:
-                key = keys[0] if len(keys) == 1 else "z"
-            if key not in keys:
-                names = ", ".join(keys) or "none"
-                raise KeyError(f"{name} must hold an array {key!r}, got {shown!r} with {names}; name one of them")
-            return stored[key]
-    except KeyError as error:
-        raise ValueError(error.args[0]) from None
-    except FileNotFoundError:
-        raise ValueError(f"{name} must exist, got {shown!r}; check the path") from None
-    except OSError as error:
-        raise ValueError(f"{name} must be readable, got {shown!r} ({error.strerror or error}); check it") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        why = f"{error}".splitlines()[0].rstrip(".") if f"{error}" else "damaged"
-        raise ValueError(
-            f"{name} must hold plain numbers (pickles are never loaded), got {shown!r} ({why}); save numbers with numpy"
-        ) from None
+    origin: Tensor  # (d,)
+    total: Tensor  # (d,)
+    second: Tensor  # (d, d)
+    class_total: Tensor  # (K, d)
+    class_square: Tensor  # (K,)
+    class_second: Tensor  # (d, d), of the rows whose class has others
+    noise: Tensor  # (d, d): covariance of what rounding can do to a row
+    apart: float | None  # mean squared distance of the views
 
 
-def inspect(x: Rows, *, labels: Rows | None = None, views: Rows | None = None, seed: int = 0) -> Inspection:
+def inspect(
+    x: Rows, *, labels: Rows | None = None, views: Rows | None = None, skip_bad: bool = False, seed: int = 0
+) -> Inspection:
     """Measure everything about embeddings x (n, d), normalised first; observables are those of the unit rows.
 
-    labels: (n,), whole numbers or words; -1 stands for unlabelled. views: (n, d), row i the other view of row i.
-    seed: of the sample. Errors: ValueError for wrong shapes, kinds, nan, infinite or zero rows, fewer than two rows.
+    labels: (n,), whole numbers or words; below 0 or nan: unlabelled. views: (n, d), row i the other view of row i.
+    skip_bad: leave out rows that are zero or not finite, here or in views. seed: of the samples. Errors: ValueError for
+    wrong shapes, kinds, bad rows that are not skipped, fewer than two rows.
     """
-    _check_rows(x, "file")
-    n, d = x.shape
-    names, y = _classes(labels, n)
+    tables.check(x, "file")
+    seen = tables.look(x)
+    good = seen.good
     if views is not None:
-        _check_rows(views, "views")
+        tables.check(views, "views")
         if views.shape != x.shape:
             raise ValueError(
                 f"views must have the shape of the embeddings {x.shape}, got {views.shape}; row i is i's view"
             )
-    k = len(names)
-    norms = np.empty(n)
-    second, total = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
-    labelled, sums = torch.zeros(d, d, dtype=torch.float64), torch.zeros(k, d, dtype=torch.float64)
-    apart = 0.0
-    step = max(1, CHUNK_ELEMENTS // d)
-    for first in range(0, n, step):
-        part = slice(first, first + step)
-        z, norms[part] = _unit(x[part], "file", first)
-        second += z.T @ z
-        total += z.sum(dim=0)
-        if k:
-            chosen = torch.from_numpy(y[part] >= 0)
-            sums.index_add_(0, torch.from_numpy(y[part])[chosen], z[chosen])
-            labelled += z[chosen].T @ z[chosen]
+        other = tables.look(views)
+        good = good & other.good
+    if not skip_bad:
+        tables.complain(seen, "file")
         if views is not None:
-            apart += float((z - _unit(views[part], "views", first)[0]).square().sum())
-    mean = total / n
-    floor = geometry.noise_floor(size=max(n, d), eps=float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0)
+            tables.complain(other, "views")
+    rows = np.flatnonzero(good)
+    if len(rows) < 2:
+        raise ValueError(f"file must hold at least 2 rows that are finite and not zero, got {len(rows)} of {len(x)}")
+    names, y = _classes(labels, len(x))
+    y, norms = y[rows], seen.norms[rows]
+    table = Table(x, "file", rows)
+    n, d, k = len(rows), x.shape[1], len(names)
+    members = np.bincount(y[y >= 0], minlength=k)
+    kept = np.flatnonzero(members)  # classes all of whose rows were bad are gone
+    names, y, k, members = names[kept], np.where(y >= 0, np.searchsorted(kept, y), -1), len(kept), members[kept]
+    sums = _sums(table, y, members, None if views is None else Table(views, "views", rows))
+    shift = sums.total / n
+    mean = sums.origin + shift
+    about = sums.second / n - torch.outer(shift, shift)
     energies = {
-        "uncentred": _resolved(second / n, floor),
-        "centred": _resolved(second / n - torch.outer(mean, mean), floor),
+        "uncentred": geometry.resolved(about + torch.outer(mean, mean), sums.noise),
+        "centred": geometry.resolved(about, sums.noise),
     }
-    rows = np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False)) if n > SAMPLE else np.arange(n)
-    sample = _unit(x[rows], "file", 0)[0]
+    rng = np.random.default_rng(seed)
+    chosen = _sample(np.arange(n), rng)
+    sample = table.unit(chosen)
+    _, first, times = np.unique(seen.digest[rows], return_index=True, return_counts=True)
+    # Copies are no clusters, unless they are the few points themselves or labels say whose they are.
+    repeated = not k and n > len(first) and len(first) ** 2 > n
+    distinct = _sample(np.sort(first), rng) if repeated else chosen
     length = min(1.0, float(mean.norm()))
+    mean_cosine = (n * length**2 - 1) / (n - 1)
     uncentred = energies["uncentred"]
-    observables = {
-        "mean_resultant_length": length,
-        "mean_cosine": (n * length**2 - 1) / (n - 1),
-        "leading_share": float(uncentred[0]),
-        "effective_rank": {
-            f"{spectrum}_{centring}": float(geometry.rank_of_energies(energy, spectrum=spectrum))
-            for centring, energy in energies.items()
-            for spectrum in ("energy", "amplitude")
-        },
-        "uniformity": float(geometry.uniformity(sample)),
-        "harmonic_energy": geometry.harmonic_energy(sample).tolist(),
-        "alignment": None if views is None else apart / n,
+    ranks = {
+        f"{spectrum}_{centring}": float(geometry.rank_of_energies(energy, spectrum=spectrum))
+        for centring, energy in energies.items()
+        for spectrum in ("energy", "amplitude")
     }
-    verdict, rule = _verdict(observables, sample, min(n, d))
+    share = float(uncentred[0] / uncentred.sum())
+    judgement = judge(
+        Seen(
+            length, share, energies["centred"], ranks["energy_centred"], n, len(first), int(times.max()), d,
+            sample=table.unit(distinct) if repeated else sample, classes=y[distinct] if k else None, class_count=k,
+            view_distance=sums.apart, sample_distance=2 * (1 - mean_cosine),
+        )
+    )  # fmt: skip
     report: dict[str, Any] = {
-        "verdict": verdict,
-        "rule": rule,
+        "verdict": judgement.verdict,
+        "rule": judgement.rule,
+        "observations": judgement.observations,
         "n": n,
         "d": d,
-        "norm": {name: float(getattr(norms, name)()) for name in ("min", "mean", "max", "std")},
-        **observables,
-        "sampled_rows": len(rows),
+        "skipped_rows": {"count": len(x) - n, "first": np.flatnonzero(~good)[: tables.NAMED].tolist()},
+        "distinct_rows": len(first),
+        "norm": _norms(norms),
+        "mean_resultant_length": length,
+        "mean_cosine": mean_cosine,
+        "leading_share": share,
+        "used_directions": used_directions(energies["centred"]),
+        "effective_rank": ranks,
+        "uniformity": float(geometry.uniformity(sample)),
+        "harmonic_energy": geometry.harmonic_energy(sample).tolist(),
+        "alignment": sums.apart,
+        "sampled_rows": len(chosen),
         "seed": seed,
         "classes": None,
-    }  # fmt: skip
+    }
     if k:
-        count = torch.from_numpy(np.bincount(y[y >= 0], minlength=k)).double()
-        within = labelled / count.sum() - sums.T @ (sums / count[:, None]) / count.sum()
-        report["classes"] = _class_report(
-            Scatter(sums / count[:, None], count / count.sum(), within), int(count.sum()), d
-        )
+        report["classes"] = _class_report(table, names, y, members, sums, rng)
     shares = {name: energy.numpy() for name, energy in energies.items()}
-    return Inspection(report, shares, _pair_cosines(sample, y[rows] if k else None))
-
-
-def _check_rows(x: Rows, name: str) -> None:
-    if x.ndim != 2 or x.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{name} must hold a table of real numbers, rows x dimensions, got {x.dtype} of shape {x.shape}"
-        )
-    if x.shape[0] < 2 or x.shape[1] < 2:
-        raise ValueError(
-            f"{name} must hold at least 2 rows and 2 dimensions, got shape {x.shape}; one row has no spread"
-        )
-    if x.shape[1] > LARGEST_DIMENSION:
-        raise ValueError(f"{name} must have at most {LARGEST_DIMENSION} dimensions, got {x.shape[1]}; project it first")
+    return Inspection(_plain(report), shares, _pair_cosines(sample, y[chosen] if k else None))
 
 
 def _classes(labels: Rows | None, n: int) -> tuple[Rows, NDArray[np.int64]]:
     """Names (K,) and class of every row (n,), -1 unlabelled; no names without labels."""
     if labels is None:
-        return np.empty(0), np.empty(0, dtype=np.int64)
+        return np.empty(0), np.full(n, -1, dtype=np.int64)
     if labels.shape != (n,):
         raise ValueError(f"labels must have one entry per row, shape ({n},), got {labels.shape}; give one class a row")
-    if labels.dtype.kind == "f" and bool((np.isfinite(labels) & (labels == np.floor(labels))).all()):
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "iuUSb":
-        raise ValueError(f"labels must be whole numbers or words, got {labels.dtype}; number the classes from 0")
-    known = labels != -1 if labels.dtype.kind == "i" else np.ones(n, dtype=bool)
-    y = np.full(n, -1, dtype=np.int64)
-    names, y[known] = np.unique(labels[known], return_inverse=True)
-    if not 2 <= len(names) <= LARGEST_CLASSES:
+    names, y = classes.numbered(labels)
+    if len(names) < 2:
         raise ValueError(
-            f"labels must name between 2 and {LARGEST_CLASSES} classes, got {len(names)}; -1 stands for unlabelled"
+            f"labels must name at least 2 classes, got {len(names)}; numbers below 0 and nan stand for unlabelled"
         )
     return names, y
 
 
-def _unit(x: Rows, name: str, first: int) -> tuple[Tensor, NDArray[np.float64]]:
-    exact = np.asarray(x, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        norms = np.linalg.norm(exact, axis=1)
-    for what, bad in (("finite", ~np.isfinite(norms)), ("non-zero", norms == 0)):
-        if bad.any():
-            row = first + int(bad.argmax())
-            raise ValueError(f"{name} must hold {what} rows, got row {row} that is not; drop such rows or mend them")
-    return torch.from_numpy(exact / norms[:, None]), norms
+def _sample(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    return np.sort(rng.choice(rows, SAMPLE, replace=False)) if len(rows) > SAMPLE else rows
 
 
-def _resolved(moment: Tensor, floor: float) -> Tensor:
-    """Eigenvalues of a second-moment matrix of unit rows, falling, zero where they are rounding."""
-    energy = torch.linalg.eigvalsh(moment).flip(0)
-    return torch.where(energy <= floor, 0.0, energy)
+def _sums(table: Table, y: NDArray[np.int64], members: NDArray[np.int64], views: Table | None) -> Sums:
+    n, d = len(table.rows), table.x.shape[1]
+    basis: Tensor | None = None
+    pieces: Iterable[tuple[slice, Tensor]]
+    if d > n:  # z = r'q', with r' the rows in the basis q of their span
+        basis, r = torch.linalg.qr(table.unit(slice(None)).T)
+        pieces = [(slice(0, n), r.T)]
+    else:
+        pieces = table.chunks()
+    side, k, group = min(n, d), len(members), torch.from_numpy(y)
+    total, second = torch.zeros(side, dtype=torch.float64), torch.zeros(side, side, dtype=torch.float64)
+    class_total, class_square = torch.zeros(k, side, dtype=torch.float64), torch.zeros(k, dtype=torch.float64)
+    class_second, squares = torch.zeros_like(second), torch.zeros(side, dtype=torch.float64)
+    origin = torch.zeros(side, dtype=torch.float64)
+    for part, z in pieces:
+        origin = origin if part.start else z.mean(dim=0)
+        squares += z.square().sum(dim=0)
+        z = z - origin
+        total += z.sum(dim=0)
+        second += z.T @ z
+        known = group[part] >= 0
+        if bool(known.any()):
+            mine, inside = group[part][known], z[known]
+            class_total.index_add_(0, mine, inside)
+            class_square.index_add_(0, mine, inside.square().sum(dim=1))
+            inside = inside[torch.from_numpy(members > 1)[mine]]
+            class_second += inside.T @ inside
+    if basis is None:
+        noise = torch.diag(geometry.rounding_of(squares / n, eps=table.eps, rows=n))
+    else:
+        squares = table.unit(slice(None)).square().sum(dim=0)
+        noise = basis.T @ (geometry.rounding_of(squares / n, eps=table.eps, rows=n)[:, None] * basis)
+    apart = None
+    if views is not None:
+        pairs = zip(table.chunks(), views.chunks(), strict=True)
+        apart = sum(float((z - other).square().sum()) for (_, z), (_, other) in pairs) / n
+    return Sums(origin, total, second, class_total, class_square, class_second, noise, apart)
 
 
-def _verdict(seen: dict[str, Any], sample: Tensor, directions: int) -> tuple[str, str]:
-    """The first of complete, line, cluster, dimensional that fits, else none; and its rule with the numbers."""
-    length, share, rank = (
-        seen["mean_resultant_length"],
-        seen["leading_share"],
-        seen["effective_rank"]["energy_uncentred"],
-    )
-    if length >= 1 - POINT:
-        return "complete", f"all embeddings point one way: mean resultant length {length:.6g} >= {1 - POINT:g}"
-    if share >= 1 - POINT:
-        return "line", f"all embeddings lie on one line: leading share {share:.6g} >= {1 - POINT:g}"
-    clusters = _clusters(sample)
-    if clusters:
-        return "cluster", (
-            f"all but {POINT:.0%} of {len(sample)} sampled embeddings sit on {clusters} points: "
-            f"cosine >= {1 - POINT:g} to their point, < {APART:g} between points, >= {PER_CLUSTER} embeddings each"
-        )
-    numbers = f"effective rank {rank:.4g} (energy, uncentred) of at most {directions}"
-    if rank < FEW * directions:
-        return "dimensional", f"few of the directions are used: {numbers}, less than {FEW:.0%}"
-    return "none", f"no point, no line, no clusters, and {numbers}, at least {FEW:.0%}"
+def _norms(norms: NDArray[np.float64]) -> dict[str, float]:
+    scale = norms.max() if np.isfinite(norms.max()) else 1.0
+    with np.errstate(invalid="ignore", over="ignore"):  # a norm beyond float64
+        return {name: float(getattr(norms / scale, name)() * scale) for name in ("min", "mean", "max", "std")}
 
 
-def _clusters(sample: Tensor) -> int:
-    """Number of points that the sample sits on, 0 if it does not: components of the graph of cosines >= 1 - POINT."""
-    near = csr_array((sample @ sample.T >= 1 - POINT).numpy())
-    _, component = connected_components(near, directed=False)
-    size = np.bincount(component)
-    kept = np.flatnonzero(np.cumsum(np.sort(size)[::-1]) >= (1 - POINT) * len(sample))[0] + 1
-    if kept * PER_CLUSTER > len(sample):
-        return 0
-    largest = np.argsort(-size, kind="stable")[:kept]
-    means = torch.stack([sample[torch.from_numpy(component == c)].mean(dim=0) for c in largest])
-    means = means / means.norm(dim=1, keepdim=True).clamp_min(1e-300)
-    cosines = means @ means.T
-    cosines.fill_diagonal_(-1)
-    together = float((sample @ means.T).amax(dim=1).ge(1 - POINT).double().mean())
-    return int(kept) if together >= 1 - POINT and float(cosines.max()) < APART else 0
-
-
-def _class_report(s: Scatter, labelled: int, d: int) -> dict[str, Any]:
-    k = len(s.means)
+def _class_report(
+    table: Table,
+    names: Rows,
+    y: NDArray[np.int64],
+    members: NDArray[np.int64],
+    sums: Sums,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    count, d = torch.from_numpy(members).double(), table.x.shape[1]
+    k, labelled = len(members), int(members.sum())
+    moved = sums.class_total / count[:, None]
+    every = Scatter(moved + sums.origin, count / labelled, torch.zeros_like(sums.class_second))
+    spread = (sums.class_square / count - moved.square().sum(dim=1)).clamp_min(0)  # mean square about the class mean
+    several = members > 1
     report: dict[str, Any] = {
         "count": k,
         "labelled": labelled,
-        "smallest": round(float(s.shares.min()) * labelled),
-        "largest": round(float(s.shares.max()) * labelled),
-        "neural_collapse": classes.neural_collapse(s),
-        "variation_ratio": classes.variation_ratio(s),
+        "smallest": int(members.min()),
+        "largest": int(members.max()),
+        "singletons": int((~several).sum()),
+        "neural_collapse": None,
+        "variation_ratio": None,
     }
+    if several.sum() > 1:  # a class of one row has no spread, rather than none at all
+        use = torch.from_numpy(several)
+        inside = count[use].sum()
+        within = (sums.class_second - (moved[use] * count[use, None]).T @ moved[use]) / inside
+        spread_out = Scatter(every.means[use], count[use] / inside, within)
+        report["neural_collapse"] = classes.neural_collapse(spread_out, eps=table.eps)
+        report["variation_ratio"] = classes.variation_ratio(spread_out)
     for centring in ("uncentred", "centred"):
         centered = centring == "centred"
-        angles = classes.mean_angles(s, centered=centered)
-        report[f"angles_{centring}"] = {
-            "min": float(angles.min()),
-            "mean": float(angles.mean()),
-            "max": float(angles.max()),
-        }
-        report[f"simplex_distance_{centring}"] = classes.frame_distance(s, "simplex", centered=centered)
-    report["orthonormal_distance_uncentred"] = classes.frame_distance(s, "orthonormal")
+        report[f"angles_{centring}"] = classes.angle_range(every, centered=centered)
+        report[f"simplex_distance_{centring}"] = classes.frame_distance(every, "simplex", centered=centered)
+    report["orthonormal_distance_uncentred"] = classes.frame_distance(every, "orthonormal")
     report["frames_fit"] = {"simplex": k <= d + 1, "orthonormal": k <= d}
-    return _plain(report)
+    ranks, report["ranked_rows"] = _class_ranks(table, y, members, rng)
+    report["per_class"] = [
+        {
+            "class": name,
+            "rows": int(rows),
+            "spread": float(spread[c]) if rows > 1 else None,
+            "effective_rank": ranks[c],
+        }
+        for c, (name, rows) in enumerate(zip(names.tolist(), members, strict=True))
+    ]
+    defined = [one for one in report["per_class"] if one["spread"] is not None]
+    report["worst"] = sorted(defined, key=lambda one: one["spread"])[:WORST]
+    report["median_spread"] = float(np.median([one["spread"] for one in defined])) if defined else None
+    return report
+
+
+def _class_ranks(
+    table: Table, y: NDArray[np.int64], members: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[list[float | None], int]:
+    """Effective rank, energy, uncentred, of each class on a sample of its rows; and how many rows at most."""
+    most = int(np.clip(CLASS_ROWS // len(members), 32, 1024))
+    order = np.argsort(y, kind="stable")
+    ends = (y < 0).sum() + np.concatenate([[0], np.cumsum(members)])
+    ranks: list[float | None] = []
+    for c, size in enumerate(members):
+        rows = order[ends[c] : ends[c + 1]]
+        rows = np.sort(rng.choice(rows, most, replace=False)) if size > most else rows
+        ranks.append(float(geometry.effective_rank(table.unit(rows))) if size > 1 else None)
+    return ranks, most
 
 
 def _plain(value: Any) -> Any:
     """Numbers that are not finite become None."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

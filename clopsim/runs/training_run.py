@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clopsim.metrics.classes import UNLABELLED
 from clopsim.runs import ready, results
 from clopsim.show import plots
 from clopsim.training import checkpoint, evaluation
 from clopsim.training.checkpoint import State
-from clopsim.training.datasets import UNLABELLED, DataSet
+from clopsim.training.datasets import DataSet
 from clopsim.training.observation import dataset_of, predictions
 from clopsim.training.recipe import Training
 from clopsim.training.trainee import Trainee

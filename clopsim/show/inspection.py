@@ -13,11 +13,16 @@ def inspection_report(report: Mapping[str, Any]) -> str:
     if report["sampled_rows"] < report["n"]:
         on += f" (seed {report['seed']})"
     rows = [
-        ("n, d", f"{report['n']}, {report['d']}", "embeddings and dimension"),
-        ("norm", "{mean:.4g} +- {std:.2g}".format(**norm), "before normalising; {min:.4g} to {max:.4g}".format(**norm)),
+        ("n, d", f"{report['n']}, {report['d']}", f"embeddings and dimension; {report['distinct_rows']} distinct"),
+        (
+            "norm",
+            f"{_shown(norm['mean'], 4)} +- {_shown(norm['std'], 2)}",
+            f"before normalising; {_shown(norm['min'], 4)} to {_shown(norm['max'], 4)}",
+        ),
         ("mean resultant length", _shown(report["mean_resultant_length"]), "R: 0 balanced, 1 complete collapse"),
         ("mean cosine", _shown(report["mean_cosine"]), "over all pairs"),
         ("leading share", _shown(report["leading_share"]), "of the energy on one direction; 1 on a line"),
+        ("directions about the mean", f"{report['used_directions']}", "that carry energy (the verdict's)"),
         *(
             (f"effective rank, {name.replace('_', ', ')}", _shown(value), RANKS[name])
             for name, value in rank.items()
@@ -33,11 +38,16 @@ def inspection_report(report: Mapping[str, Any]) -> str:
         rows.append(("alignment", _shown(report["alignment"]), "mean squared distance of the views, 0 to 4"))
     if report["classes"] is not None:
         rows += _class_rows(report["classes"])
-    return f"{report['verdict'].upper()}: {report['rule']}\n\n" + table(("observable", "value", "meaning"), rows)
+    skipped = report["skipped_rows"]
+    if skipped["count"]:
+        first = ", ".join(map(str, skipped["first"])) + (", ..." if skipped["count"] > len(skipped["first"]) else "")
+        rows.insert(1, ("skipped", f"{skipped['count']}", f"rows that are zero or not finite: {first}"))
+    told = [f"{report['verdict'].upper()}: {report['rule']}", *report["observations"], ""]
+    return "\n".join([*told, table(("observable", "value", "meaning"), rows)])
 
 
 RANKS = {
-    "energy_uncentred": "sigma^2 as they are (the verdict's)",
+    "energy_uncentred": "sigma^2 as they are",
     "amplitude_uncentred": "sigma, as RankMe",
     "energy_centred": "sigma^2 about the mean; 0: no spread beyond rounding",
     "amplitude_centred": "sigma about the mean",
@@ -48,9 +58,18 @@ def _class_rows(classes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     count = classes["count"]
     rows = [
         ("classes", f"{count}", "{labelled} labelled rows, {smallest} to {largest} a class".format(**classes)),
+        *([("singletons", f"{classes['singletons']}", "classes of one row: no spread, left out of the next two")]
+          if classes["singletons"] else []),
         ("within/between, NC1", _shown(classes["neural_collapse"]), "tr(W B^+)/K; 0: each class on one point"),
         ("within/between, traces", _shown(classes["variation_ratio"]), "tr W / tr B"),
     ]  # fmt: skip
+    if classes["worst"]:
+        rows.append(
+            ("spread of a class, median", _shown(classes["median_spread"]), "mean square about its mean; 0 a point")
+        )
+    for worst in classes["worst"]:
+        rank = f"effective rank {worst['effective_rank']:.4g} on at most {classes['ranked_rows']} rows"
+        rows.append((f"narrow class {worst['class']}", _shown(worst["spread"]), f"of {worst['rows']} rows; {rank}"))
     for centring, meaning in (
         ("uncentred", f"degrees; orthonormal 90, simplex ETF {math.degrees(math.acos(-1 / (count - 1))):.4g}"),
         ("centred", "degrees, about the mean of the class means; both frames give the simplex's"),
@@ -69,5 +88,5 @@ def _class_rows(classes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
+def _shown(value: float | None, digits: int = 6) -> str:
+    return "-" if value is None else f"{value:.{digits}g}"

@@ -159,7 +159,7 @@ def draw_inspection(found: "Inspection") -> Figure:
         pairs.axvline(report["mean_cosine"], color=GREY, linestyle="--", label=f"mean {report['mean_cosine']:.3f}")
         pairs.set(xlabel="cosine $s_{ij}$ of two embeddings", ylabel="density of pairs")
         pairs.legend(fontsize=8)
-        figure.suptitle(f"{report['verdict']} collapse" if report["verdict"] != "none" else "no collapse", fontsize=10)
+        figure.suptitle("no collapse" if report["verdict"] == "none" else f"verdict: {report['verdict']}", fontsize=10)
     return figure
 
 

@@ -12,12 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clopsim.metrics.classes import UNLABELLED, numbered
 from clopsim.sphere.data import GaussianClusters, antipodal_lines, gaussian_clusters
 from clopsim.training.recipe import OPENML, Training
 from clopsim.training.views import ViewKind, Views
-
-UNLABELLED = -1
-"""Class of a sample that has none, or whose class the loss does not see."""
 
 DRAWN = 512
 """Points of the synthetic data when the recipe leaves it open."""
@@ -234,17 +232,9 @@ def _file(path: Path) -> Source:
 
 
 def _classes(values: NDArray[np.generic]) -> Ints:
-    """Classes 0 .. K-1 in sorted order of whatever names them; -1, in numbers, stays unlabelled."""
-    if values.dtype.kind not in "fiubUSO":
-        raise ValueError(f"data must hold numbers or words as y, got {values.dtype}")
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():
-        raise ValueError(
-            f"data must hold whole numbers or words as y, got {values.dtype} with others; number the classes"
-        )
-    unlabelled = values == UNLABELLED if values.dtype.kind in "fi" else np.zeros(len(values), bool)
-    y = np.full(len(values), UNLABELLED)
-    y[~unlabelled] = np.unique(values[~unlabelled], return_inverse=True)[1]
-    return y
+    """Classes 0 .. K-1 in sorted order of whatever names them; numbers below 0 and nan are unlabelled."""
+    words = values.astype(np.str_) if values.dtype.kind == "O" else values
+    return numbered(words, "data must hold whole numbers or words as y")[1]
 
 
 def _first_line(error: Exception) -> str:

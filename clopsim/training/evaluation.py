@@ -10,7 +10,7 @@ from torch import nn
 
 from bounds.free_norm import effective_rate
 from clopsim.losses import LOSSES
-from clopsim.metrics.geometry import POINT
+from clopsim.metrics import geometry, inspection
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
 from clopsim.training.embedders import with_statistics
@@ -90,35 +90,51 @@ def accuracies(data: DataSet, embeddings: Embeddings) -> dict[str, float | None]
 class Verdict:
     """Where a run ended."""
 
-    state: Literal["collapsed", "line", "unlearned", "spread"]
+    state: Literal["collapsed", "line", "cluster", "dimensional", "unlearned", "views", "spread"]
     text: str
     loss_at_collapse: float  # the loss if every embedding were the mean direction of those at the end
 
 
 def verdict(recipe: Training, data: DataSet, model: Trainee, state: State) -> Verdict:
-    """Did the run collapse? By its cosines; the loss alone cannot tell: random embeddings come near that value."""
+    """Did the run collapse? By the rule of `inspect`, on the observed views of all true classes.
+
+    The loss alone cannot tell: random embeddings come near its value at collapse.
+    """
     last = {name: values[-1] for name, values in state.records.items()}
-    at_collapse = Observer(recipe, data, model).loss_at_collapse(state.params)
+    observer = Observer(recipe, data, model)
+    at_collapse = observer.loss_at_collapse(state.params)
     loss, cosine, rank = last["loss"], last["mean_cosine"], last["effective_rank"]
     stuck = abs(loss - at_collapse) <= NEAR * max(1.0, abs(at_collapse))
     shown = f"mean cosine {cosine:.4f}, effective rank {rank:.2f}"
     if not np.isfinite(cosine):
         text = f"collapsed to zero: embeddings without length have no direction, loss {loss:.4f}."
         return Verdict("collapsed", f"{text} {advice(recipe, data, last)}", at_collapse)
-    if last["mean_resultant_length"] >= 1 - POINT:
+    first, second = (part.double().cpu().numpy() for part in observer.embeddings(state.params))
+    y = np.tile(data.y[observer.index].cpu().numpy(), 2)
+    classes = y if len(np.unique(y[y >= 0])) > 1 else None
+    found = inspection.inspect(
+        np.concatenate([first, second]), labels=classes, views=np.concatenate([second, first])
+    ).report  # fmt: skip
+    kind, rule = found["verdict"], found["rule"]
+    if kind == "complete":
         text = f"collapsed onto one point: {shown}, loss {loss:.4f} (at complete collapse {at_collapse:.4f})."
         if not (stuck or LOSSES[recipe.loss].cosine_only):
             text += f" The mean that all embeddings share hides it from {recipe.loss}, which subtracts it."
         return Verdict("collapsed", f"{text} {advice(recipe, data, last)}", at_collapse)
-    if last["leading_share"] >= 1 - POINT:
+    if kind == "line":
         text = f"collapsed onto a line, both ends: {shown}, loss {loss:.4f}."
         return Verdict("line", f"{text} {advice(recipe, data, last)}", at_collapse)
+    if kind in ("cluster", "dimensional"):
+        text = f"collapsed in part: {rule}; {shown}, loss {loss:.4f}."
+        return Verdict(kind, f"{text} {advice(recipe, data, last)}", at_collapse)
     if stuck:
         text = (
             f"not collapsed ({shown}), although the loss {loss:.4f} is near its value at collapse {at_collapse:.4f}: "
             "embeddings that have learned nothing show it too. Train longer, or at a larger rate."
         )
         return Verdict("unlearned", text, at_collapse)
+    if kind == "views":
+        return Verdict("views", f"{rule}; {shown}. Train longer, or with weaker views.", at_collapse)
     return Verdict("spread", f"not collapsed: {shown}.", at_collapse)
 
 
@@ -158,5 +174,5 @@ def divergence(recipe: Training, data: DataSet, *, step: int, loss: float, state
 
 def unit(z: NDArray[Any]) -> NDArray[Any]:
     """Rows of length one; a row without length stays zero."""
-    norm = np.linalg.norm(z, axis=1, keepdims=True)
-    return z / np.where(norm > 0, norm, 1)
+    rows: NDArray[Any] = np.nan_to_num(geometry.unit(torch.from_numpy(z)).numpy(), nan=0.0) if z.size else z
+    return np.where(np.isfinite(z).all(axis=1, keepdims=True), rows, np.nan)

@@ -46,8 +46,8 @@ class Observer:
         """Draw the samples and their views once."""
         self.recipe, self.model = recipe, model
         self.batch = recipe.batch or len(data.y)
-        self.first, self.second, index = observed_views(recipe, data)
-        self.labels = data.labels[index]
+        self.first, self.second, self.index = observed_views(recipe, data)
+        self.labels = data.labels[self.index]
         self.setting = setting_of(recipe, len(data.y))
         self.sharpness_steps = {*recorded_steps(recipe.steps)[::SHARPNESS_EVERY], recipe.steps}
 
@@ -87,8 +87,8 @@ class Observer:
         """Every observable of these parameters."""
         first, second = self.embeddings(params)
         raw = torch.cat([first, second])  # (2M, d)
-        z = raw / raw.norm(dim=-1, keepdim=True)
-        squared_norm = raw.square().sum(dim=-1).mean()
+        z = geometry.unit(raw)
+        squared_norm = geometry.doubled(raw).square().sum(dim=-1).mean()
         values = {
             "loss": self.loss(first, second),
             "mean_resultant_length": geometry.mean_resultant_length(z),

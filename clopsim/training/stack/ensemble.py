@@ -202,7 +202,7 @@ class Stack:
             halves.append(torch.stack(embeddings.chunk(2, dim=1), dim=1))
         raw = torch.cat(halves, dim=2).flatten(1, 2)  # (M, 2 observed, d)
         raw = raw if self.device.type == "mps" else raw.double()  # once for all observables
-        z = raw / raw.norm(dim=-1, keepdim=True)
+        z = geometry.unit(raw)
         resultant = geometry.mean_resultant_length(z)
         values = (
             torch.stack(losses).double().mean(dim=0),

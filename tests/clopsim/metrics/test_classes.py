@@ -58,3 +58,40 @@ def test_wrong_input():
         cm.scatter(ORTHONORMAL, torch.tensor([0, 0, 2, 2]))
     with pytest.raises(ValueError, match="^frame must be one of simplex, orthonormal"):
         cm.frame_distance(cm.scatter(*points(ORTHONORMAL)), "cube")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([-1, 4, 9, -100, 4]),
+        np.array([-1, 4, 9, -100, 4], dtype=np.int8),
+        np.array([np.nan, 4, 9, -100, 4]),
+    ],
+    ids=["integers", "short integers", "floats"],
+)
+def test_every_number_below_zero_and_nan_are_unlabelled(labels):
+    names, y = cm.numbered(labels)
+    assert (names.tolist(), y.tolist()) == ([4, 9], [-1, 0, 1, -1, 0])
+
+
+def test_words_and_truths_name_classes_too_and_halves_do_not():
+    assert cm.numbered(np.array(["b", "a", "b"]))[1].tolist() == [1, 0, 1]
+    assert cm.numbered(np.array([True, False]))[1].tolist() == [1, 0]
+    for wrong in (np.array([0.5, 1]), np.array([np.inf, 1]), np.array([1j, 1])):
+        with pytest.raises(ValueError, match="^labels must be whole numbers or words, got "):
+            cm.numbered(wrong)
+
+
+def test_more_classes_than_dimensions_need_no_square_of_them():
+    means = torch.from_numpy(np.random.default_rng(2).standard_normal((700, 5)))
+    s = cm.Scatter(means, torch.full((700,), 1 / 700).double(), torch.eye(5).double())
+    for centered in (False, True):
+        angles, found = cm.mean_angles(s, centered=centered), cm.angle_range(s, centered=centered)
+        assert found == pytest.approx(
+            {"min": float(angles.min()), "mean": float(angles.mean()), "max": float(angles.max())}
+        )
+        moved = means - means.mean(dim=0) if centered else means
+        gram = moved @ moved.T
+        for frame, target in (("orthonormal", torch.eye(700)), ("simplex", torch.eye(700) - 1 / 700)):
+            expected = float((gram / gram.norm() - target.double() / target.double().norm()).norm())
+            assert cm.frame_distance(s, frame, centered=centered) == pytest.approx(expected, rel=1e-6)

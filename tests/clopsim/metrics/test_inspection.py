@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim.metrics import classes, geometry, inspection
+from clopsim.metrics import classes, geometry, inspection, tables
+from clopsim.show.inspection import inspection_report
 
 
 def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -49,7 +50,7 @@ def test_a_circle_is_no_cluster_and_wide_clusters_are_none():
 def test_numbers_are_those_of_metrics_whatever_the_chunk(monkeypatch):
     x, views = 3 * normal(101, 7), normal(101, 7, seed=1)
     y = np.arange(101) % 4 - 1  # class -1: unlabelled
-    monkeypatch.setattr(inspection, "CHUNK_ELEMENTS", 7 * 13)
+    monkeypatch.setattr(tables, "CHUNK_ELEMENTS", 7 * 13)
     report = inspection.inspect(x, labels=y, views=views).report
     z, other = (torch.nn.functional.normalize(torch.from_numpy(part)) for part in (x, views))
     for name in ("mean_resultant_length", "mean_cosine", "leading_share", "uniformity"):
@@ -88,7 +89,8 @@ def clopsim(clopsim):
 def test_the_command_prints_the_report_and_draws_it(clopsim):
     result = clopsim("inspect", "all.npz", "--labels", "y", "--views", "other", "--out", "report.png")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("CLUSTER: all but 1% of 200 sampled embeddings sit on 5 points")
+    assert result.stdout.startswith("NONE: ")
+    assert "class collapse: all but 1% of 200 sampled embeddings sit on 5 points" in result.stdout
     for shown in ("effective rank, amplitude, centred", "orthonormal distance, uncentred", "alignment", "NC1"):
         assert shown in result.stdout
     first = Path("report.png").read_bytes()
@@ -120,8 +122,8 @@ def spoil(name: str) -> None:
 
 
 WRONG = [
-    ("nan.npy", "FILE must hold finite rows, got row 7"),
-    ("zero.npy", "FILE must hold non-zero rows, got row 5"),
+    ("nan.npy", "FILE must hold finite rows, got 1 of 300 that are not: 7; mend them, or leave"),
+    ("zero.npy", "FILE must hold non-zero rows, got 1 of 300 that are not: 5; mend them, or leave"),
     ("flat.npy", "FILE must hold a table of real numbers, rows x dimensions, got float64 of shape (32,)"),
     ("complex.npy", "FILE must hold a table of real numbers, rows x dimensions, got complex128"),
     ("objects.npy", "FILE must hold plain numbers (pickles are never loaded), got 'objects.npy'"),
@@ -139,8 +141,9 @@ WRONG = [
     ("all.npz --labels z", "--labels must have one entry per row, shape (200,), got (200, 16)"),
     ("all.npz --labels missing.npy", "--labels must exist, got 'missing.npy'"),
     ("plain.npy --labels y", "--labels must be a .npy file beside a .npy FILE, got 'y'"),
-    ("plain.npy --labels one.npy", "--labels must name between 2 and 4096 classes, got 1"),
+    ("plain.npy --labels one.npy", "--labels must name at least 2 classes, got 1; numbers below 0 and nan"),
     ("all.npz --views plain.npy", "--views must have the shape of the embeddings (200, 16), got (300, 32)"),
+    ("plain.npy --fail-on complete,flat", "--fail-on must name verdicts (complete, line, cluster, dimensional, views"),
     ("plain.npy --out report.txt", "--out must end in .png, .pdf, .svg, got 'report.txt'"),
     ("plain.npy --out nowhere/report.png", "--out must be writable, got 'nowhere/report.png'"),
 ]
@@ -163,3 +166,44 @@ def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
     assert result.stderr.startswith("clopsim: ")
     assert message in result.stderr
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_narrow_class_beside_a_wide_one_is_named_with_its_rank():
+    x = normal(600, 20, seed=4)
+    y = np.where(np.arange(600) < 40, 8, 3)
+    x[:40] = x[0] + 1e-3 * x[:40]
+    found = inspection.inspect(x, labels=y).report["classes"]
+    wide, narrow = found["per_class"]
+    z = torch.nn.functional.normalize(torch.from_numpy(x))
+    for one, rows in ((wide, z[40:]), (narrow, z[:40])):
+        assert one["effective_rank"] == pytest.approx(float(geometry.effective_rank(rows)))
+        assert one["spread"] == pytest.approx(float((rows - rows.mean(dim=0)).square().sum(dim=1).mean()), rel=1e-6)
+    assert found["worst"][0] == narrow == {**narrow, "class": 8, "rows": 40}
+    assert "narrow class 8" in inspection_report(inspection.inspect(x, labels=y).report)
+
+
+def test_a_class_of_one_row_has_no_spread_and_is_not_perfect():
+    x = normal(64, 6, seed=5)
+    paired = np.arange(64) // 2
+    mixed = np.where(np.arange(64) < 40, paired, 100 + np.arange(64))
+    found = inspection.inspect(x, labels=mixed).report["classes"]
+    assert (found["count"], found["singletons"]) == (44, 24)
+    alone = inspection.inspect(x[:40], labels=paired[:40]).report["classes"]
+    for name in ("neural_collapse", "variation_ratio", "median_spread"):
+        assert found[name] == pytest.approx(alone[name]), name
+    assert found["per_class"][-1] == {"class": 163, "rows": 1, "spread": None, "effective_rank": None}
+    every = inspection.inspect(x, labels=np.arange(64)).report["classes"]
+    assert every["neural_collapse"] is every["variation_ratio"] is None
+    assert every["worst"] == []
+
+
+def test_thousands_of_classes_are_measured():
+    y = np.arange(15_000) // 3
+    x = normal(5000, 8, seed=6)[y] + 0.2 * normal(15_000, 8, seed=7)
+    found = inspection.inspect(x, labels=y).report["classes"]
+    z = torch.nn.functional.normalize(torch.from_numpy(x)).reshape(5000, 3, 8)
+    means = z.mean(dim=1)
+    within = (z - means[:, None]).square().sum() / 15_000
+    between = (means - means.mean(dim=0)).square().sum() / 5000
+    assert found["variation_ratio"] == pytest.approx(float(within / between))
+    assert len(found["per_class"]) == 5000

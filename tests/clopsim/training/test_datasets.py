@@ -172,7 +172,7 @@ def test_wrong_npz_files(tmp_path):
     refused("^data must hold finite numbers only")
     np.savez(file, x=np.ones((4, 2)), y=np.ones(3))
     refused("^data must hold one y for each x")
-    for y in ([0.5, 1.0, 2.0, 3.0], [np.nan, 0, 1, 1], [np.inf, 0, 1, 1]):
+    for y in ([0.5, 1.0, 2.0, 3.0], [np.inf, 0, 1, 1]):
         np.savez(file, x=np.ones((4, 2)), y=y)
         refused("^data must hold whole numbers or words as y, got float64 with others; number the classes")
     np.savez(file, x=np.full((4, 2), 1e39))

@@ -159,3 +159,18 @@ def test_weight_decay_collapses_a_network_for_good():
     data, model = ready(recipe)
     state = loop.train(recipe, data, model)
     assert evaluation.verdict(recipe, data, model, state).state == "collapsed"
+
+
+def test_a_run_ends_with_the_verdict_of_inspect():
+    recipe = dataclasses.replace(SMALL, embedder="table", dimension=8, temperature=0.1)
+    wide = torch.randn(128, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    one = wide[:64]
+    near = torch.cat([one, one + 0.1 * wide[64:]])
+    for vectors, expected, words in (
+        (near, "spread", "not collapsed: mean cosine"),
+        (near * (torch.arange(8) < 2), "dimensional", "collapsed in part: directions are lost: 2 of 8 directions"),
+        (wide, "views", "views say little about their sample"),
+    ):
+        found = evaluation.verdict(recipe, *at(recipe, vectors))
+        assert found.state == expected
+        assert found.text.startswith(words)

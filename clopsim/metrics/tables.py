@@ -1,0 +1,161 @@
+"""Tables of embeddings as they lie on disk or in memory: loaded without pickles, looked through, read in chunks."""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clopsim.metrics import geometry
+
+Rows = NDArray[Any]
+
+CHUNK_ELEMENTS = 2**22
+"""Numbers taken to float64 at once: 32 MiB."""
+
+LARGEST_SIDE = 8192
+"""The largest min(n, d) whose square matrix is held (512 MiB)."""
+
+NAMED = 5
+"""Bad rows that a message names."""
+
+
+def load(file: Path, *, key: str | None = None, name: str = "file") -> Rows:
+    """The array in a .npy file, or under a key of an .npz file (its only array, else z, if no key is given).
+
+    Never unpickles. A .npy file is mapped, not read. Errors: ValueError that begins with name, in one line.
+    """
+    shown = str(file)
+    if file.suffix not in (".npy", ".npz"):
+        raise ValueError(f"{name} must be a .npy or .npz file, got {shown!r}; save it with numpy.save or numpy.savez")
+    try:
+        stored = np.load(file, mmap_mode="r", allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            if key is not None:
+                raise KeyError(f"key must be left out for a .npy file, got {key!r}; {shown!r} holds one array")
+            return stored
+        with stored:
+            keys = stored.files
+            if key is None:
+                key = keys[0] if len(keys) == 1 else "z"
+            if key not in keys:
+                names = ", ".join(keys) or "none"
+                raise KeyError(f"{name} must hold an array {key!r}, got {shown!r} with {names}; name one of them")
+            return stored[key]
+    except KeyError as error:
+        raise ValueError(error.args[0]) from None
+    except FileNotFoundError:
+        raise ValueError(f"{name} must exist, got {shown!r}; check the path") from None
+    except OSError as error:
+        raise ValueError(f"{name} must be readable, got {shown!r} ({error.strerror or error}); check it") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        why = f"{error}".splitlines()[0].rstrip(".") if f"{error}" else "damaged"
+        raise ValueError(
+            f"{name} must hold plain numbers (pickles are never loaded), got {shown!r} ({why}); save numbers with numpy"
+        ) from None
+
+
+class Look(NamedTuple):
+    """What every row is before it is used: all (n,)."""
+
+    norms: NDArray[np.float64]
+    finite: NDArray[np.bool_]
+    zero: NDArray[np.bool_]
+    digest: NDArray[np.int64]  # the same for the same direction, in float32
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Rows that have a direction."""
+        return self.finite & ~self.zero
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of numbers that are read as unit vectors; rows: the indices that count, in order."""
+
+    x: Rows
+    name: str
+    rows: NDArray[np.int64]
+
+    @property
+    def eps(self) -> float:
+        """Rounding unit of the type in which the rows are stored; 0 for whole numbers."""
+        if is_bfloat16(self.x):
+            return float(torch.finfo(torch.bfloat16).eps)
+        return float(np.finfo(self.x.dtype).eps) if self.x.dtype.kind == "f" else 0.0
+
+    def chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Unit rows in float64, piece by piece, each with its place in rows."""
+        step = max(1, CHUNK_ELEMENTS // self.x.shape[1])
+        for first in range(0, len(self.rows), step):
+            part = slice(first, first + step)
+            yield part, self.unit(part)
+
+    def unit(self, part: slice | NDArray[np.int64]) -> Tensor:
+        """Some of the rows, of length one."""
+        return geometry.unit(torch.from_numpy(exact(self.x[self.rows[part]])))
+
+
+def check(x: Rows, name: str) -> None:
+    """Raise ValueError unless x is a table of real numbers that can be measured."""
+    if x.ndim != 2 or not (x.dtype.kind in "fiu" or is_bfloat16(x)):
+        raise ValueError(
+            f"{name} must hold a table of real numbers, rows x dimensions, got {x.dtype} of shape {x.shape}"
+        )
+    if x.shape[0] < 2 or x.shape[1] < 2:
+        raise ValueError(
+            f"{name} must hold at least 2 rows and 2 dimensions, got shape {x.shape}; one row has no spread"
+        )
+    if min(x.shape) > LARGEST_SIDE:
+        raise ValueError(
+            f"{name} must have at most {LARGEST_SIDE} dimensions or rows, got shape {x.shape}; project it first"
+        )
+
+
+def look(x: Rows) -> Look:
+    """Look once at every row."""
+    n, d = x.shape
+    norms, digest = np.empty(n), np.empty(n, dtype=np.int64)
+    step = max(1, CHUNK_ELEMENTS // d)
+    for first in range(0, n, step):
+        part = slice(first, first + step)
+        rows = exact(x[part])
+        with np.errstate(all="ignore"):
+            peak = np.abs(rows).max(axis=1, keepdims=True)
+            scaled = rows / peak
+            length = np.linalg.norm(scaled, axis=1, keepdims=True)
+            norms[part] = (peak * length)[:, 0]
+            norms[part][peak[:, 0] == 0] = 0
+            norms[part][~np.isfinite(peak[:, 0])] = np.nan
+            short = (scaled / length).astype(np.float32) + np.float32(0)  # + 0: minus zero is zero
+        digest[part] = [hash(row.tobytes()) for row in short]
+    return Look(norms, ~np.isnan(norms), norms == 0, digest)
+
+
+def complain(seen: Look, name: str) -> None:
+    """Raise ValueError that counts and names the rows without a direction, if there are any."""
+    for what, bad in (("finite", ~seen.finite), ("non-zero", seen.zero)):
+        if bad.any():
+            rows = np.flatnonzero(bad)
+            named = ", ".join(map(str, rows[:NAMED])) + (", ..." if len(rows) > NAMED else "")
+            raise ValueError(
+                f"{name} must hold {what} rows, got {len(rows)} of {len(bad)} that are not: {named}; "
+                "mend them, or leave bad rows out with skip_bad"
+            )
+
+
+def exact(x: Rows) -> NDArray[np.float64]:
+    """In float64; bfloat16 is the upper half of a float32."""
+    if is_bfloat16(x):
+        x = (np.ascontiguousarray(x).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(x, dtype=np.float64)
+
+
+def is_bfloat16(x: Rows) -> bool:
+    """Whether these are two bytes a number that numpy has no name for, which is how bfloat16 is saved."""
+    return x.dtype.kind == "V" and x.dtype.itemsize == 2 and x.dtype.names is None
