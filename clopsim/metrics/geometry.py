@@ -17,8 +17,11 @@ POINT = 1e-2
 
 
 def unit(x: Tensor) -> Tensor:
-    """Rows of length one, by their largest entry first: no square overflows or vanishes; nan for a row of zeros."""
-    scaled = x / x.abs().amax(dim=-1, keepdim=True)
+    """Rows of length one; no square overflows or vanishes; nan for a row of zeros.
+
+    They are divided by a power of two near their largest entry first, which rounds nothing: the bits are those of x/|x|.
+    """
+    scaled = x / x.abs().amax(dim=-1, keepdim=True).log2().floor().exp2()
     return scaled / scaled.norm(dim=-1, keepdim=True)
 
 
@@ -34,17 +37,21 @@ def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "e
     von Neumann entropy). spectrum="amplitude": the singular values sigma_k, as in RankMe. Uncentred by default:
     centring cannot tell K orthonormal directions (rank K) from their simplex (rank K - 1).
 
-    Directions that are rounding noise count as zero (resolved), so the centred rank of a collapsed batch is 0 (no
-    variance, no directions) and not that of its last bits.
+    Directions that are rounding noise count as zero (resolved), and so does what float64 does not resolve beside |z|^2:
+    the centred rank of a collapsed batch is 0 (no variance, no directions) and not that of its last bits.
     """
     exact = doubled(z)
     n, d = exact.shape[-2:]
     rounding = rounding_of(exact.square().mean(dim=-2), eps=torch.finfo(z.dtype).eps, rows=n)  # (..., d)
     moved = exact - exact.mean(dim=-2, keepdim=True) if centered else exact
     if d <= n:
-        return rank_of_energies(resolved(moved.mT @ moved / n, torch.diag_embed(rounding)), spectrum=spectrum)
-    moment, noise = moved @ moved.mT / n, (moved * rounding[..., None, :]) @ moved.mT / n
-    return rank_of_energies(resolved(moment, noise, gram=True), spectrum=spectrum)
+        found = resolved(moved.mT @ moved / n, torch.diag_embed(rounding))
+    else:
+        moment, noise = moved @ moved.mT / n, (moved * rounding[..., None, :]) @ moved.mT / n
+        found = resolved(moment, noise, gram=True)
+    energy = _energy(moved)  # ascending
+    least = max(n, d) * torch.finfo(torch.float64).eps * exact.square().sum(dim=(-2, -1))[..., None]
+    return rank_of_energies(torch.where((found.flip(-1) == 0) | (energy <= least), 0.0, energy), spectrum=spectrum)
 
 
 COMPUTED = 8.0
