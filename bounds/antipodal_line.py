@@ -114,7 +114,7 @@ def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep N a symbol: T0's gradient, step, linearise the angles."""
     import sympy as sp
 
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     N, mu, tau, pull, x, q, beta = sp.symbols("N mu tau pull x q beta", positive=True)
     eps = sp.symbols("epsilon", real=True)
@@ -212,6 +212,14 @@ def derive() -> "Derivation":
             code = partial(lambda mode, setting: getattr(line_multipliers(0.7, setting), mode), mode, setting)
             value = claims[mode].subs(to_rate).subs(here)
             agreements[f"{mode}, {written_out(setting)}"] = Agreement(code, value)
+    several = Setting((0.2, 0.3), 8, 12, loss="full")
+    here = {N: 6, tau: sp.Float("0.3", 30), pull: 2, mu: sp.Float("0.7", 30), beta: 0}
+    agreements["antipodal_line_rate, the second of several temperatures"] = Agreement(
+        entry(partial(antipodal_line_rate, several), 1), rate.subs(here)
+    )
+    agreements["together, the second of several temperatures"] = Agreement(
+        entry(lambda: line_multipliers(0.7, several).together, 1), claims["together"].subs(to_rate).subs(here)
+    )
     for samples, temperature, momentum in ((2, 0.3, 0), (4, 0.3, 0), (6, 4.0, 0), (4096, 0.3, 0.34)):
         few = Setting(temperature, 8, samples, loss="full", momentum=momentum)
         agreements[f"antipodal_line_rate, n = {samples}, never"] = Agreement(partial(antipodal_line_rate, few), None)

@@ -1,4 +1,4 @@
-"""T11: above 1/rho an ambient step with renormalisation climbs the loss: collapse at a large rate is maximisation."""
+"""T11: above 1/rho an ambient step with renormalisation is gradient ascent; collapse at a large rate maximises."""
 
 from functools import partial
 from itertools import product
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 def ascent_rates(embeddings: Array, gradients: Array, rate: float) -> Array:
-    """Rates at which one ambient step with renormalisation climbs the loss, one for each embedding.
+    """Rates at which one ambient step with renormalisation ascends its gradient, one for each embedding.
 
         z_i+ = -N(z_i + eta_i t_i),   eta_i = mu / (mu rho_i - 1),   rho_i = z_i . g_i            (tight: an identity)
 
@@ -111,7 +111,7 @@ def derive() -> "Derivation":
 
     from bounds.collapse import _closed_forms as collapse
     from bounds.curvature import _closed_forms as curvature
-    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
+    from bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
     from bounds.gradients import _closed_form as gradient
 
     mu, rho, tau, n, N, x = sp.symbols("mu rho tau n N x", positive=True)
@@ -149,6 +149,10 @@ def derive() -> "Derivation":
         share = sp.Rational(1, 12) if setting.reduction == "mean" else sp.Integer(1)
         value = claims[setting.loss].subs({n: 12, tau: sp.Float("0.3", 30)}) * share
         agreements[f"largest_loss, {written_out(setting)}"] = Agreement(partial(largest_loss, setting), value)
+    several = Setting((0.2, 0.3), 8, 12, loss="full")
+    agreements["largest_loss, full, the second of several temperatures"] = Agreement(
+        entry(partial(largest_loss, several), 1), claims["full"].subs({n: 12, tau: sp.Float("0.3", 30)})
+    )
     alone = Setting(0.3, 8, 2, loss="full")
     agreements["largest_loss, one sample"] = Agreement(partial(largest_loss, alone), 0)
     for force in (2, 5):  # descends, climbs

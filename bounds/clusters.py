@@ -82,7 +82,7 @@ def derive() -> "Derivation":
     """Second derivatives along great circles, summed over pairs of points; M and h stay symbols."""
     import sympy as sp
 
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     h, M, kappa, mu, R, pull, tau = sp.symbols("h M kappa mu R pull tau", positive=True)
     y = sp.symbols("y", positive=True)
@@ -155,6 +155,11 @@ def derive() -> "Derivation":
     for name in ("across", "common"):
         code = partial(lambda name: getattr(cluster_multipliers(0.7, Setting(0.3, 2, 12), clusters=3), name), name)
         agreements[f"{name}, no dimension to spare"] = Agreement(code, None)
+    there = {h: 4, M: 3, tau: sp.Float("0.3", 30), pull: 2, mu: sp.Float("0.7", 30)}
+    agreements["across, the second of several temperatures"] = Agreement(
+        entry(lambda: cluster_multipliers(0.7, Setting((0.2, 0.3), 8, 12), clusters=3).across, 1),
+        formulas["across, ambient"].subs(there),
+    )
     return Derivation(
         theorem="T25",
         statement="M >= 2 equal clusters on a simplex are unstable at every rate, with either gradient: spreads inside"

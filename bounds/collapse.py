@@ -153,7 +153,7 @@ def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol: differentiate the loss, step, linearise the angles."""
     import sympy as sp
 
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
+    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     n, mu, tau, pull, x = sp.symbols("n mu tau pull x", positive=True)
     eps = sp.symbols("epsilon", real=True)
@@ -248,6 +248,14 @@ def derive() -> "Derivation":
     for alone in every_setting(0.3, 8, 2):
         for none in (collapse_rate, alignment_collapse_rate):
             agreements[f"{none.__name__}, {written_out(alone)}, n = 2"] = Agreement(partial(none, alone), None)
+    second = {n: 12, tau: sp.Float("0.3", 30), pull: 2, mu: sp.Float("0.7", 30)}
+    for multiplier, name, several in (
+        (spread_multiplier, "merged ambient", Setting((0.2, 0.3), 8, 12)),
+        (view_multiplier, "apart", Setting((0.2, 0.3), 8, 12, loss="full")),
+    ):
+        agreements[f"{multiplier.__name__}, the second of several temperatures"] = Agreement(
+            entry(partial(multiplier, 0.7, several), 1), claims[name].subs(to_rate).subs(second)
+        )
     return Derivation(
         theorem="T4",
         statement="Complete collapse of the merged loss under the ambient step attracts iff "

@@ -37,12 +37,7 @@ def euclidean_critical_weight(
     """
     K, m, tau, rho = classes, per_class, temperature, prototype_cosine
     _check(K, m, tau)
-    lowest = -1 / (K - 1)
-    if rho >= 1 or not (rho >= lowest or math.isclose(rho, lowest)):
-        raise ValueError(
-            f"prototype_cosine must be in [-1/(classes - 1), 1) = [{lowest:.6g}, 1), got {rho!r}; "
-            f"no {K} different vectors have it pairwise"
-        )
+    _check_cosine(rho, K)
     x = math.exp(-(1 - rho) / tau)
     P = 1 / (K - 1) if m == 1 else m * x / (m - 1 + (K - 1) * m * x)
     return 2 * P / tau * math.sqrt(max(0.0, (K - 1) * (1 - rho) * (1 + (K - 1) * rho)))
@@ -95,6 +90,15 @@ def _check(K: int, m: int, tau: float) -> None:
     if tau < SMALLEST_TEMPERATURE:
         raise ValueError(
             f"temperature must be >= {SMALLEST_TEMPERATURE}, got {tau}; below it rounding decides the softmax"
+        )
+
+
+def _check_cosine(rho: float, K: int) -> None:
+    lowest = -1 / (K - 1)
+    if rho >= 1 or not (rho >= lowest or math.isclose(rho, lowest)):
+        raise ValueError(
+            f"prototype_cosine must be in [-1/(classes - 1), 1) = [{lowest:.6g}, 1), got {rho!r}; "
+            f"no {K} different vectors have it pairwise"
         )
 
 

@@ -29,13 +29,17 @@ def lone_unlabelled_cosine(*, classes: int, prototype_cosine: float = 0.0) -> fl
     Source: T19 (ours). classes: K >= 2; prototype_cosine: rho, -1/(K-1) < rho < 1. Errors: ValueError outside.
     """
     K = whole_number("classes", classes, low=2)
+    _check_no_simplex(prototype_cosine, K)
+    return -math.sqrt((1 + (K - 1) * prototype_cosine) / K)
+
+
+def _check_no_simplex(prototype_cosine: float, K: int) -> None:
     lowest = -1 / (K - 1)
     if math.isclose(prototype_cosine, lowest) or not lowest < prototype_cosine < 1:
         raise ValueError(
             f"prototype_cosine must be in (-1/(classes - 1), 1) = ({lowest:.6g}, 1), got {prototype_cosine!r}; "
             "a simplex has no direction away from all its corners"
         )
-    return -math.sqrt((1 + (K - 1) * prototype_cosine) / K)
 
 
 @dataclass(frozen=True)
@@ -275,6 +279,7 @@ def derive() -> "Derivation":
         ((2, 20), 0.5, 1.0),
         ((1, 6), 0.3, 0.7),
         ((6, 1), 0.3, 0.1),
+        ((2, 8), 1.82, 1.0),  # class 1 turns next to a right angle between the classes, where the root's bracket ends
     ):
         theta = sp.Rational(str(angle))
         other = sp.asin(sp.sin(theta) * sizes[0] / sizes[1])
@@ -306,6 +311,10 @@ def derive() -> "Derivation":
                 agreements[f"critical weight {k + 1}, {where}"] = Agreement(
                     partial(settled, "critical_weights", k), critical.subs(first, root), 1e-10
                 )
+    lone: dict[str, Any] = {"sizes": (1, 4), "cosines": np.array([[1.0, -0.2], [-0.2, 1.0]]), "alignments": np.ones(2)}
+    agreements["class_curvatures, infinite for a class of one"] = Agreement(
+        lambda: float(np.isposinf(class_curvatures(1.0, temperature=0.5, **lone)[0])), 1.0
+    )
     return Derivation(
         theorem="T19",
         statement="An unlabelled embedding is held away from every class; of two classes the larger is the nearer to"

@@ -33,7 +33,8 @@ def moco_rate(setting: Setting, *, ema: float, queue: int = 1) -> float:
     equal parts; then mu is the least rate at which
         (lambda - 1)(lambda - m) + mu [(p/tau)(lambda - m) - (1 - m) lambda (p/tau - E g)] = 0,  g = sum_s lambda^-s/L
     has a root of modulus 1. Old keys break the state earlier where m = 0 (mu = 2 L sin^2(pi/2L)/max E), and hardly act
-    for a slow encoder: the differences of query and key alone give (tau/p)(1 + 1/m), whatever the queue.
+    for a slow encoder: its edge is that of the differences of query and key alone, (tau/p)(1 + 1/m), for even L, and
+    just below for odd L, where the flip of the keys does not quite cancel.
 
     Valid for: the full loss, tangent gradient, detached keys, one temperature, n -> infinity (a query's own key is one
     of the keys, so nothing is excluded). Complete collapse attracts at no rate, whatever m. Source: T21 (ours).

@@ -1,7 +1,7 @@
 """What prototypes do to the classes of a setting, in one record, with the reason where there is no answer."""
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from bounds.equiangular import authors_etf_cosine, equiangular_critical_weight, 
 from bounds.labels import lone_unlabelled_cosine
 from bounds.setting import Setting, one_of, whole_number
 from bounds.weak_prototypes import weak_effective_rank
+
+if TYPE_CHECKING:
+    from bounds.derivation import Derivation
 
 Prototypes = Literal["orthonormal", "etf", "simplex"]
 """orthonormal: CLOP; etf: the authors' option of that name, cosine -1/(d-1); simplex: the K-simplex ETF."""
@@ -113,3 +116,72 @@ def prototype_weights(
             answers.pop(name, None)
             reasons[name] = "unlabelled samples pull and push too: only a lone one is solved (T19)"
     return PrototypeWeights(prototype_cosine=cosine, **{name: answers.get(name) for name in names}, reasons=reasons)
+
+
+def derive() -> "Derivation":
+    """Nothing new is proved here: every field is held against the function of its theorem, for every kind of frame."""
+    from functools import partial
+    from itertools import product
+
+    from bounds.derivation import Agreement, Derivation, Step
+    from bounds.setting import Keys
+
+    def in_place(setting: Setting, expected: dict[str, float | None], given: dict[str, Any]) -> float:
+        found = prototype_weights(setting, **given)
+        return float(
+            sum(
+                value == getattr(found, name) and (name in found.reasons) == (value is None)
+                for name, value in expected.items()
+            )
+        )
+
+    def agreement(
+        setting: Setting, classes: int, name: Prototypes, weight: float | None, labelled: float
+    ) -> "Agreement":
+        d, halves = setting.dimension, 2 if setting.keys == "detached" else 1
+        cosine = {"orthonormal": 0.0, "etf": authors_etf_cosine(d), "simplex": -1 / (classes - 1)}[name]
+        shape: dict[str, Any] = {
+            "classes": classes, "per_class": setting.samples // classes, "temperature": setting.tau
+        }  # fmt: skip
+        frame = shape | {"prototype_cosine": cosine, "dimension": d, "keys": setting.keys}
+        expected: dict[str, float | None] = dict.fromkeys(
+            ("point_weight", "euclidean_weight", "manhattan_weight", "unlabelled_cosine",
+             "class_cosine", "effective_rank", "rank_at_large_rates")
+        )  # fmt: skip
+        simplex = name == "simplex" or (name == "etf" and classes == d)
+        if not simplex:
+            expected["unlabelled_cosine"] = lone_unlabelled_cosine(classes=classes, prototype_cosine=cosine)
+        if labelled == 1:
+            point = equiangular_critical_weight(**frame)
+            expected["point_weight"] = point
+            expected["euclidean_weight"] = euclidean_critical_weight(**shape, prototype_cosine=cosine) / halves
+            if name == "orthonormal":
+                manhattan = manhattan_critical_weight(
+                    np.eye(classes, d), per_class=shape["per_class"], temperature=shape["temperature"]
+                )
+                expected["manhattan_weight"] = manhattan / halves
+            if weight is not None and weight > point:
+                state = equiangular_equilibrium(weight, **frame)
+                expected |= {"class_cosine": state.cosine, "effective_rank": state.effective_rank}
+            if weight is not None and weight < 1 and name == "orthonormal" and classes < d:
+                rate = 10 * float(exact_rate(setting))
+                expected["rank_at_large_rates"] = weak_effective_rank(weight, rate, setting, classes=classes)
+        given = {"classes": classes, "prototypes": name, "weight": weight, "labelled": labelled}
+        expected["prototype_cosine"] = cosine
+        return Agreement(partial(in_place, setting, expected, given), float(len(expected)))
+
+    agreements = {}
+    for keys, (d, n, K), name in product(get_args(Keys), ((8, 32, 4), (4, 16, 4), (8, 18, 9)), get_args(Prototypes)):
+        if d < K and name != "simplex":
+            continue
+        for weight, labelled in product((None, 0.1, 40.0), (1.0, 0.5)):
+            where = f"K = {K}, n = {n}, d = {d}, {keys} keys, {name}, weight {weight}, {labelled:g} labelled"
+            agreements[f"fields in place: {where}"] = agreement(
+                Setting(0.5, d, n, keys=keys), K, name, weight, labelled
+            )
+    return Derivation(
+        theorem="the record of the prototype weights",
+        statement="The record that `clopsim bounds --classes` prints has every theorem's number in its place.",
+        steps=(Step("Each field, for every kind of frame, is compared with the function of its theorem."),),
+        agreements=agreements,
+    )

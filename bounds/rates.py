@@ -1,6 +1,7 @@
 """Every critical learning rate of a setting in one record, with the reason where there is none."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from bounds.finite_batch import POINTS_PER_HARMONIC
 from bounds.mean_shift import paper_range
 from bounds.setting import Floats, Setting
 from bounds.uniform import uniform_is_resolved, uniform_rate
+
+if TYPE_CHECKING:
+    from bounds.derivation import Derivation
 
 
 @dataclass(frozen=True)
@@ -82,3 +86,65 @@ def _too_small(setting: Setting, what: str, limit: Floats | None) -> str:
 
 def _single(rate: Floats | None) -> float | None:
     return None if rate is None else float(rate)
+
+
+def derive() -> "Derivation":
+    """Nothing new is proved here: every field is held against the function of its theorem, in every setting."""
+    import re
+    from dataclasses import asdict, replace
+    from functools import partial
+
+    from bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
+
+    def finite(rate: Floats | None) -> float | None:
+        return None if rate is None or not np.isfinite(rate) else float(rate)
+
+    def in_place(setting: Setting, expected: dict[str, object]) -> float:
+        found = asdict(critical_rates(setting))
+        why = found.pop("reasons")
+        return float(sum(found[name] == expected[name] and (name in why) == (found[name] is None) for name in found))
+
+    def in_words(setting: Setting, name: str, words: str) -> float:
+        found = re.search(rf"{words} ([0-9.]+)", critical_rates(setting).reasons[name])
+        return float(found[1]) if found else np.nan
+
+    agreements = {}
+    settings = every_setting(0.5, 8, 32) + every_setting(0.2, 8, 200)
+    for setting in settings + [replace(setting, momentum=0.9) for setting in settings]:
+        uniform, views = uniform_rate(setting), alignment_uniform_rate(setting)
+        rough = [] if uniform_is_resolved(setting) else ["uniform_rate", "breaking_degree"]
+        if setting.loss == "full" and not alignment_is_resolved(setting):
+            rough.append("alignment_uniform_rate")
+        expected: dict[str, object] = {
+            "paper_range": None if setting.momentum else tuple(float(edge) for edge in paper_range(setting)),
+            "collapse_rate": collapse_rate(setting),
+            "uniform_rate": finite(uniform.rate),
+            "breaking_degree": (uniform.degree or None) if finite(uniform.rate) else None,
+            "alignment_uniform_rate": finite(views),
+            "alignment_collapse_rate": alignment_collapse_rate(setting),
+            "antipodal_line_rate": antipodal_line_rate(setting),
+            "too_small": tuple(rough),
+        }
+        where = f"tau = {setting.tau}, n = {setting.samples}, momentum {setting.momentum:g}, {written_out(setting)}"
+        agreements[f"fields in place: {where}"] = Agreement(partial(in_place, setting, expected), float(len(expected)))
+    merged, full = Setting(0.2, 8, 32), Setting(0.2, 8, 32, loss="full")
+    for few, name, words, derived, digits in (
+        (merged, "uniform_rate", "breaks at", uniform_rate(merged, limit=True).rate, 6),
+        (full, "alignment_uniform_rate", "apart at", alignment_uniform_rate(full, limit=True), 6),
+        (merged, "uniform_rate", "below", POINTS_PER_HARMONIC * float(kernel_harmonics(5.0, 8)), 3),
+    ):
+        agreements[f"{name}, {words}: the number in the reason"] = Agreement(
+            partial(in_words, few, name, words), finite(derived), 5 / 10**digits
+        )
+    several = Setting((0.2, 0.5), 8, 32, loss="full")
+    for place, temperature in enumerate((0.2, 0.5)):
+        agreements[f"alignment_collapse_rate of several temperatures, tau = {temperature}"] = Agreement(
+            entry(partial(alignment_collapse_rate, several), place),
+            temperature * 31 / 30,  # tau (n-1)/(n-2)
+        )
+    return Derivation(
+        theorem="the record of the rates",
+        statement="The record that `clopsim bounds` prints has every theorem's rate in its place.",
+        steps=(Step("Each field, in every setting, is compared with the function of its theorem."),),
+        agreements=agreements,
+    )

@@ -1,6 +1,7 @@
 """Collapse against the learning rate: the default sweep, with every predicted threshold as a line.
 
-Below the green line the embeddings spread evenly over the sphere; above the red one, mu_c, they fall onto one point.
+At small rates the embeddings spread evenly over the sphere; above the red line, mu_c, they fall onto one point (T4).
+Between, near the green line, the even spread breaks: exactly where, 32 points are too few to tell (T13).
 """
 
 import math
@@ -46,6 +47,7 @@ def draw(run: Run) -> Drawing:
                 for name, rate in asdict(predicted).items()
                 if name.endswith("_rate")
             },
+            **{f"too_small_{name}": 1 for name in predicted.too_small},
             "paper_range": predicted.paper_range or (math.nan, math.nan),
         },
     )

@@ -54,13 +54,13 @@ def draw(run: Run) -> Drawing:
             lines.append((float(breaks) / tau, predicted.collapse_rate / tau))
             for axes, (name, label) in zip(grid[:, t], PANELS.items(), strict=True):
                 axes.axvspan(0.1, 1, color=GREY, alpha=0.12, linewidth=0, label=r"paper's safe range, $\mu<\tau$")
-                axes.axvline(
+                axes.axvline(predicted.collapse_rate / tau, color=VERMILION, label=r"$\mu_c$: collapse attracts (T4)")
+                axes.axvline(  # last: at tau = 1 the two lines fall together, and its dashes let the other through
                     lines[-1][0],
                     color=GREEN,
                     linestyle="--" if resolved else ":",
                     label=r"$\mu_A$: uniform breaks (T5; dotted: $n\to\infty$)",
                 )
-                axes.axvline(predicted.collapse_rate / tau, color=VERMILION, label=r"$\mu_c$: collapse attracts (T4)")
                 measured(axes, run["learning_rate"][t] / tau, run[name][t].T, label="simulation")
                 axes.set(xscale="log", xlim=(0.24, 4.4), ylabel=label if t == 0 else "")
             grid[0, t].set_title(rf"$\tau={tau:g}$, first to break: degree {degree}")

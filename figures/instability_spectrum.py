@@ -66,7 +66,7 @@ def draw(run: Run) -> Drawing:
             xlim=(0.5, None),
         )
         axes.set_xticks(degrees)
-        axes.legend(title="points: one step; lines: T5\n$\\ell$: the degree that breaks first", title_fontsize=7)
+        axes.legend(title="points: one step; lines: T5, T13\n$\\ell$: the degree that breaks first", title_fontsize=7)
         axes.margins(y=0.12)
     numbers = {
         "temperature": np.array(TEMPERATURES)[:, None, None],

@@ -82,9 +82,8 @@ def draw(run: Run) -> Drawing:
                 rasterized=True,
             )  # fmt: skip
             breaks, degree = uniform_rate(setting, limit=True)
-            axes.plot(
-                fine, breaks / np.array(fine), color=GREEN, path_effects=OUTLINE, label="uniform state breaks (T5)"
-            )
+            label = r"uniform state breaks (T5, $n\to\infty$)"
+            axes.plot(fine, breaks / np.array(fine), color=GREEN, path_effects=OUTLINE, label=label)
             for value in np.unique(degree):
                 where = int(np.flatnonzero(degree == value).mean())
                 spot = (max(fine[where], 0.112), float(np.asarray(breaks)[where]) / fine[where] * 0.85)
@@ -103,7 +102,7 @@ def draw(run: Run) -> Drawing:
                     predicted = collapse_rate(one) if kind == "collapse" else uniform_rate(one).rate
                     gaps[kind].append(apart(rate, None if predicted is None else float(predicted)))
                     axes.plot(value, rate / value, "o", color=colour, mec="white", markersize=5)
-            axes.plot([], [], "o", color=GREY, mec="white", markersize=5, label="found by bisection")
+            axes.plot([], [], "o", color=GREY, mec="white", markersize=5, label="found by bisection (T4, T13)")
             axes.set(xscale="log", yscale="log", title=f"{gradient} gradient", xlabel=r"temperature $\tau$")
             plain_ticks(axes, "x", (0.1, 0.2, 0.5, 1, 2))
             plain_ticks(axes, "y", (0.125, 0.25, 0.5, 1, 2, 4, 8))

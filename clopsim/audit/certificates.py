@@ -109,10 +109,10 @@ def antipodal_line() -> dict[str, bool]:
 def equilibrium() -> dict[str, bool]:
     """T8: enclosures of the cosine between classes, and how far the floating-point root lies from them."""
     answers = {}
-    for weight in (4.0, 8.0, 16.0, 64.0):
-        low, high = enclose_class_cosine(weight, classes=4, per_class=8, temperature=0.5, dimension=8)
-        value = class_equilibrium(weight, classes=4, per_class=8, temperature=0.5, dimension=8).cosine
-        where = f"K = 4, m = 8, tau = 0.5, weight {weight:g}"
+    for weight, tau in ((4.0, 0.5), (8.0, 0.5), (16.0, 0.5), (64.0, 0.5), (0.1, 3.0)):  # the last near the simplex
+        low, high = enclose_class_cosine(weight, classes=4, per_class=8, temperature=tau, dimension=8)
+        value = class_equilibrium(weight, classes=4, per_class=8, temperature=tau, dimension=8).cosine
+        where = f"K = 4, m = 8, tau = {tau:g}, weight {weight:g}"
         answers[f"{where}: s in [{low!r}, {high!r}], width below 1e-15"] = 0 <= high - low < 1e-15
         answers[f"{where}: the code's root gives this s to 1e-14"] = low - 1e-14 < value < high + 1e-14
     return answers

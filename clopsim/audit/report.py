@@ -204,9 +204,12 @@ def _plain(text: str) -> str:
 
 
 def _checked(proof: Proof) -> str:
-    """Which identities sympy simplified to zero; those it did not are named among the failures."""
+    """Which identities sympy simplified to zero, and how often the code agrees; the others are among the failures."""
     names = [name for name in proof.derivation.zeros if name not in proof.rest]
-    return f"Simplified to zero by sympy: {', '.join(names)}." if names else ""
+    agreements = len(proof.derivation.agreements)
+    said = f"Simplified to zero by sympy: {'; '.join(names)}." if names else ""
+    held = f"The code gives what is derived at {agreements - len(proof.apart)} of {agreements} points."
+    return f"{said} {held}".strip() if agreements else said
 
 
 def _sentence(experiment: Experiment) -> str:

@@ -79,7 +79,7 @@ THEOREMS: tuple[Claim, ...] = (
         assumptions="merged loss, ambient gradient, sum; in the full loss the views come apart there instead",
         verdict="certified",
         finding="Proved for all n, found by bisection to 0.02 %, attraction and repulsion certified on either side.",
-        derivations=(derivation_of("collapse"),),
+        derivations=(derivation_of("collapse"), derivation_of("rates")),
         certificates=(certificates.arithmetic, certificates.collapse),
         experiments=(
             collapse.collapse_multipliers,
@@ -168,7 +168,7 @@ THEOREMS: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="T11",
-        statement="Where mu z.g > 1 an ambient step climbs the loss; its maximum is a point (merged) or line (full).",
+        statement="Where mu z.g > 1 an ambient step is gradient ascent, to a point (merged) or a line (full loss).",
         source=OURS,
         assumptions="ambient gradient, renormalised; that runs reach the maximum is measured, not proved",
         verdict="proved",
@@ -266,7 +266,7 @@ THEOREMS: tuple[Claim, ...] = (
         verdict="proved",
         finding="Closed form up to one angle. The more obtuse the prototypes, the larger the weight; detached keys need"
         " half of it for d > K, up to 0.516 of it at d = K.",
-        derivations=(derivation_of("equiangular"),),
+        derivations=(derivation_of("equiangular"), derivation_of("prototype_weights")),
         experiments=(equiangular.lowest_curvature, equiangular.stability_turns),
     ),
     Claim(

@@ -18,7 +18,7 @@ from bounds.setting import one_of, whole_number
 from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
 from clopsim.runs.config import Sweep
-from clopsim.show import tables
+from clopsim.show.rates import bounds_report
 
 SETTING: dict[str, Any] = {
     each.name: getattr(Sweep, each.name) if each.default is MISSING else each.default for each in fields(Setting)
@@ -49,7 +49,7 @@ class CriticalRates(Answer, bounds.CriticalRates):
 
     def report(self) -> str:
         """The rates that matter in a sentence, then one rate a line with its meaning."""
-        return tables.bounds_report(
+        return bounds_report(
             self,
             prototypes=self.with_prototypes,
             distance=self.distance,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.runs import ready
-from clopsim.show import tables
+from clopsim.show.inspection import inspection_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ class Inspection(Answer):
 
     def report(self) -> str:
         """Every observable, one a line, below the verdict."""
-        return tables.inspection_report(self._found.report)
+        return inspection_report(self._found.report)
 
     def to_dict(self) -> dict[str, Any]:
         """Every observable, the spectrum's ranks and the class-wise numbers."""

@@ -99,7 +99,8 @@
     const state = story.outcome(z, run.n, chosen.loss, now);
     const change = (u) => physics.moved(physics.unit(u), z, run.n);
     const moved = run.count > 0 ? change(before) : 0, back = run.count > 1 ? change(earlier) : moved;
-    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue });
+    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue, tooSmall: th.tooSmall });
+    if (["as predicted", "not there yet"].includes(verdict.verdict)) prediction.text += story.ascent(run, prediction);
     reading = { ...now, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z };
   }
 

@@ -71,6 +71,12 @@ const physics = (() => {
   // The class of an embedding, and so its prototype, the axis of that number. The two views of a sample share it.
   const label = (i, n) => (i % (n / 2)) % CLASSES;
 
+  // rho_i = z_i . g_i of the ambient gradient (T11)
+  function radial(z, s) {
+    const { g } = gradient(z, { ...s, gradient: "ambient" });
+    return Float64Array.from({ length: s.n }, (_, i) => z[3 * i] * g[3 * i] + z[3 * i + 1] * g[3 * i + 1] + z[3 * i + 2] * g[3 * i + 2]);
+  }
+
   // One step of s = {n, u, rate, tau, loss, gradient, decay, lambda}: the next u, and the loss at the old one.
   //   ambient, tangent: u <- normalise(u - mu g);   free: u <- (1 - mu w) u - (mu/|u|) t, the loss sees u/|u|
   // u turns to nan where an embedding is sent to the origin, as in Python.
@@ -233,5 +239,5 @@ const physics = (() => {
     return about(Float64Array.from([...samples, ...samples]), VIEW_ANGLE);
   }
 
-  return { D, CLASSES, step, unit, length, label, mean, observe, harmonicEnergy, lossPerAnchor, columnSums, moved, perturbed, start };
+  return { D, CLASSES, step, radial, unit, length, label, mean, observe, harmonicEnergy, lossPerAnchor, columnSums, moved, perturbed, start };
 })();

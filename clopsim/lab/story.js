@@ -7,20 +7,16 @@ const story = (() => {
 
   // The prediction: a phase, a sentence, and where each observable should end (null: theory gives no number)
   function predict(s, th, column = 1) {
-    const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false };
+    const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false, top: "" };
     const even = { R: 0, rank: 3 };
     const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
     if (s.lambda > 0) return withPrototypes(s, column, say);
     if (s.gradient === "free") return freeNorm(s, say, even);
     const broken = th.uniform !== null && s.rate >= th.uniform;
     if (s.loss === "full") {
-      if (s.rate < th.alignment && !broken)
-        return say("even", "The two views of a sample agree and the samples spread evenly (T5).", { ...even, view: 1 });
-      if (s.gradient === "ambient" && s.rate < th.alignment)
-        return say("between", `The even spread breaks ${towards(th.degree)} while views still agree (T5).`, { view: 1 });
-      if (s.gradient === "ambient")
-        return say("apart", "The two views of a sample come apart and end at opposite ends of a line (T5).",
-          { R: 0, view: -1 });
+      const agree = "The two views of a sample agree and the samples spread evenly (T5)";
+      if (s.gradient === "ambient") return ambientViews(s, th, { broken, agree, even, say });
+      if (s.rate < th.alignment && !broken) return say("even", agree + ".", { ...even, view: 1 });
       const cosine = theory.swapCosine(s.rate, s.tau);
       if (broken)
         return say("apart", "The views come apart and the even spread breaks, but collapse never attracts (T4, T5).", {});
@@ -36,8 +32,29 @@ const story = (() => {
         "yet (T4): the run should end in between.");
     const caught = th.degree > 1; // T4 is about the neighbourhood of the spot; on the way lie other places to rest
     const unless = !caught ? "" : `, unless ${th.degree === 2 ? "a line catches" : "clusters catch"} them first (T5)`;
-    return say("point", `Complete collapse attracts: the points should end on one spot (T4)${unless}.`, { R: 1, rank: 1, caught });
+    return say("point", `Complete collapse attracts: the points should end on one spot (T4)${unless}.`, { R: 1, rank: 1, caught, top: "collapse" });
   }
+
+  // Full loss, ambient gradient: views agree up to T5's rate, a line with antipodal views attracts from T12's on
+  function ambientViews(s, th, { broken, agree, even, say }) {
+    const line = th.line !== null && s.rate >= th.line, top = line ? "this line" : "";
+    if (s.rate < th.alignment && broken)
+      return say("between", `The even spread breaks ${towards(th.degree)} while views still agree (T5)` +
+        (line ? ", unless a line with antipodal views catches them (T12)." : "."), { view: 1, caught: line, top });
+    if (s.rate < th.alignment && line)
+      return say("either", agree + "; or all end on one line, the views opposite (T12). The start decides.", { R: 0, top });
+    if (s.rate < th.alignment) return say("even", agree + ".", { ...even, view: 1 });
+    if (!line)
+      return say("apart", "The two views of a sample come apart (T5), but no line attracts " +
+        (th.line === null ? "with so few samples" : "yet") + " (T12): the run should end in between.");
+    const caught = th.alignment < th.line; // then views rest at an angle just below T12's rate, and for a while above it
+    return say("apart", "The two views of a sample come apart (T5) and end at opposite ends of a line (T12)" +
+      (caught ? ", unless views at an angle or several lines catch them first." : "."), { R: 0, rank: 1, view: -1, caught, top });
+  }
+
+  // T11: what a step of this run does to the loss, where the state in which it is largest attracts
+  const ascent = (s, { top }) => (top && theory.ascends(s.rate, physics.radial(s.u, s))
+    ? ` Each step goes up the slope of the loss: ${top} at this rate is maximisation (T11).` : "");
 
   function freeNorm(s, say, even) {
     if (!(s.decay > 0))
@@ -99,7 +116,7 @@ const story = (() => {
     (moved > MOVED && back < REPEATED * moved ? "oscillating" : moved > RESTLESS ? "restless" : "");
 
   // Does the run do what is predicted? seen: the observables; moved, back: as above
-  function judge(prediction, seen, { state, settled, moved, back, loss, lambda, rescue }) {
+  function judge(prediction, seen, { state, settled, moved, back, loss, gradient, lambda, rescue, tooSmall }) {
     const near = (x, y, slack) => y === null || Math.abs(x - y) <= slack;
     const restless = moved > RESTLESS;
     let agrees = near(seen.rank, prediction.rank, 0.12) && near(seen.R, prediction.R, 0.1);
@@ -107,6 +124,9 @@ const story = (() => {
     if (prediction.phase === "even") agrees &&= state === "even" && !restless;
     if (prediction.phase === "point") agrees &&= state === "point";
     if (prediction.phase === "between") agrees &&= state === "between" || state === "line" || restless;
+    if (prediction.phase === "apart" && prediction.view === null) agrees &&= seen.view < 0.95; // as the strip has it
+    if (prediction.phase === "either")
+      agrees &&= state === "line" ? near(seen.view, -1, 0.04) : state === "even" && !restless && near(seen.view, 1, 0.04);
     if (prediction.phase === "rescued") agrees &&= seen.lowest >= Math.cos(rescue.angle) - 1e-9;
     if (lambda > 0) agrees &&= state !== "point";
     let words = WORDS[state];
@@ -117,9 +137,11 @@ const story = (() => {
     }
     if (state === "diverged") return { agrees: false, verdict: "not as predicted", words: WORDS[state] };
     if (prediction.caught && settled && !agrees) return { agrees, verdict: "no prediction", words: words + ", caught on the way" };
+    const rough = lambda === 0 && gradient !== "free" && prediction.phase !== "point" && (tooSmall.uniform || tooSmall.alignment);
+    if (rough && settled && !agrees) return { agrees, verdict: "no prediction", words: words + ": n is too small to tell (T13)" };
     if (prediction.phase === "silent") return { agrees: true, verdict: "no prediction", words };
     return { agrees, verdict: agrees ? "as predicted" : settled ? "not as predicted" : "not there yet", words };
   }
 
-  return { predict, outcome, motion, judge, CHANCE };
+  return { predict, ascent, outcome, motion, judge, CHANCE };
 })();

@@ -76,8 +76,15 @@ const theory = (() => {
         alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
       },
       alignmentAtCollapse: full ? exact : null, // T4
+      line: ambient && full ? lineRate(tau, n / 2) : null, // T12: the line with antipodal views attracts above
       safe: 1 / Math.max(...spectrum(tau).e), // half of mu_T of many points: a rate at which points spread evenly
     };
+  }
+
+  // T12: mu_line = tau ((N - 1) + N q)/((N - 2) - N q), q = e^(-2/tau), N samples; null where the line never attracts
+  function lineRate(tau, N) {
+    const q = Math.exp(-2 / tau), margin = N - 2 - N * q;
+    return margin > 0 ? (tau * (N - 1 + N * q)) / margin : null;
   }
 
   // T5: cosine of the views in the swap of period two; tangent gradient, full loss
@@ -89,6 +96,9 @@ const theory = (() => {
 
   // Loss per anchor when all embeddings are equal
   const lossAtCollapse = ({ n, tau, loss }) => Math.log(n - 1) + (loss === "merged" ? 1 / tau : 0);
+
+  // T11: whether an ambient step of rate mu is one of gradient ascent: mu rho_i > 1 for every embedding
+  const ascends = (rate, rho) => rho.every((value) => rate * value > 1);
 
   // T7: after ONE ambient step the angle to the prototype is at most theta = arcsin((H + 1/mu)/lambda), where
   // H = (1 + c)/tau (full loss: (3 + c)/tau), for lambda > least = H + 1/mu; c: the largest column sum. share bounds
@@ -145,6 +155,6 @@ const theory = (() => {
   }
 
   return {
-    besselRatios, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, swapCosine, freeNorm, lossAtCollapse, rescue, equilibrium, equilibriumAttracts,
+    besselRatios, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, swapCosine, freeNorm, lossAtCollapse, ascends, rescue, equilibrium, equilibriumAttracts,
   };
 })();

@@ -5,7 +5,7 @@ const track = (() => {
   const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
-  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart" };
+  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "spread or line" };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {
@@ -31,6 +31,7 @@ const track = (() => {
         rate: th.uniform, name: s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U",
         says: `the even spread breaks, degree ${th.degree} first (T5)` + rough(th.tooSmall.uniform),
       });
+    if (th.line !== null) list.push({ rate: th.line, name: "μ_line", says: "a line with antipodal views attracts (T12)" });
     if (th.collapse !== null) list.push({ rate: th.collapse, name: "μ_c", says: "complete collapse attracts (T4)" });
     return list.sort((a, b) => a.rate - b.rate);
   }

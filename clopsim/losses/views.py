@@ -134,5 +134,9 @@ def unit_rows(x: Tensor) -> Tensor:
 
     A row too short to have a direction becomes 0: its cosine to everything is 0, and it gets no gradient.
     A row that holds nan or infinity stays nan: a run that broke must not look like one at its collapse value.
+    A row whose square overflows (entries above 1e19 in float32) is made smaller first: it keeps its direction.
     """
+    peak = x.detach().abs().amax(dim=-1, keepdim=True)
+    largest = (torch.finfo(at_least_float32(peak).dtype).max / x.shape[-1]) ** 0.5
+    x = x / torch.where(peak > largest, peak, 1.0)
     return at_least_float32(x) / lengths(x)

@@ -179,7 +179,7 @@ def _predictions(axes: Axes, dataset: xr.Dataset, t: int) -> None:
         rate = float(values[2 * t + 1] if name == "paper_range" else values[t])
         if np.isfinite(rate):
             shown = f"{label}: {rate:.4g}" if dataset.sizes["temperature"] == 1 else label
-            rough = dataset.attrs.get(name.replace("predicted", "too_small"), 0)  # older runs do not say
+            rough = dataset.attrs.get(f"too_small_{name.removeprefix('predicted_')}", 0)  # older runs do not say
             if np.any(rough):
                 shown += ", rough: $n$ too small to tell"
             axes.axvline(rate / unit, color=colour, linestyle=style, linewidth=1.4, label=shown)

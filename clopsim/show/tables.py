@@ -1,140 +1,10 @@
 """Tables and reports for the terminal, as plain text."""
 
-import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from bounds import CriticalRates, PrototypeWeights
-
-MEANING = {
-    "paper_range": "paper: safe between (merged loss, ambient gradient)",
-    "collapse_rate": "complete collapse attracts above (T4, exact)",
-    "uniform_rate": "the uniform state breaks above (T5, at this n by T13)",
-    "breaking_degree": "harmonic degree that breaks first (1 point, 2 line, 3+ clusters)",
-    "alignment_uniform_rate": "views come apart above, uniform state (T5a, at this n by T13)",
-    "alignment_collapse_rate": "views come apart above, collapsed state (T4, exact)",
-    "antipodal_line_rate": "the line with antipodal views attracts above (T12, exact)",
-}
-
-
-def bounds_report(
-    rates: CriticalRates,
-    *,
-    prototypes: PrototypeWeights | None = None,
-    distance: str = "cosine",
-    moco: float | None = None,
-    batch_growth: float | None = None,
-) -> str:
-    """The rates that matter in sentences, then every one in a table, and what else was asked about the setting."""
-    words = bounds_sentence(rates)
-    if moco is not None:
-        words += f" The uniform state of MoCo, every query on its key, breaks above {moco:.6g} (T21)."
-    if batch_growth is not None:
-        words += (
-            " Drawing batches shifts no rate: at alignment_collapse_rate the mean square spread of collapsed samples"
-            f" grows by a factor {batch_growth:.6g} a step (T24)."
-        )
-    if prototypes is not None:
-        words += " " + _prototypes_sentence(prototypes, distance)
-    parts = [textwrap.fill(words, 80), bounds_table(rates)]
-    if prototypes is not None:
-        parts.append(prototypes_table(prototypes))
-    return "\n\n".join(parts)
-
-
-def bounds_sentence(rates: CriticalRates) -> str:
-    """What a setting's rates come to."""
-    point, even, views, line = (
-        getattr(rates, name)
-        for name in ("collapse_rate", "uniform_rate", "alignment_uniform_rate", "antipodal_line_rate")
-    )
-    rough = [name for name in ("uniform_rate", "alignment_uniform_rate") if name in rates.too_small]
-    ends = [rate for rate in (even, views) if rate is not None]
-    holds = f"{min(ends):.6g}" if ends else None
-    if point is not None:
-        first = f"Complete collapse attracts above {point:.6g}"
-        if rough:
-            return f"{first}; {_roughly(holds)}"
-        if holds is None:
-            return f"{first}; an even spread holds at every rate."
-        verb = "already breaks" if min(ends) < point else "breaks"
-        return f"{first}; an even spread {verb} above {holds}."
-    words = "Complete collapse attracts at no rate"
-    if rough:
-        words += f"; {_roughly(holds)}"
-    elif holds is None:
-        words += ", and an even spread holds at every rate."
-    elif views is not None and views == min(ends):
-        words += f"; an even spread loses the agreement of its views above {holds}."
-    else:
-        words += f"; an even spread breaks above {holds}."
-    if line is None:
-        return words
-    words += f" The line with antipodal views attracts above {line:.6g}"
-    if rough or not ends:
-        return words + "."
-    both = line < min(ends)
-    return words + (
-        ": between the two rates both attract, and the start decides." if both else ", the even spread not."
-    )
-
-
-def _roughly(rate: str | None) -> str:
-    if rate is None:
-        return "up to which rate an even spread holds, n is too small to tell (T13)."
-    return f"an even spread breaks near {float(rate):.2g}, but n is too small to tell (T13)."
-
-
-def _prototypes_sentence(weights: PrototypeWeights, distance: str) -> str:
-    name, what = {
-        "cosine": ("point_weight", "every class is one point"),
-        "euclidean": ("euclidean_weight", "every sample stays on its prototype"),
-        "manhattan": ("manhattan_weight", "every sample stays on its prototype"),
-    }[distance]
-    value = getattr(weights, name)
-    if value is None:
-        return f"With prototypes and the {distance} distance there is no answer: {weights.reasons[name]}."
-    return f"With prototypes and the {distance} distance {what} above weight {value:.6g}."
-
-
-def bounds_table(rates: CriticalRates) -> str:
-    """Every critical rate of a setting, one a line, with the reason where there is none."""
-    rows = []
-    for name, meaning in MEANING.items():
-        value = getattr(rates, name)
-        if name == "paper_range":
-            shown = "-" if value is None else f"{value[0]:g} .. {value[1]:.6g}"
-        else:
-            shown = "-" if value is None else f"{value:.6g}"
-        why = rates.reasons.get(name)
-        rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
-        rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
-    return _table(("rate", "value", "meaning"), rows)
-
-
-OF_PROTOTYPES = {
-    "prototype_cosine": "between two prototypes",
-    "point_weight": "every class is one point above (T9, T18)",
-    "euclidean_weight": "Euclidean distance: samples stay on their prototypes above (T20)",
-    "manhattan_weight": "Manhattan distance, prototypes along the axes: the same (T20)",
-    "unlabelled_cosine": "of a lone unlabelled embedding to every prototype (T19)",
-    "class_cosine": "between two classes at this weight (T8, T18)",
-    "effective_rank": "at this weight, small steps (T8, T18)",
-    "rank_at_large_rates": "at this weight and 10 mu_c, ambient (T16); 1 is collapse",
-}
-
-
-def prototypes_table(weights: PrototypeWeights) -> str:
-    """What prototypes do to the classes of a setting, one answer a line, with the reason where there is none."""
-    rows = []
-    for name, meaning in OF_PROTOTYPES.items():
-        value, why = getattr(weights, name), weights.reasons.get(name)
-        rows.append((name, "-" if value is None else f"{value:.6g}", meaning if why is None else f"none: {why}"))
-    return _table(("prototypes", "value", "meaning"), rows)
-
 
 VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
 
@@ -161,7 +31,7 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
             "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
             VERDICTS[row["holds"]],
         ))  # fmt: skip
-    return _table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
+    return table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
 
 
 def report(summary: Mapping[str, Any], folder: Path | None) -> str:
@@ -212,8 +82,8 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path | None) -> st
         f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, momentum {setting['momentum']:g}, "
         f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
     )
-    table = _table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
-    return "\n".join((first, "", table, "", f"{failed(failures)}{written(folder)}")).rstrip()
+    runs = table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
+    return "\n".join((first, "", runs, "", f"{failed(failures)}{written(folder)}")).rstrip()
 
 
 STATEMENT_WIDTH = 60
@@ -226,13 +96,17 @@ EVIDENCE = {
 
 
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every claim beside its verdict, below them whatever does not hold; rows as made by Finding.as_row."""
-    cells = []
-    for row in rows:
-        first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
-        cells.append((row["identifier"], row["verdict"], first))
-        cells += [("", "", line) for line in more]
-    lines = [_table(("claim", "verdict", "statement"), cells), ""]
+    """Every claim beside its verdict, the papers' first, below them whatever does not hold; rows of Finding.as_row."""
+    lines = []
+    papers = [row for row in rows if row["identifier"].startswith("P")]
+    for head, part in (("what they said", papers), ("statement", [row for row in rows if row not in papers])):
+        cells = []
+        for row in part:
+            first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
+            cells.append((row["identifier"], row["verdict"], first))
+            cells += [("", "", line) for line in more]
+        if part:
+            lines += [table(("claim", "verdict", head), cells), ""]
     lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
     examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
     ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
@@ -281,7 +155,7 @@ def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
         rows.append((f"held-out: {name}", "-" if value is None else f"{value:.4f}", ""))
-    lines.append(_table(("at the end", "value", "beside it"), rows))
+    lines.append(table(("at the end", "value", "beside it"), rows))
     if final.get("sharpness") is not None:
         lines += ["", sharpness_line(setting, final)]
     lines += ["", f"Verdict: {summary['text']}", written(folder)]
@@ -324,81 +198,15 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
     return lines
 
 
-def inspection_report(report: Mapping[str, Any]) -> str:
-    """What `clopsim inspect` found; report as made by inspection.inspect."""
-    rank, norm, on = report["effective_rank"], report["norm"], f"{report['sampled_rows']} rows"
-    if report["sampled_rows"] < report["n"]:
-        on += f" (seed {report['seed']})"
-    rows = [
-        ("n, d", f"{report['n']}, {report['d']}", "embeddings and dimension"),
-        ("norm", "{mean:.4g} +- {std:.2g}".format(**norm), "before normalising; {min:.4g} to {max:.4g}".format(**norm)),
-        ("mean resultant length", _shown(report["mean_resultant_length"]), "R: 0 balanced, 1 complete collapse"),
-        ("mean cosine", _shown(report["mean_cosine"]), "over all pairs"),
-        ("leading share", _shown(report["leading_share"]), "of the energy on one direction; 1 on a line"),
-        *(
-            (f"effective rank, {name.replace('_', ', ')}", _shown(value), RANKS[name])
-            for name, value in rank.items()
-        ),
-        ("uniformity", _shown(report["uniformity"]), f"log mean exp(-2 |difference|^2), 0 at a point; {on}"),
-        (
-            "harmonic energy 1 .. 4",
-            " ".join(f"{value:.3g}" for value in report["harmonic_energy"]),
-            f"1 at a point, {1 / report['sampled_rows']:.2g} by chance; {on}",
-        ),
-    ]  # fmt: skip
-    if report["alignment"] is not None:
-        rows.append(("alignment", _shown(report["alignment"]), "mean squared distance of the views, 0 to 4"))
-    if report["classes"] is not None:
-        rows += _class_rows(report["classes"])
-    return f"{report['verdict'].upper()}: {report['rule']}\n\n" + _table(("observable", "value", "meaning"), rows)
-
-
-RANKS = {
-    "energy_uncentred": "sigma^2 as they are (the verdict's)",
-    "amplitude_uncentred": "sigma, as RankMe",
-    "energy_centred": "sigma^2 about the mean; 0: no spread beyond rounding",
-    "amplitude_centred": "sigma about the mean",
-}
-
-
-def _class_rows(classes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    count = classes["count"]
-    rows = [
-        ("classes", f"{count}", "{labelled} labelled rows, {smallest} to {largest} a class".format(**classes)),
-        ("within/between, NC1", _shown(classes["neural_collapse"]), "tr(W B^+)/K; 0: each class on one point"),
-        ("within/between, traces", _shown(classes["variation_ratio"]), "tr W / tr B"),
-    ]  # fmt: skip
-    for centring, meaning in (
-        ("uncentred", f"degrees; orthonormal 90, simplex ETF {math.degrees(math.acos(-1 / (count - 1))):.4g}"),
-        ("centred", "degrees, about the mean of the class means; both frames give the simplex's"),
-    ):
-        angles = classes[f"angles_{centring}"]
-        shown = "-" if angles["mean"] is None else "{min:.4g} .. {mean:.4g} .. {max:.4g}".format(**angles)
-        rows.append((f"class-mean angles, {centring}", shown, meaning))
-    fit = classes["frames_fit"]
-    for name, frame, meaning in (
-        ("orthonormal_distance_uncentred", "orthonormal", "Gram matrix of the class means; 0: orthonormal frame"),
-        ("simplex_distance_uncentred", "simplex", "0: simplex ETF about the origin"),
-        ("simplex_distance_centred", "simplex", "0: simplex ETF about their mean; an orthonormal frame gives 0 too"),
-    ):
-        note = meaning if fit[frame] else f"too many classes for one in this dimension; {meaning}"
-        rows.append((name.replace("_distance_", " distance, "), _shown(classes[name]), note))
-    return rows
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
-
-
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Run folders, one a line; rows as made from states.Run."""
     if not runs:
         return "no runs"
     rows = [tuple(run[name] for name in ("folder", "setting", "detail", "verdict", "date")) for run in runs]
-    return _table(("folder", "setting", "state", "verdict", "date"), rows)
+    return table(("folder", "setting", "state", "verdict", "date"), rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns, two spaces apart, a rule under the header."""
     widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
     ruled = (header, ["-" * width for width in widths], *rows)

@@ -111,6 +111,11 @@ def test_half_the_constant_is_too_little_on_the_sphere(tau):
     assert bound / 2 < measured < bound * 0.67
 
 
+def test_no_temperature_overflows():
+    z, setting = configuration(1, 6, 3, 30.0), Setting(0.001, 3, 6)
+    np.testing.assert_allclose(mean_after_step(z, 0.001, setting), mean_by_loop(z, 0.001, setting), rtol=0, atol=1e-12)
+
+
 def test_the_bound_stays_bounded_at_low_temperature():
     assert mean_length_bound(0.0, 2.0, 0.05, setting=Setting(0.05, 3, 8)) <= 2
 

@@ -48,6 +48,14 @@ def test_a_batch_too_small_for_any_number_says_so_and_gives_the_limit():
     )
 
 
+def test_the_reasons_with_momentum():
+    spinning = critical_rates(Setting(0.5, 8, 200, momentum=0.9))
+    assert spinning.reasons["breaking_degree"] == "the points start to spin first"
+    for momentum, n, end in ((0.9, 200, "at every rate: momentum is at least A_1"), (0.0, 14, "at every rate")):
+        views = critical_rates(Setting(0.5, 8, n, loss="full", momentum=momentum))
+        assert views.reasons["alignment_uniform_rate"].endswith(end)
+
+
 def test_one_temperature_at_a_time():
     with pytest.raises(ValueError, match="^temperature must be one number here"):
         critical_rates(Setting((0.1, 0.5), 8, 32))

@@ -43,7 +43,8 @@ def test_equal_settings_are_one_key_and_arrays_become_tuples():
     a = Setting(np.array([0.1, 0.5]), 8, 32)
     assert a == Setting((0.1, 0.5), 8, 32)
     assert len({a, Setting([0.1, 0.5], 8, 32)}) == 1
-    assert a.tau.shape == (2,)
+    assert a.tau.tolist() == [0.1, 0.5]
+    assert Setting(0.5, 8, 32).tau == 0.5
 
 
 def test_pull_is_the_weight_of_the_anchors():

@@ -64,7 +64,9 @@ FORMULAS = {
     "phase_batch": {"exact_rate": ()},
     "instability_spectrum": {"harmonic_spectrum": ("e",)},
     "alignment_bifurcation": {"alignment_uniform_rate": (), "swap_cosine": ()},
-    "full_against_merged": {"critical_rates": ("collapse_rate", "alignment_collapse_rate")},
+    "full_against_merged": {
+        "critical_rates": ("collapse_rate", "alignment_collapse_rate", "antipodal_line_rate"),
+    },
     "clop_rescue": {"gradient_bound": (), "rescue_angle": (), "leading_share_bound": ()},
     "clop_equilibrium": {"class_equilibrium": ("cosine",), "critical_weight": ()},
     "free_norm": {"decayed_view_cosine": (), "steady_squared_norm": (), "two_view_step": ()},

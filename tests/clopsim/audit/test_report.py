@@ -23,7 +23,7 @@ def test_html_is_one_page_without_a_request(findings, tmp_path):
         assert f"<h2 id='{finding.claim.identifier}'>" in text
         assert text.count("data:image/png;base64,") == sum(len(one.experiments) for one in findings)
         for proof in finding.proofs:
-            assert len(proof.derivation.steps) >= 3
+            assert len(proof.derivation.steps) >= 3 or not proof.derivation.zeros  # a record proves nothing new
 
 
 def test_markdown_has_formulas_and_its_figures(findings, tmp_path):

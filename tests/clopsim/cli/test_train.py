@@ -176,7 +176,7 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_so(clopsim, tmp_path):
     process = started(tmp_path, "--out", "run")
     wait_for_another_checkpoint(tmp_path, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert errors == "clopsim: interrupted; run.checkpoint.pt stays, go on with --resume\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint.pt"]

@@ -342,7 +342,7 @@ def test_a_script_without_a_guard_may_use_several_workers(tmp_path):
         f"print(clopsim.sweep(**{SMALL}, workers=2).holds)\n"
     )  # fmt: skip
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=_environment(), timeout=120
+        [sys.executable, str(script)], capture_output=True, text=True, env=_environment(), timeout=600
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
@@ -362,7 +362,7 @@ def test_a_notebook_shows_the_report_the_picture_and_the_progress(tmp_path, monk
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in NOTEBOOK])
     nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     report, picture, python = (output.data for output in outputs if "data" in output)

@@ -11,6 +11,7 @@ from scipy.special import chdtri
 from bounds import (
     Setting,
     alignment_uniform_rate,
+    ascent_rates,
     bessel_ratios,
     critical_rates,
     kernel_harmonics,
@@ -141,10 +142,31 @@ def test_thresholds_are_python_s(lab, loss, form):
             assert page[name] == (None if value is None else pytest.approx(value, rel=1e-9)), (name, tau, n)
         assert page["tooSmall"]["uniform"] == ("uniform_rate" in rates.too_small), (tau, n)
         assert page["tooSmall"]["alignment"] == ("alignment_uniform_rate" in rates.too_small), (tau, n)
+        line = rates.antipodal_line_rate
+        assert page["line"] == (None if line is None else pytest.approx(line, rel=1e-12)), (tau, n)
         assert page["unit"] == pytest.approx(tau * (n - 1) / (n - 2), rel=1e-12)
         at_collapse = lab("([s]) => clopsim.theory.lossAtCollapse(s)", {"tau": tau, "n": n, "loss": loss})
         mean = Setting(tau, 3, n, loss=loss, reduction="mean")
         assert at_collapse == pytest.approx(float(loss_at_collapse(mean)), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ("merged", "full"))
+def test_ascent_is_python_s(lab, loss):
+    setting, said = Setting(0.5, 3, N, loss=loss), set()
+    for z in (starts.random_directions(setting, seed=0), starts.near_collapse(setting, spread=0.1, seed=1)):
+        if loss == "full":
+            z = torch.cat([z[: N // 2], -z[N // 2 :]])
+        g = gradient(z, 0.5, setting)
+        rho = (z * g).sum(dim=1)
+        s = {"n": N, "tau": 0.5, "loss": loss, "gradient": "ambient", "lambda": 0}
+        page = list(lab("([z, s]) => [...clopsim.physics.radial(z, s)]", z.flatten().tolist(), s))
+        np.testing.assert_allclose(page, rho.numpy(), rtol=1e-12, atol=1e-12)
+        for rate in (0.98 / float(rho.min()), 1.02 / float(rho.min())):
+            if rate > 0:
+                climbs = lab("([rate, rho]) => clopsim.theory.ascends(rate, rho)", rate, page)
+                assert climbs == bool((ascent_rates(z.numpy(), g.numpy(), rate) > 0).all())
+                said.add(climbs)
+    assert said == {False, True}
 
 
 def test_bessel_ratios_are_python_s(lab):

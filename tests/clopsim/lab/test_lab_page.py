@@ -1,5 +1,6 @@
 """The lab as its user meets it: untouched, by mouse, touch and keyboard, from a link, small, dark, without motion."""
 
+import math
 import re
 
 import pytest
@@ -10,6 +11,8 @@ DEFAULTS = {
     "x": 1.08, "tau": 0.5, "n": 60, "loss": "merged", "gradient": "ambient", "decay": 0, "lambda": 0,
     "start": "uniform", "seed": 1, "speed": 6,
 }  # fmt: skip
+
+ASCENT = " Each step goes up the slope of the loss: {} at this rate is maximisation (T11)."
 
 
 def quiet(visit, hash="", **options):
@@ -40,6 +43,7 @@ def test_untouched_it_plays_one_collapse_just_above_the_bound_and_then_rests(vis
     assert (
         here.page.locator("#theory").text_content()
         == "Complete collapse attracts: the points should end on one spot (T4), unless a line catches them first (T5)."
+        + ASCENT.format("collapse")
     )
     assert here.page.locator("#observed").text_content().strip() == "✓ As predicted all points on one spot."
     slide(here, "x", -2)  # touched again, it moves again
@@ -223,6 +227,66 @@ def test_a_run_off_its_prediction_is_called_so(here):
         state = here.state()
         assert (state["prediction"]["phase"], state["state"], state["verdict"]) == ("point", "line", verdict)
         assert here.page.locator("#theory").text_content().endswith(sentence)
+
+
+def test_it_says_where_each_step_goes_up_the_slope_of_the_loss(here):
+    """Where it says so the loss of the page rises to its largest value: that of the point, or of the antipodal line."""
+    for loss, what, x, top in (
+        ("merged", "collapse", 4, 2 + math.log(59)),
+        ("full", "this line", 4, math.log1p(29 * (1 + math.exp(4)))),
+    ):
+        here("([loss, x]) => { clopsim.set({loss, x, start: 'random'}); clopsim.reset() }", loss, x)
+        before = here.state()["loss"]
+        for steps in (20, 300):
+            here(f"clopsim.step({steps})")
+            assert here.page.locator("#theory").text_content().endswith(ASCENT.format(what))
+            assert before < here.state()["loss"] < top + 1e-9
+        assert here.state()["loss"] == pytest.approx(top, abs=1e-6)
+        for wanted in ({"x": 0.25}, {"x": x, "gradient": "tangent"}, {"gradient": "ambient", "lambda": 8}):
+            here("([s]) => clopsim.set(s)", wanted)
+            assert "T11" not in here.page.locator("#theory").text_content()
+        here("clopsim.set({lambda: 0})")
+
+
+def test_between_the_rates_of_t12_and_t5_the_start_decides(here):
+    """An antipodal line is an end as predicted from mu_line on; without prediction of T12 it was called wrong."""
+    here("clopsim.set({loss: 'full', tau: 1})")
+    state = here.state()
+    unit, line, apart = (state["thresholds"][name] for name in ("unit", "line", "alignment"))
+    assert "μline" in here("[...document.querySelectorAll('.mark')].map((mark) => mark.textContent)")
+    ends = [value for i in range(60) for value in ((1, 0, 0) if i < 30 else (-1, 0, 0))]
+    for rate, phase, from_line, spread in (
+        (0.95 * line, "even", None, "even"),
+        (1.05 * line, "either", "line", "even"),
+        (1.1 * apart, "apart", "line", "line"),
+    ):
+        for start, expected in ((ends, from_line), (None, spread)):
+            here("([x]) => { clopsim.set({x, start: 'views'}); clopsim.reset() }", rate / unit)
+            if start:
+                here("([u]) => clopsim.load(clopsim.physics.perturbed(Float64Array.from(u), 1e-3))", start)
+            here("clopsim.step(400)")
+            state = here.state()
+            assert state["prediction"]["phase"] == phase
+            if expected is None:  # it leaves the line
+                assert state["view"] > -0.99
+            else:
+                assert (state["state"], state["verdict"]) == (expected, "as predicted")
+    here("([x]) => clopsim.set({x})", 0.95 * line / unit)
+    here("([u]) => clopsim.load(u)", ends)
+    here("clopsim.step(60)")
+    assert here.state()["verdict"] == "not as predicted"  # a line at a rate at which it does not attract
+
+
+def test_where_n_is_too_small_to_tell_no_run_is_called_wrong(here):
+    here("clopsim.set({loss: 'full', tau: 0.05, x: 0.6, start: 'views'}); clopsim.reset()")
+    here("clopsim.step(200)")
+    state = here.state()
+    assert (state["state"], state["verdict"], state["thresholds"]["tooSmall"]["alignment"]) == (
+        "even",
+        "no prediction",
+        True,
+    )
+    assert here.page.locator("#words").text_content().endswith(": n is too small to tell (T13).")
 
 
 def test_where_theory_is_silent_it_says_so(here):

@@ -35,7 +35,7 @@ def test_each_runs_top_to_bottom_with_its_pictures(name, tmp_path, monkeypatch):
     notebook = nbformat.reads(read(name), as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys; sys.executable"))
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.create_kernel_manager()
     assert client.km.ip == "127.0.0.1"

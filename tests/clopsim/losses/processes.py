@@ -65,6 +65,16 @@ def refused(rank):
     return messages
 
 
+def penalty(rank, shares):
+    """Gradient in this process's rows of the sum over processes of |own gradient|^2: a derivative of a derivative."""
+    first, second = torch.randn(2, sum(shares), 5, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    mine = slice(sum(shares[:rank]), sum(shares[: rank + 1]))
+    rows = first[mine].clone().requires_grad_()
+    loss = gathered(by_name("infonce", temperature=0.3))
+    (slope,) = torch.autograd.grad(loss(rows, second[mine]), rows, create_graph=True)
+    return torch.autograd.grad(slope.square().sum(), rows)[0]
+
+
 def main():
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
@@ -75,10 +85,13 @@ def main():
     torch.save(step(rank, (2, 2, 2, 2)), folder / f"{rank}.4.pt")
     torch.save(step(rank, UNEVEN), folder / f"{rank}.uneven.pt")
     torch.save(refused(rank), folder / f"{rank}.refused.pt")
+    torch.save(penalty(rank, UNEVEN), folder / f"{rank}.penalty.pt")
     pair = dist.new_group([0, 1])
     if rank < 2:
         torch.save(step(rank, (4, 4), pair), folder / f"{rank}.2.pt")
+    dist.barrier()
     dist.destroy_process_group()
+    os._exit(0)  # all is written; the threads of gloo abort the interpreter's own exit now and then
 
 
 if __name__ == "__main__":

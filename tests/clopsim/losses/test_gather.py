@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from clopsim.losses import gathered, info_nce
+from clopsim.losses import by_name, gathered, info_nce
 
 SCRIPT = Path(__file__).with_name("processes.py")
 ROOT = Path(__file__).parents[3]
-LIMIT = 120  # seconds until the processes are killed; they take about 5 on an idle machine
+LIMIT = 600  # seconds until the processes are killed; they take about 5 on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,13 @@ def test_without_a_process_group_it_is_the_loss(batch):
     first, second, labels = batch()
     assert torch.equal(gathered(info_nce)(first, second, labels), info_nce(first, second, labels))
     assert torch.equal(gathered(info_nce)(first, second), info_nce(first, second))
+
+
+def test_a_penalty_on_the_gradient_has_its_own_gradient(folder):
+    """It is that of the sum over processes, whose gradients are the number of processes times the global loss's."""
+    first, second = torch.randn(2, 8, 5, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    first.requires_grad_()
+    (slope,) = torch.autograd.grad(by_name("infonce", temperature=0.3)(first, second), first, create_graph=True)
+    (expected,) = torch.autograd.grad((4 * slope).square().sum(), first)
+    found = torch.cat([torch.load(folder / f"{rank}.penalty.pt") for rank in range(4)])
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)

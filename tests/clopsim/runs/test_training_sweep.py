@@ -135,7 +135,10 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
         (["--batch", "2.5"], "--batch must be whole numbers separated by commas, got '2.5'"),
         (["--batch", "5000"], "--batch must be <= the 32 training samples, got 5000"),
         (["--labelled", "0.5,0.001"], "--labelled must leave a label, got 0.001 of 32 labels"),
-        (["--loss", "clpo"], "--loss must be one of infonce, supcon, supcon_in, dcl, vicreg, barlow, clop, got 'clpo'"),
+        (
+            ["--loss", "clpo"],
+            "--loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, clop, got 'clpo'",
+        ),
         (["--loss", "clop", "--weight", "0"], "--weight must hold one above 0 for the loss clop, got 0"),
         (["--weight-decay", ""], "--weight-decay must hold at least one value"),
         (["--dim", "3"], "--classes must be <= 3 for orthonormal prototypes in 3 dimensions, got 4"),
