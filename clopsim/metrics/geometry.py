@@ -19,7 +19,7 @@ POINT = 1e-2
 def unit(x: Tensor) -> Tensor:
     """Rows of length one; no square overflows or vanishes; nan for a row of zeros.
 
-    They are divided by a power of two near their largest entry first, which rounds nothing: the bits are those of x/|x|.
+    A power of two near their largest entry divides them first, which rounds nothing: the bits are those of x/|x|.
     """
     scaled = x / x.abs().amax(dim=-1, keepdim=True).log2().floor().exp2()
     return scaled / scaled.norm(dim=-1, keepdim=True)
