@@ -357,7 +357,8 @@ def main() -> int:
             {mutant for mutant in missed[judge] if module in ("all", mutant.module)} for judge in ("verify", "tests")
         )
         count = sum(module in ("all", mutant.module) for mutant in chosen)
-        print(f"{module:<20} {count:7d}  {len(verify):16d}  {len(tests):12d}  {len(verify & tests):7d}")
+        found = ("-", "-") if options.skip_tests else (len(tests), len(verify & tests))
+        print(f"{module:<20} {count:7d}  {len(verify):16d}  {found[0]:>12}  {found[1]:>7}")
     return 1 if any(missed.values()) else 0
 
 
