@@ -70,7 +70,9 @@ def prototype_weights(
         raise ValueError(f"labelled must be in (0, 1], got {labelled!r}; it is a share")
     most = d + 1 if prototypes == "simplex" else d
     if most < K:
-        raise ValueError(f"classes must be <= {most} for {prototypes} prototypes in {d} dimensions, got {K}")
+        raise ValueError(
+            f"classes must be <= {most} for {prototypes} prototypes in {d} dimensions, got {K}; raise the dimension"
+        )
     cosine = {"orthonormal": 0.0, "etf": authors_etf_cosine(d), "simplex": -1 / (K - 1)}[prototypes]
     per_class = n // K
     halved = 2 if setting.keys == "detached" else 1

@@ -66,6 +66,8 @@ def moco(
         raise ValueError(
             f"queue must have shape (M, {queries.shape[1]}), M >= 1, got {tuple(queue.shape)}; fill it with keys first"
         )
+    if queue.device != queries.device:
+        raise ValueError(f"queue must be on {queries.device} as the queries, got {queue.device}; move it there")
     q, k, others = unit_rows(queries), unit_rows(keys.detach()), unit_rows(queue.detach())
     loss, _ = per_anchor(
         q,

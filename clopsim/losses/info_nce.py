@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from clopsim.losses.pairs import Reduction, per_anchor, reduced
+from clopsim.losses.pairs import Reduction, per_anchor, reduced, unit_negatives
 from clopsim.losses.positives import mean_of_other_views
-from clopsim.losses.views import Views, stacked, unit_rows
+from clopsim.losses.views import Views, stacked
 
 
 def info_nce(
@@ -47,7 +47,7 @@ def info_nce(
         temperature=temperature,
         itself=True,
         attraction=mean_of_other_views(z, count),
-        negatives=None if negatives is None else unit_rows(negatives),
+        negatives=unit_negatives(negatives, z),
         tiled=tiled,
     )
     return reduced(loss, known, reduction)

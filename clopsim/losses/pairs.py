@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bounds.setting import one_of, positive_number
 from clopsim.losses.tiles import Mask, Masks, tiled_sums
-from clopsim.losses.views import full_precision
+from clopsim.losses.views import full_precision, unit_rows
 
 Form = Literal["out", "in"]
 Reduction = Literal["mean", "sum", "none"]
@@ -58,6 +58,23 @@ def per_anchor(
         return lse - (anchors * attraction).sum(dim=-1) / tau, None
     known = count > 0
     return torch.where(known, lse - pull, 0.0), known
+
+
+def unit_negatives(negatives: Tensor | None, z: Tensor) -> Tensor | None:
+    """The further negatives of anchors z (n, d) as unit rows. Errors: ValueError for another shape, dtype or device."""
+    if negatives is None:
+        return None
+    n, d = z.shape
+    shared = negatives.ndim == 2 and len(negatives) > 0
+    own = negatives.ndim == 3 and len(negatives) == n and negatives.shape[1] > 0
+    if not (shared or own) or negatives.shape[-1] != d or not negatives.is_floating_point():
+        raise ValueError(
+            f"negatives must be floats of shape (M, {d}), or ({n}, M, {d}) with a set for each anchor, M >= 1, got "
+            f"{negatives.dtype} of shape {tuple(negatives.shape)}; give raw embeddings"
+        )
+    if negatives.device != z.device:
+        raise ValueError(f"negatives must be on {z.device} as the embeddings, got {negatives.device}; move them there")
+    return unit_rows(negatives).to(z.dtype)
 
 
 def reduced(loss: Tensor, known: Tensor | None, reduction: Reduction) -> Tensor:

@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.losses.pairs import Form, Reduction, per_anchor, reduced
+from clopsim.losses.pairs import Form, Reduction, per_anchor, reduced, unit_negatives
 from clopsim.losses.positives import positives_of
-from clopsim.losses.views import Views, stacked, unit_rows
+from clopsim.losses.views import Views, stacked
 
 
 def supcon(
@@ -49,7 +49,7 @@ def supcon(
         itself=True,
         positives=positives_of(z, count, labels, positives),
         form=form,
-        negatives=None if negatives is None else unit_rows(negatives),
+        negatives=unit_negatives(negatives, z),
         tiled=tiled,
     )
     return reduced(loss, known if count == 1 else None, reduction)

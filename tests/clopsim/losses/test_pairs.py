@@ -227,6 +227,18 @@ WRONG = (
     (lambda x, y: supcon(x, x, positives=torch.eye(4)), r"positives must be a boolean mask of shape \(4, 4\)"),
     (lambda x, y: supcon(x, x, torch.full((4, 2), 2)), r"labels of shape \(N, C\) must hold 0 and 1 only"),
     (lambda x, y: supcon(x, x, torch.zeros(3, 2, dtype=torch.long)), r"labels must be integers of shape \(4,\)"),
+    (
+        lambda x, y: info_nce(x, x, negatives=torch.ones(5, 2)),
+        r"negatives must be floats of shape \(M, 3\), or \(8, M, 3",
+    ),
+    (lambda x, y: supcon(x, None, y, negatives=torch.ones(3, 5, 3)), "negatives must be floats of shape"),
+    (lambda x, y: info_nce(x, x, negatives=torch.ones(0, 3)), "negatives must be floats of shape"),
+    (lambda x, y: info_nce(x, x, negatives=torch.ones(5, 3, dtype=torch.long)), "negatives must be floats of shape"),
+    (
+        lambda x, y: info_nce(x, x, negatives=torch.ones(5, 3, device="meta")),
+        "negatives must be on cpu as the embeddings",
+    ),
+    (lambda x, y: moco(x, x, torch.ones(5, 3, device="meta")), "queue must be on cpu as the queries, got meta"),
     (lambda x, y: moco(x, x, x[:0]), r"queue must have shape \(M, 3\), M >= 1, got \(0, 3\); fill it"),
     (lambda x, y: moco(x, x, torch.ones(4, 2)), r"queue must have shape \(M, 3\)"),
 )
