@@ -28,7 +28,7 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
             nonlocal shown
             bar.n = min(1.0, share)
             bar.set_postfix_str(note, refresh=False)
-            if monotonic() - shown >= EVERY:  # a note may change where the share does not
+            if share >= 1.0 or monotonic() - shown >= EVERY:  # a note may change where the share does not
                 shown = monotonic()
                 bar.refresh()
 
