@@ -3,7 +3,8 @@
 from clopsim.audit.claim import Claim
 from clopsim.audit.paper import PAPER
 from clopsim.audit.theorems import THEOREMS
+from clopsim.audit.zoo import ZOO
 
-__all__ = ["CLAIMS", "PAPER", "THEOREMS"]
+__all__ = ["CLAIMS", "PAPER", "THEOREMS", "ZOO"]
 
-CLAIMS: tuple[Claim, ...] = THEOREMS + PAPER
+CLAIMS: tuple[Claim, ...] = THEOREMS + ZOO + PAPER

@@ -20,11 +20,12 @@ from clopsim.losses.clip import LearnedTemperature, clip, moco
 from clopsim.losses.clop import CLOP
 from clopsim.losses.dcl import dcl
 from clopsim.losses.gather import gather_rows, gathered
+from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce
 from clopsim.losses.pairs import TILED_FROM, Form, Reduction
 from clopsim.losses.prototype_term import Distance, prototype_distance, prototype_term
 from clopsim.losses.prototypes import Kind, OrthonormalPrototypes
-from clopsim.losses.registry import LOSSES, LossInfo, LossName, by_name
+from clopsim.losses.registry import LOSSES, LossName, by_name
 from clopsim.losses.supcon import supcon
 from clopsim.losses.vicreg import vicreg
 from clopsim.losses.views import PairLoss, Views

@@ -1,9 +1,6 @@
 """The losses by name, with what a user wants to know about each."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -12,32 +9,13 @@ from bounds.setting import one_of, positive_number
 from clopsim.losses.barlow_twins import barlow_twins
 from clopsim.losses.clip import clip
 from clopsim.losses.dcl import dcl
+from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.info_nce import info_nce
 from clopsim.losses.supcon import supcon
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
-from clopsim.losses.views import PairLoss, shown
+from clopsim.losses.views import PairLoss
 
 LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow"]
-
-
-class Named(partial[Tensor]):
-    """A loss with its options set, that prints as the call: info_nce(temperature=0.5)."""
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-
-@dataclass(frozen=True)
-class LossInfo:
-    """One registered loss, at the defaults of its function."""
-
-    loss: Callable[..., Tensor]  # the function, without a temperature
-    formula: str  # one line, for --help and result files
-    reduction: str  # what the value is a mean of
-    source: str  # arXiv id, and whether it follows the authors' code or is a reconstruction from the paper
-    cosine_only: bool  # a function of the cosines alone: normalises inside, takes a temperature, stationary on a line
-    at_collapse: Callable[[int, int], float]  # (samples N, dimension d) -> value where all 2N embeddings are equal
-
 
 LOSSES: dict[LossName, LossInfo] = {
     "infonce": LossInfo(
@@ -46,7 +24,7 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over the 2N anchors",
         "arXiv:2002.05709, authors' code, which returns twice the value",
         cosine_only=True,
-        at_collapse=lambda samples, _: math.log(2 * samples - 1),
+        at_collapse=lambda samples, *_: math.log(2 * samples - 1),
     ),
     "supcon": LossInfo(
         supcon,
@@ -54,7 +32,7 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over the 2N anchors",
         "arXiv:2004.11362, authors' code without its factor tau/0.07",
         cosine_only=True,
-        at_collapse=lambda samples, _: math.log(2 * samples - 1),
+        at_collapse=lambda samples, *_: math.log(2 * samples - 1),
     ),
     "supcon_in": LossInfo(
         Named(supcon, form="in"),
@@ -62,7 +40,8 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over the 2N anchors",
         "arXiv:2004.11362, reconstruction from the paper",
         cosine_only=True,
-        at_collapse=lambda samples, _: math.log(2 * samples - 1),
+        at_collapse=lambda samples, *_: math.log(2 * samples - 1),
+        status="paper",
     ),
     "dcl": LossInfo(
         dcl,
@@ -70,7 +49,8 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over the 2N anchors",
         "arXiv:2110.06848, reconstruction from the paper and public implementations",
         cosine_only=True,
-        at_collapse=lambda samples, _: math.log(2 * samples - 2),
+        at_collapse=lambda samples, *_: math.log(2 * samples - 2),
+        status="paper",
     ),
     "clip": LossInfo(
         clip,
@@ -78,7 +58,8 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over the 2N anchors",
         "arXiv:2103.00020, reconstruction from the paper's pseudocode",
         cosine_only=True,
-        at_collapse=lambda samples, _: math.log(samples),
+        at_collapse=lambda samples, *_: math.log(samples),
+        status="paper",
     ),
     "vicreg": LossInfo(
         vicreg,
@@ -87,7 +68,8 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over batch and coordinates",
         "arXiv:2105.04906, authors' code",
         cosine_only=False,
-        at_collapse=lambda samples, dimension: 25 * (1 - math.sqrt(VARIANCE_EPSILON)),
+        at_collapse=lambda *_: 25 * (1 - math.sqrt(VARIANCE_EPSILON)),
+        takes_temperature=False,
     ),
     "barlow": LossInfo(
         barlow_twins,
@@ -95,7 +77,8 @@ LOSSES: dict[LossName, LossInfo] = {
         "mean over the batch inside C, sum over coordinates",
         "arXiv:2103.03230, authors' code",
         cosine_only=False,
-        at_collapse=lambda samples, dimension: float(dimension),
+        at_collapse=lambda _, dimension, __: float(dimension),
+        takes_temperature=False,
     ),
 }
 """Read-only."""
@@ -111,5 +94,5 @@ def by_name(name: LossName, *, temperature: float | Tensor) -> PairLoss:
     if not isinstance(temperature, Tensor):
         positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     info = LOSSES[name]
-    options: dict[str, Any] = {"temperature": temperature} if info.cosine_only else {}
+    options: dict[str, Any] = {"temperature": temperature} if info.takes_temperature else {}
     return Named(info.loss, **options)
