@@ -35,7 +35,24 @@ def clip(
     Raises ValueError for wrong shapes, a temperature <= 0, an unknown reduction.
     """
     check_views(first, second, labels)
-    image, text = unit_rows(first), unit_rows(second)
+    return clip_of_rows(
+        torch.cat([unit_rows(first), unit_rows(second)]), temperature=temperature, reduction=reduction, tiled=tiled
+    )
+
+
+def clip_of_rows(
+    z: Tensor,
+    labels: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.07,
+    reduction: Reduction = "mean",
+    tiled: bool | None = None,
+) -> Tensor:
+    """The formula of clip on unit rows z (2N, d), images first, which it does not normalise.
+
+    Errors: as clip, except for the shapes of views.
+    """
+    image, text = z.chunk(2)
     losses = [
         per_anchor(anchors, keys, temperature=temperature, itself=False, attraction=keys, tiled=tiled)[0]
         for anchors, keys in ((image, text), (text, image))

@@ -32,13 +32,29 @@ def dcl(
     Raises ValueError for wrong shapes, N < 2, a temperature <= 0, an unknown reduction.
     """
     z, count = stacked(first, second, labels, low=2)
+    return dcl_of_rows(z, temperature=temperature, reduction=reduction, tiled=tiled, views=count)
+
+
+def dcl_of_rows(
+    z: Tensor,
+    labels: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.1,
+    reduction: Reduction = "mean",
+    tiled: bool | None = None,
+    views: int = 2,
+) -> Tensor:
+    """The formula of dcl on unit rows z (V N, d), N >= 2, view after view, which it does not normalise.
+
+    Errors: as dcl, except for the shapes of views.
+    """
     loss, known = per_anchor(
         z,
         z,
         temperature=temperature,
         itself=True,
-        hidden=same_sample(len(z) // count),
-        attraction=mean_of_other_views(z, count),
+        hidden=same_sample(len(z) // views),
+        attraction=mean_of_other_views(z, views),
         tiled=tiled,
     )
     return reduced(loss, known, reduction)

@@ -42,3 +42,5 @@ class LossInfo:
     needs_labels: bool = False  # ValueError without
     written: Written = "cosine"
     repeats: bool = True  # the same value for the same input: no noise of its own
+    of_rows: Callable[..., Tensor] | None = None  # the formula on unit rows z (2N, d), views stacked, and labels (2N,),
+    # one a row, without normalising: its gradient in z is the ambient one; None where nothing is normalised anyway

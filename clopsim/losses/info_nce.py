@@ -41,12 +41,31 @@ def info_nce(
     tensor(1.0986)
     """
     z, count = stacked(first, second, labels)
+    return info_nce_of_rows(
+        z, temperature=temperature, reduction=reduction, negatives=negatives, tiled=tiled, views=count
+    )
+
+
+def info_nce_of_rows(
+    z: Tensor,
+    labels: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.5,
+    reduction: Reduction = "mean",
+    negatives: Tensor | None = None,
+    tiled: bool | None = None,
+    views: int = 2,
+) -> Tensor:
+    """The formula of info_nce on unit rows z (V N, d), view after view, which it does not normalise.
+
+    Errors: as info_nce, except for the shapes of views.
+    """
     loss, known = per_anchor(
         z,
         z,
         temperature=temperature,
         itself=True,
-        attraction=mean_of_other_views(z, count),
+        attraction=mean_of_other_views(z, views),
         negatives=unit_negatives(negatives, z),
         tiled=tiled,
     )

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from bounds.setting import one_of, positive_number
 from clopsim.losses.barlow_twins import barlow_twins
-from clopsim.losses.clip import clip
-from clopsim.losses.dcl import dcl
+from clopsim.losses.clip import clip, clip_of_rows
+from clopsim.losses.dcl import dcl, dcl_of_rows
 from clopsim.losses.info import LossInfo, Named
-from clopsim.losses.info_nce import info_nce
-from clopsim.losses.supcon import supcon
+from clopsim.losses.info_nce import info_nce, info_nce_of_rows
+from clopsim.losses.supcon import supcon, supcon_of_rows
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
 from clopsim.losses.views import PairLoss
 
@@ -25,6 +25,7 @@ LOSSES: dict[LossName, LossInfo] = {
         "arXiv:2002.05709, authors' code, which returns twice the value",
         cosine_only=True,
         at_collapse=lambda samples, *_: math.log(2 * samples - 1),
+        of_rows=info_nce_of_rows,
     ),
     "supcon": LossInfo(
         supcon,
@@ -33,6 +34,7 @@ LOSSES: dict[LossName, LossInfo] = {
         "arXiv:2004.11362, authors' code without its factor tau/0.07",
         cosine_only=True,
         at_collapse=lambda samples, *_: math.log(2 * samples - 1),
+        of_rows=supcon_of_rows,
     ),
     "supcon_in": LossInfo(
         Named(supcon, form="in"),
@@ -42,6 +44,7 @@ LOSSES: dict[LossName, LossInfo] = {
         cosine_only=True,
         at_collapse=lambda samples, *_: math.log(2 * samples - 1),
         status="paper",
+        of_rows=Named(supcon_of_rows, form="in"),
     ),
     "dcl": LossInfo(
         dcl,
@@ -51,6 +54,7 @@ LOSSES: dict[LossName, LossInfo] = {
         cosine_only=True,
         at_collapse=lambda samples, *_: math.log(2 * samples - 2),
         status="paper",
+        of_rows=dcl_of_rows,
     ),
     "clip": LossInfo(
         clip,
@@ -60,6 +64,7 @@ LOSSES: dict[LossName, LossInfo] = {
         cosine_only=True,
         at_collapse=lambda samples, *_: math.log(samples),
         status="paper",
+        of_rows=clip_of_rows,
     ),
     "vicreg": LossInfo(
         vicreg,

@@ -1,5 +1,6 @@
 """Supervised contrastive loss, with the mean over positives outside or inside the logarithm."""
 
+import torch
 from torch import Tensor
 
 from bounds.setting import one_of
@@ -40,16 +41,46 @@ def supcon(
     positives: instead of labels a boolean mask (N, N) of samples. negatives, tiled: as in info_nce. Returns float32 or
     better. Raises ValueError for wrong shapes, a temperature <= 0, an unknown form or reduction.
     """
-    one_of("form", form, ("out", "in"))
     z, count = stacked(first, second, labels, several=True)
+    return supcon_of_rows(
+        z,
+        None if labels is None else torch.cat([labels] * count),
+        temperature=temperature,
+        form=form,
+        reduction=reduction,
+        positives=positives,
+        negatives=negatives,
+        tiled=tiled,
+        views=count,
+    )
+
+
+def supcon_of_rows(
+    z: Tensor,
+    labels: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 0.1,
+    form: Form = "out",
+    reduction: Reduction = "mean",
+    positives: Tensor | None = None,
+    negatives: Tensor | None = None,
+    tiled: bool | None = None,
+    views: int = 2,
+) -> Tensor:
+    """The formula of supcon on unit rows z (V N, d), view after view, which it does not normalise.
+
+    labels: (V N,) or (V N, C), one a row, the same in every view. Errors: as supcon, except for the shapes of views.
+    """
+    one_of("form", form, ("out", "in"))
+    of_samples = None if labels is None else labels[: len(z) // views]
     loss, known = per_anchor(
         z,
         z,
         temperature=temperature,
         itself=True,
-        positives=positives_of(z, count, labels, positives),
+        positives=positives_of(z, views, of_samples, positives),
         form=form,
         negatives=unit_negatives(negatives, z),
         tiled=tiled,
     )
-    return reduced(loss, known if count == 1 else None, reduction)
+    return reduced(loss, known if views == 1 else None, reduction)

@@ -199,3 +199,22 @@ def test_clop_is_the_base_plus_the_weight_times_the_term(base, distance, batch):
     term = prototype_term(first, second, labels, prototypes=prototypes.vectors, distance=distance)
     value = CLOP(loss, prototypes, 1.5, distance=distance)(first, second, labels)
     assert float(value) == pytest.approx(float(loss(first, second, labels)) + 1.5 * float(term), rel=1e-14)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if LOSSES[name].of_rows is not None])
+def test_the_formula_on_unit_rows_is_the_loss_without_its_normalisation(name, batch):
+    first, second, labels = batch(6, 5, seed=2)
+    options = {"temperature": 0.4} if LOSSES[name].takes_temperature else {}
+    z = unit_rows(torch.cat([first, second])).requires_grad_()
+    value = LOSSES[name].of_rows(z, torch.cat([labels, labels]), **options)
+    whole = LOSSES[name].loss(3 * z[:6], z[6:], labels, **options)
+    torch.testing.assert_close(value, whole, rtol=1e-13, atol=0)
+    (ambient,) = torch.autograd.grad(value, z)
+    (tangent,) = torch.autograd.grad(LOSSES[name].loss(z[:6], z[6:], labels, **options), z)
+    radial = (z * ambient).sum(dim=-1, keepdim=True)
+    assert radial.abs().max() > 1e-3  # nothing was projected
+    torch.testing.assert_close(ambient - radial * z, tangent, rtol=0, atol=1e-12)
+
+
+def test_every_loss_of_cosines_has_its_formula_on_unit_rows():
+    assert [name for name in NAMES if LOSSES[name].cosine_only and LOSSES[name].of_rows is None] == []
