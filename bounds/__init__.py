@@ -17,6 +17,7 @@ from bounds.collapse import (
 from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
 from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
+from bounds.effective_rate import AttractingRates, attracting_rates, critical_rate, multiplier, tangent_rate
 from bounds.enclosures import (
     Enclosure,
     certify_collapse,
@@ -83,6 +84,7 @@ from bounds.uniform import (
 from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
 
 __all__ = [
+    "AttractingRates",
     "ClassEquilibrium",
     "ClusterMultipliers",
     "CriticalRates",
@@ -108,6 +110,7 @@ __all__ = [
     "antipodal_line_rate",
     "apart_curvature",
     "ascent_rates",
+    "attracting_rates",
     "authors_etf_cosine",
     "bessel_ratios",
     "certify_collapse",
@@ -119,6 +122,7 @@ __all__ = [
     "cluster_multipliers",
     "collapse_rate",
     "critical_angle",
+    "critical_rate",
     "critical_rates",
     "critical_weight",
     "decayed_view_cosine",
@@ -169,6 +173,7 @@ __all__ = [
     "mean_after_step",
     "mean_length_bound",
     "moco_rate",
+    "multiplier",
     "nesterov_rate",
     "pair_critical_weights",
     "pair_equilibrium",
@@ -188,6 +193,7 @@ __all__ = [
     "steady_squared_norm",
     "swap_cosine",
     "swap_eigenvalue",
+    "tangent_rate",
     "together_curvature",
     "two_view_step",
     "uniform_is_resolved",

@@ -1,10 +1,11 @@
 """The registry of all claims."""
 
+from clopsim.audit.any_loss import ANY_LOSS
 from clopsim.audit.claim import Claim
 from clopsim.audit.paper import PAPER
 from clopsim.audit.theorems import THEOREMS
 from clopsim.audit.zoo import ZOO
 
-__all__ = ["CLAIMS", "PAPER", "THEOREMS", "ZOO"]
+__all__ = ["ANY_LOSS", "CLAIMS", "PAPER", "THEOREMS", "ZOO"]
 
-CLAIMS: tuple[Claim, ...] = THEOREMS + ZOO + PAPER
+CLAIMS: tuple[Claim, ...] = THEOREMS + ANY_LOSS + ZOO + PAPER
