@@ -1,7 +1,7 @@
 """`clopsim train-sweep`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -41,13 +41,13 @@ from clopsim.cli.training_options import (
 )
 from clopsim.door.sweep import train_sweep as run
 from clopsim.runs.recipes import AXES, TrainingSweep
-from clopsim.training.recipe import Prototypes, Training
+from clopsim.training.recipe import LossName, Prototypes, Training
 
 DEFAULT = TrainingSweep().to_plain()
 
 LOSSES = (
-    "infonce, supcon, supcon_in, dcl, clip, vicreg, barlow; clop: infonce with every --weight above 0, and the losses "
-    "named beside it then run without prototypes."
+    f"{', '.join(get_args(LossName))}; clop: infonce with every --weight above 0, and the losses named beside it then "
+    "run without prototypes."
 )
 
 

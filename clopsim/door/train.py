@@ -27,7 +27,7 @@ def train(
     (0: all, or 512 synthetic ones), features, classes, noise (standard deviation), held_out, labelled and label_noise
     (shares in [0, 1]), imbalance (largest over smallest class), view_noise (standard deviation of a view), shift
     (pixels). embedder: "table", "linear", "mlp" or "conv", with dim, depth, width, batch_norm.
-    loss: "infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow" or "clop" (infonce with prototypes); tau:
+    loss: a name of clopsim.losses.LOSSES, "infonce", "supcon" and others, or "clop" (infonce with prototypes); tau:
     its temperature; prototypes: "none", "orthonormal" or "simplex", with weight (lambda) and distance ("cosine",
     "euclidean" or "manhattan"). rate: learning rate of the weights for the mean loss, with momentum, weight_decay,
     schedule ("constant" or "cosine"); batch: samples a step, two views each (0: all); steps, seed.

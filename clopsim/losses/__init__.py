@@ -22,7 +22,9 @@ from clopsim.losses.dcl import dcl
 from clopsim.losses.gather import gather_rows, gathered
 from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce
+from clopsim.losses.lorac import lorac
 from clopsim.losses.pairs import TILED_FROM, Form, Reduction
+from clopsim.losses.pauc import pauc
 from clopsim.losses.prototype_term import Distance, prototype_distance, prototype_term
 from clopsim.losses.prototypes import Kind, OrthonormalPrototypes
 from clopsim.losses.registry import LOSSES, LossName, by_name
@@ -51,7 +53,9 @@ __all__ = [
     "gather_rows",
     "gathered",
     "info_nce",
+    "lorac",
     "moco",
+    "pauc",
     "prototype_distance",
     "prototype_term",
     "supcon",

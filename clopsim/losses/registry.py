@@ -11,11 +11,13 @@ from clopsim.losses.clip import clip, clip_of_rows
 from clopsim.losses.dcl import dcl, dcl_of_rows
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
+from clopsim.losses.lorac import INFO as LORAC
+from clopsim.losses.pauc import INFO as PAUC
 from clopsim.losses.supcon import supcon, supcon_of_rows
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
 from clopsim.losses.views import PairLoss
 
-LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow"]
+LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow", "pauc", "lorac"]
 
 LOSSES: dict[LossName, LossInfo] = {
     "infonce": LossInfo(
@@ -85,6 +87,8 @@ LOSSES: dict[LossName, LossInfo] = {
         at_collapse=lambda _, dimension, __: float(dimension),
         takes_temperature=False,
     ),
+    "pauc": PAUC,
+    "lorac": LORAC,
 }
 """Read-only."""
 

@@ -83,7 +83,9 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
         raise ValueError(
             f"labelled must leave a label, got {recipe.labelled} of {(y >= 0).sum()} labels; raise it, or 0 for none"
         )
-    needs = "prototypes" if recipe.prototypes != "none" else "loss" if recipe.loss.startswith("supcon") else None
+    needs = (
+        "prototypes" if recipe.prototypes != "none" else "loss" if recipe.loss.startswith(("supcon", "pauc")) else None
+    )
     if needs and not classes:
         choices = "none" if needs == "prototypes" else "infonce, dcl, vicreg or barlow"
         raise ValueError(f"{needs} must be {choices} for data without labels, got {getattr(recipe, needs)!r}")

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ import torch
 import xarray as xr
 
 from clopsim import cli
-from clopsim.training.recipe import Training
+from clopsim.training.recipe import NamedLoss, Training
 
 QUICK = shlex.split(
     "train --data clusters --samples 80 --features 6 --dim 4 --width 8 --batch 16 --steps 20 --save-every 5"
@@ -220,7 +221,7 @@ WRONG = [
     ("--width 0", "--width must be a whole number >= 1, got 0;"),
     (
         "--loss triplet",
-        "--loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, clop, got 'triplet';",
+        f"--loss must be one of {', '.join(get_args(NamedLoss))}, got 'triplet';",
     ),
     ("--tau 0", "--tau must be a finite number > 0, got 0.0;"),
     ("--prototypes etf", "--prototypes must be one of none, orthonormal, simplex, got 'etf';"),

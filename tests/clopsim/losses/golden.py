@@ -86,6 +86,42 @@ def supcon_in(first, second, labels, *, temperature):
     return contrastive(first, second, temperature, anchor)
 
 
+def lorac(first, second, labels, *, temperature, beta=15, smoothing=0):
+    a, b = [unit(u) for u in first], [unit(u) for u in second]
+    cosines = [dot(u, v) for u, v in zip(a, b, strict=True)]
+    psi = [c - (mp.sqrt(1 + c + smoothing) + mp.sqrt(1 - c + smoothing)) / beta for c in cosines]
+
+    def anchor(s, i, j):
+        positive = psi[i % len(psi)] / temperature
+        return -positive + mp.log(mp.exp(positive) + sum(mp.exp(s[a]) for a in range(len(s)) if a not in (i, j)))
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def pauc(first, second, labels, *, temperature):
+    """All weights 1 and t = 2; a class mean must not vanish."""
+    classes = sorted({y for y in labels if y >= 0})
+    loss, prototypes = info_nce(first, second, labels, temperature=temperature), []
+    if not classes:
+        return loss
+    for view in (first, second):
+        z = [unit(u) for u in view]
+        members = [[z[i] for i, y in enumerate(labels) if y == k] for k in classes]
+        p = [unit([sum(column) for column in columns(rows)]) for rows in members]
+        prototypes.append(p)
+        labelled = [i for i, y in enumerate(labels) if y >= 0]
+        for i in labelled:
+            s = [dot(z[i], one) / temperature for one in p]
+            loss += (-s[classes.index(labels[i])] + mp.log(sum(mp.exp(x) for x in s))) / (2 * len(labelled))
+        pairs = [dot(p[k], p[m]) for k in range(len(p)) for m in range(k + 1, len(p))]
+        if pairs:
+            loss += mp.log(sum(mp.exp(-2 * (2 - 2 * s)) for s in pairs) / len(pairs)) / 2
+            loss += sum(s**2 for s in pairs) / len(pairs) / 2
+    for a, b in zip(*prototypes, strict=True):
+        loss += sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / len(classes)
+    return loss
+
+
 def columns(x):
     return [[row[j] for row in x] for j in range(len(x[0]))]
 
@@ -143,11 +179,13 @@ LOSSES = {
     "clip": clip,
     "vicreg": vicreg,
     "barlow": barlow,
+    "pauc": pauc,
+    "lorac": lorac,
     "prototypes": prototypes_term,
 }
 CASES = {
     f"{name} tau={tau}": (name, {"temperature": tau})
-    for name in ("infonce", "supcon", "supcon_in", "dcl", "clip")
+    for name in ("infonce", "supcon", "supcon_in", "dcl", "clip", "pauc", "lorac")
     for tau in ("0.01", "0.1", "0.5")
 }
 CASES |= {name: (name, {}) for name in ("vicreg", "barlow")}

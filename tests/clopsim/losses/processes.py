@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from clopsim.losses import CLOP, OrthonormalPrototypes, by_name, gathered
+from clopsim.losses import CLOP, LOSSES, OrthonormalPrototypes, by_name, gathered
 
 SAMPLES, INPUTS, DIMENSION = 8, 6, 5
 LABELS = (0, 1, 1, 2, 0, -1, -1, -1)  # labelled per process: 5; 4, 1; 2, 2, 1, 0; uneven: 3, 0, 2, 0
@@ -23,10 +23,7 @@ UNEVEN = (3, 0, 4, 1)  # samples per process
 def losses():
     """Every registered loss, and CLOP over two of them in its three distances."""
     prototypes = OrthonormalPrototypes(3, DIMENSION, dtype=torch.float64)
-    plain = {
-        name: by_name(name, temperature=0.3)
-        for name in ("infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow")
-    }
+    plain = {name: by_name(name, temperature=0.3) for name in LOSSES}
     return plain | {
         f"clop {distance} over {base}": CLOP(plain[base], prototypes, 3.0, distance=distance)
         for base in ("infonce", "vicreg")

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from clopsim import cli
 from clopsim.door.configfile import EXECUTION, reproducing_command
 from clopsim.runs.recipes import AXES, BASE, TrainingSweep
 from clopsim.runs.training_sweep import DIMENSIONS, run_training_sweep, summarise
-from clopsim.training.recipe import Training
+from clopsim.training.recipe import NamedLoss, Training
 from clopsim.training.stack.ensemble import train_together
 
 SMALL = TrainingSweep(
@@ -137,7 +138,7 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
         (["--labelled", "0.5,0.001"], "--labelled must leave a label, got 0.001 of 32 labels"),
         (
             ["--loss", "clpo"],
-            "--loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, clop, got 'clpo'",
+            f"--loss must be one of {', '.join(get_args(NamedLoss))}, got 'clpo'",
         ),
         (["--loss", "clop", "--weight", "0"], "--weight must hold one above 0 for the loss clop, got 0"),
         (["--weight-decay", ""], "--weight-decay must hold at least one value"),

@@ -56,7 +56,7 @@ EMBEDDERS = [
     {"embedder": "conv", "data": "digits", "classes": 10, "batch_norm": False},
     {"embedder": "mlp", "prototypes": "simplex", "distance": "euclidean", "labelled": 0.5},
     {"embedder": "table", "batch": 0, "prototypes": "orthonormal"},
-    *({"loss": loss} for loss in ("supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow")),
+    *({"loss": loss} for loss in ("supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow", "pauc", "lorac")),
 ]
 
 

@@ -1,8 +1,9 @@
 import math
+from typing import get_args
 
 import pytest
 
-from clopsim.training.recipe import Embedder, Training
+from clopsim.training.recipe import Embedder, LossName, Training
 
 
 def test_the_embedder_record_is_part_of_the_recipe():
@@ -47,7 +48,7 @@ def test_sources(data):
         ({"width": 0}, "width must be a whole number >= 1"),
         (
             {"loss": "triplet"},
-            "loss must be one of infonce, supcon, supcon_in, dcl, clip, vicreg, barlow, got 'triplet'",
+            f"loss must be one of {', '.join(get_args(LossName))}, got 'triplet'",
         ),
         ({"temperature": 0.0}, "temperature must be a finite number > 0"),
         ({"temperature": 1e-5}, "temperature must be >= 0.0001"),
