@@ -11,13 +11,14 @@ command's report, shows as such in a notebook, and has its numbers:
     clopsim.train_sweep(data="digits", rate=[0.1, 1])       a grid of small ones
     clopsim.open_run(folder), clopsim.merge(folders, out=)  stored runs
     clopsim.verify(only="T4")                               the audit of the theory
+    clopsim.zoo("federated", seeds=8)                       what authors of other losses claim, tested: .claims, .plot()
     clopsim.CLOP, clopsim.OrthonormalPrototypes, clopsim.losses   for your own training loop
 
 Names are loaded when they are first used, so that importing clopsim is quick and needs no torch.
 
-The rooms, from the top floor down: cli; door (these functions), lab, lessons; runs (what outlives a process); audit and
-training; sphere (free embeddings) and show; metrics and losses; below all of them the theory, bounds. Imports only go
-down.
+The rooms, from the top floor down: cli; door (these functions), lab, lessons; runs (what outlives a process) and
+protocols (the zoo's claims, tested); audit and training; sphere (free embeddings) and show; metrics and losses; below
+all of them the theory, bounds. Imports only go down.
 """
 
 from importlib import import_module
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from clopsim.door.threshold import threshold
     from clopsim.door.train import train
     from clopsim.door.verify import verify
+    from clopsim.door.zoo import zoo
     from clopsim.losses import CLOP, OrthonormalPrototypes
 
     __version__: str
@@ -49,6 +51,7 @@ __all__ = [
     "train",
     "train_sweep",
     "verify",
+    "zoo",
 ]
 
 _PLACES = {
@@ -63,6 +66,7 @@ _PLACES = {
     "train": "door.train",
     "train_sweep": "door.sweep",
     "verify": "door.verify",
+    "zoo": "door.zoo",
 }
 
 

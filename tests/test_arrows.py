@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 STAIRS = (
     ("cli",),
     ("door", "figures", "lab", "lessons"),
-    ("runs",),
+    ("protocols", "runs"),
     ("audit", "training"),
     ("show", "sphere"),
     ("losses", "metrics"),

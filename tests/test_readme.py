@@ -173,7 +173,7 @@ def test_the_gallery_shows_every_figure_with_its_caption(name):
         assert line.rstrip(".") in GALLERY
 
 
-@pytest.mark.parametrize("kind", ("sweep", "train", "train-sweep"))
+@pytest.mark.parametrize("kind", ("sweep", "train", "train-sweep", "zoo"))
 def test_the_files_of_a_run_are_in_the_guide_as_in_the_help(kind):
     """A test of each kind of run holds its folder to the help."""
     rows = re.findall(r"^\| `([\w.]+)` \| ([\w, -]+) \| [^|]+ \|$", GUIDE, flags=re.MULTILINE)

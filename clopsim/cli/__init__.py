@@ -19,6 +19,7 @@ from clopsim.cli.threshold import threshold
 from clopsim.cli.train import train
 from clopsim.cli.train_sweep import train_sweep
 from clopsim.cli.verify import verify
+from clopsim.cli.zoo import zoo
 
 __all__ = [
     "app",
@@ -36,6 +37,7 @@ __all__ = [
     "train",
     "train_sweep",
     "verify",
+    "zoo",
 ]
 
 

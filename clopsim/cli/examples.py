@@ -19,6 +19,7 @@ LEAVES: Mapping[str, str] = {
         "checkpoint.pt. While it runs: FOLDER.checkpoint.pt beside it."
     ),
     "train-sweep": f"The run folder will hold {RUN}, {SUMMARY}. While it runs: plan.json and chunks/.",
+    "zoo": f"The run folder will hold {RUN}, {SUMMARY}, zoo.png (the differences behind every verdict).",
     "verify": "The report is one .html file, or a .md file with a folder of figures beside it.",
 }
 """By command; the others leave nothing, or their help has said it."""
@@ -87,6 +88,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "verify": (
         ("one theorem", "clopsim verify --only T4"),
         ("everything, to read in a browser", "clopsim verify --report audit.html"),
+    ),
+    "zoo": (
+        ("the protocols that there are", "clopsim zoo"),
+        ("one of them, with its data and picture", "clopsim zoo federated --seeds 8 --out run"),
     ),
 }
 """By command: what it does, in a few words, and the line to type."""

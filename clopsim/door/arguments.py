@@ -13,6 +13,7 @@ OPTION_NAMES = {
     "kind": "KIND",
     "file": "FILE",
     "names": "NAME",
+    "protocol": "NAME",
     "stored": "--runs",
     "form": "--format",
     "folder": "FOLDER",

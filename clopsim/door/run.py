@@ -1,4 +1,4 @@
-"""Runs as objects: what sweep, train, train_sweep and merge give back, and open_run from a stored folder."""
+"""Runs as objects: what sweep, train, train_sweep, zoo and merge give back, and open_run from a stored folder."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -145,6 +145,29 @@ class TrainingRun(Run):
         return plots.draw_training(self.dataset)
 
 
+class ZooRun(Run):
+    """A protocol of the zoo: dataset, claims with their verdicts, plot()."""
+
+    kind, picture = "zoo", "zoo.png"
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        """Every claim with verdict, measure, mean difference, interval (low, high) and the differences by seed."""
+        return list(self.summary["claims"])
+
+    def plot(self) -> "Figure":
+        """Every claim's paired differences with mean and interval, as a matplotlib figure."""
+        from clopsim.show.zoo import draw_protocol
+
+        return draw_protocol(self.summary)
+
+    def report(self) -> str:
+        """Every claim with its verdict, then the measures."""
+        from clopsim.show.zoo import protocol_report
+
+        return f"{protocol_report(self.summary)}\n{tables.written(self.folder)}".rstrip()
+
+
 class Share(Answer):
     """A finished share of a sweep (shard="I/N"), to be joined with the others by merge."""
 
@@ -202,16 +225,17 @@ class Runs(Answer, Mapping[str, "Run | Share"]):
         return FAILS if any(one.status for one in self._runs.values()) else HOLDS
 
 
-KINDS: dict[str, type[Run]] = {each.kind: each for each in (SweepRun, TrainingSweepRun, TrainingRun)}
+KINDS: dict[str, type[Run]] = {each.kind: each for each in (SweepRun, TrainingSweepRun, TrainingRun, ZooRun)}
 
 
 @takes({})
 def open_run(folder: str | Path) -> Run:
-    """A complete run from its folder, as the object that sweep, train_sweep or train gave back; nothing is run.
+    """A complete run from its folder, as the object that sweep, train_sweep, train or zoo gave back; nothing is run.
 
     folder: what out= named, or the command's --out.
     Returns a sweep (dataset, thresholds, holds, plot()), a training (dataset, embeddings, labels, split, verdict,
-    plot()) or a sweep of trainings (dataset); all have summary, to_dict() and print as the report of the command.
+    plot()), a sweep of trainings (dataset) or a protocol of the zoo (dataset, claims, plot()); all have summary,
+    to_dict() and print as the report of the command.
     Errors: ValueError for a folder that is no complete run or is damaged (checksums are compared).
     Source: ours; clopsim runs lists the folders there are.
 
@@ -225,7 +249,9 @@ def open_run(folder: str | Path) -> Run:
     summary = recorded_summary(place)
     kind = kind_of(summary)
     if kind not in KINDS:
-        raise ValueError(f"folder must be a sweep or a training run, got {str(folder)!r}; read its summary.json")
+        raise ValueError(
+            f"folder must be a sweep, a training run or a protocol, got {str(folder)!r}; read its summary.json"
+        )
     return KINDS[kind](summary, place)
 
 

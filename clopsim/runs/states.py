@@ -10,7 +10,7 @@ from typing import Any
 from clopsim.runs import plan, store
 from clopsim.runs.plan import Config
 
-PARTS = {"thresholds": "sweep", "runs": "train-sweep", "accuracy": "train"}
+PARTS = {"thresholds": "sweep", "runs": "train-sweep", "accuracy": "train", "claims": "zoo"}
 """Commands by what only their summaries have."""
 
 DATA, SUMMARY, PROVENANCE = "data.nc", "summary.json", "provenance.json"
@@ -21,7 +21,7 @@ class Run:
     """One run folder, as `clopsim runs` lists it."""
 
     folder: str
-    kind: str  # the command that made it: sweep, train-sweep, train; run if that cannot be told
+    kind: str  # the command that made it: sweep, train-sweep, train, zoo; run if that cannot be told
     setting: str
     state: str  # complete, running, resumable, failed, share, damaged
     detail: str  # the state in words, with the share done or what is damaged
@@ -165,4 +165,6 @@ def _networks(config: Mapping[str, Any]) -> str:
 def _setting(kind: str, config: Mapping[str, Any]) -> str:
     if not config or kind == "run":
         return ""
+    if kind == "zoo":
+        return f"{config['protocol']}, {config['seeds']} seeds"
     return _sweep(config) if kind == "sweep" else _networks(config)

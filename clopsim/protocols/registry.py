@@ -1,0 +1,6 @@
+"""The protocols by name."""
+
+from clopsim.protocols.federated import FEDERATED
+from clopsim.protocols.protocol import Protocol
+
+PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (FEDERATED,)}

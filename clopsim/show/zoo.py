@@ -1,0 +1,106 @@
+"""How the verdicts on the zoo's claims look: as a table, as a report, as a picture."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from clopsim.show.plots import BLUE, GREEN, GREY, STYLE, VERMILION, Picture
+from clopsim.show.tables import table
+
+WIDTH = 80
+"""Columns of a terminal."""
+
+CLAIM_WIDTH = WIDTH - len("not supported") - 2
+"""What the column of the verdicts leaves."""
+
+QUESTION_WIDTH = 52
+"""What the columns of name and system leave."""
+
+COLOURS = {"supported": GREEN, "not supported": VERMILION, "cannot tell": GREY}
+
+
+def protocols_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The protocols, one a line; rows with name, system and question."""
+    cells = []
+    for row in rows:
+        first, *more = textwrap.wrap(row["question"], QUESTION_WIDTH)
+        cells += [(row["name"], row["system"], first), *(("", "", line) for line in more)]
+    return table(("name", "system", "question"), cells) + "\n\nRun one: clopsim zoo NAME"
+
+
+def protocol_report(summary: Mapping[str, Any]) -> str:
+    """Every claim with its verdict and evidence, then the measures; summary as made by Protocol.summary."""
+    setting = summary["setting"]
+    count = setting["seeds"]
+    lines = textwrap.wrap(f"{summary['system']}, {count} seed{'s' if count > 1 else ''} ({summary['source']})", WIDTH)
+    cells = []
+    for row in summary["claims"]:
+        first, *more = textwrap.wrap(row["claim"], CLAIM_WIDTH)
+        cells += [(row["verdict"], first), *(("", line) for line in more)]
+        cells += [("", f"  {line}") for line in textwrap.wrap(evidence(row), CLAIM_WIDTH - 2)]
+    lines += ["", table(("verdict", "claim, and its evidence"), cells)]
+    lines += ["", measures_table(summary), "", *textwrap.wrap(f"Mean over the seeds. {RULE}", WIDTH)]
+    return "\n".join(lines)
+
+
+RULE = (
+    "A claim is supported where the 95 % t-interval of the paired differences lies above 0, not supported where it "
+    "lies below the smallest difference that matters; else the seeds cannot tell."
+)
+
+
+def evidence(row: Mapping[str, Any]) -> str:
+    """What a verdict rests on, in a line."""
+    mean = f"{row['mean']:+.3g}"
+    if row["low"] is None or not np.isfinite(row["low"]):
+        return f"{row['measure']}: {mean}, no interval"
+    return f"{row['measure']}: {mean} [{row['low']:+.3g}, {row['high']:+.3g}]; {row['matters']:g} would matter"
+
+
+def measures_table(summary: Mapping[str, Any]) -> str:
+    """The means of every variant."""
+    rows = summary["table"]
+    heads = summary["columns"]
+    cells = [tuple(_shown(row[name]) for name in heads) for row in rows]
+    return table(tuple(heads.values()), cells)
+
+
+def _shown(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def draw_protocol(summary: Mapping[str, Any]) -> Figure:
+    """Every claim's paired differences, seed by seed, with mean and 95 % interval: right of 0 speaks for the claim.
+
+    summary: as made by Protocol.summary.
+    """
+    claims = summary["claims"]
+    with mpl.rc_context(STYLE):
+        figure = Picture(figsize=(7, 0.7 + 1.15 * len(claims)), layout="constrained")
+        grid = figure.subplots(len(claims), 1, squeeze=False)[:, 0]
+        for axes, row in zip(grid, claims, strict=True):
+            colour = COLOURS[row["verdict"]]
+            differences = np.array([np.nan if each is None else each for each in row["differences"]])
+            axes.axvline(0, color=GREY, linewidth=1)
+            axes.axvline(row["matters"], color=GREY, linewidth=1, linestyle=":")
+            axes.plot(differences, np.zeros(differences.size), "o", color=BLUE, markersize=4, alpha=0.5, clip_on=False)
+            if row["low"] is not None and np.isfinite(row["low"]):
+                axes.plot([row["low"], row["high"]], [0.5, 0.5], color=colour, linewidth=3, solid_capstyle="butt")
+            axes.plot([row["mean"]], [0.5], "|", color=colour, markersize=12, markeredgewidth=2)
+            axes.set(ylim=(-0.5, 1), yticks=[], xlabel=row["measure"])
+            axes.xaxis.label.set_size(8)
+            axes.margins(x=0.08)
+            axes.spines["left"].set_visible(False)
+            axes.set_title(f"{row['verdict']}: {row['claim']}", loc="left", color=colour)
+        figure.suptitle(
+            f"{summary['system']}: paired differences of {summary['setting']['seeds']} seeds (points), "
+            "mean and 95 % interval (bar); dotted: what would matter",
+            fontsize=8,
+        )
+    return figure
