@@ -15,10 +15,13 @@ which is a reconstruction from the paper.
 'mean over the 2N anchors'
 """
 
+from clopsim.losses.balance import learned_balance
 from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.blcl import BLCL, blcl
 from clopsim.losses.clip import LearnedTemperature, clip, moco
 from clopsim.losses.clop import CLOP
 from clopsim.losses.dcl import dcl
+from clopsim.losses.fedrcl import fedrcl
 from clopsim.losses.gather import gather_rows, gathered
 from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce
@@ -28,16 +31,19 @@ from clopsim.losses.pauc import pauc
 from clopsim.losses.prototype_term import Distance, prototype_distance, prototype_term
 from clopsim.losses.prototypes import Kind, OrthonormalPrototypes
 from clopsim.losses.registry import LOSSES, LossName, by_name
+from clopsim.losses.sscl import Guess, calibrated, sscl
 from clopsim.losses.supcon import supcon
 from clopsim.losses.vicreg import vicreg
 from clopsim.losses.views import PairLoss, Views
 
 __all__ = [
+    "BLCL",
     "CLOP",
     "LOSSES",
     "TILED_FROM",
     "Distance",
     "Form",
+    "Guess",
     "Kind",
     "LearnedTemperature",
     "LossInfo",
@@ -47,17 +53,22 @@ __all__ = [
     "Reduction",
     "Views",
     "barlow_twins",
+    "blcl",
     "by_name",
+    "calibrated",
     "clip",
     "dcl",
+    "fedrcl",
     "gather_rows",
     "gathered",
     "info_nce",
+    "learned_balance",
     "lorac",
     "moco",
     "pauc",
     "prototype_distance",
     "prototype_term",
+    "sscl",
     "supcon",
     "vicreg",
 ]

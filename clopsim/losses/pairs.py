@@ -43,7 +43,7 @@ def per_anchor(
     positive keys, where that is had without looking at all pairs (form "out"). negatives: unit rows that join every
     anchor's sum, (M, d), or (n, M, d) of their own. tiled: see TILED_FROM.
     """
-    tau = _temperature(temperature, anchors)
+    tau = scalar_temperature(temperature, anchors)
     n, m = len(anchors), len(keys)
     masks = Masks(itself, hidden, positives, form)
     if tiled if tiled is not None else n * m >= TILED_FROM:
@@ -112,7 +112,7 @@ def _numbers(rows: Tensor) -> Tensor:
     return torch.arange(rows.shape[0], device=rows.device)
 
 
-def _temperature(temperature: float | Tensor, like: Tensor) -> Tensor:
+def scalar_temperature(temperature: float | Tensor, like: Tensor) -> Tensor:
     """tau as a scalar tensor; a number is checked, a tensor is not (one for each model under vmap, or learned)."""
     if isinstance(temperature, Tensor):
         return temperature.to(like.dtype)

@@ -7,17 +7,35 @@ from torch import Tensor
 
 from bounds.setting import one_of, positive_number
 from clopsim.losses.barlow_twins import barlow_twins
+from clopsim.losses.blcl import INFO as BLCL
 from clopsim.losses.clip import clip, clip_of_rows
 from clopsim.losses.dcl import dcl, dcl_of_rows
+from clopsim.losses.fedrcl import DENSE as FEDRCL_DENSE
+from clopsim.losses.fedrcl import INFO as FEDRCL
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
 from clopsim.losses.lorac import INFO as LORAC
 from clopsim.losses.pauc import INFO as PAUC
+from clopsim.losses.sscl import INFO as SSCL
 from clopsim.losses.supcon import supcon, supcon_of_rows
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
 from clopsim.losses.views import PairLoss
 
-LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow", "pauc", "lorac"]
+LossName = Literal[
+    "infonce",
+    "supcon",
+    "supcon_in",
+    "dcl",
+    "clip",
+    "vicreg",
+    "barlow",
+    "pauc",
+    "lorac",
+    "blcl",
+    "fedrcl",
+    "fedrcl_dense",
+    "sscl",
+]
 
 LOSSES: dict[LossName, LossInfo] = {
     "infonce": LossInfo(
@@ -89,6 +107,10 @@ LOSSES: dict[LossName, LossInfo] = {
     ),
     "pauc": PAUC,
     "lorac": LORAC,
+    "blcl": BLCL,
+    "fedrcl": FEDRCL,
+    "fedrcl_dense": FEDRCL_DENSE,
+    "sscl": SSCL,
 }
 """Read-only."""
 

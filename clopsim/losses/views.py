@@ -79,6 +79,15 @@ def stacked(
     return unit_rows(torch.cat(views) if len(views) > 1 else views[0]), len(views)
 
 
+def with_labels(loss: str, labels: Tensor | None) -> Tensor:
+    """The labels of a loss that is nothing without them. Errors: ValueError for none."""
+    if labels is None:
+        raise ValueError(
+            f"labels must be given for {loss}, got none; number the classes from 0, below 0 stands for unlabelled"
+        )
+    return labels
+
+
 def check_labels(first: Tensor, labels: Tensor) -> None:
     """Raise ValueError unless labels hold one integer for each row of first, on its device."""
     if (

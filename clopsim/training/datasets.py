@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clopsim.losses import LOSSES
 from clopsim.metrics.classes import UNLABELLED, numbered
 from clopsim.sphere.data import GaussianClusters, antipodal_lines, gaussian_clusters
-from clopsim.training.recipe import OPENML, Training
+from clopsim.training.recipe import OPENML, LossName, Training
 from clopsim.training.views import ViewKind, Views
 
 DRAWN = 512
@@ -83,11 +84,10 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
         raise ValueError(
             f"labelled must leave a label, got {recipe.labelled} of {(y >= 0).sum()} labels; raise it, or 0 for none"
         )
-    needs = (
-        "prototypes" if recipe.prototypes != "none" else "loss" if recipe.loss.startswith(("supcon", "pauc")) else None
-    )
+    needs = "prototypes" if recipe.prototypes != "none" else "loss" if needs_labels(recipe.loss) else None
     if needs and not classes:
-        choices = "none" if needs == "prototypes" else "infonce, dcl, vicreg or barlow"
+        without = ", ".join(name for name in LOSSES if not needs_labels(name))
+        choices = "none" if needs == "prototypes" else f"one of {without}"
         raise ValueError(f"{needs} must be {choices} for data without labels, got {getattr(recipe, needs)!r}")
     extreme = max(np.abs(part).max(initial=0) for part in (x, held_x))
     if extreme > torch.finfo(dtype).max:
@@ -106,6 +106,11 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
         classes,
         views,
     )
+
+
+def needs_labels(loss: LossName) -> bool:
+    """Whether a run with this loss needs data with labels; supcon without any is infonce, which has its own name."""
+    return loss.startswith(("supcon", "pauc")) or LOSSES[loss].needs_labels
 
 
 def read(recipe: Training) -> Source:

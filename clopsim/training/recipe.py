@@ -8,7 +8,21 @@ from typing import Any, ClassVar, Literal, get_args
 from bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, one_of, positive_number, whole_number
 
 Kind = Literal["table", "linear", "mlp", "conv"]
-LossName = Literal["infonce", "supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow", "pauc", "lorac"]
+LossName = Literal[
+    "infonce",
+    "supcon",
+    "supcon_in",
+    "dcl",
+    "clip",
+    "vicreg",
+    "barlow",
+    "pauc",
+    "lorac",
+    "blcl",
+    "fedrcl",
+    "fedrcl_dense",
+    "sscl",
+]
 NamedLoss = Literal[LossName, "clop"]
 """What a user may ask for: clop is InfoNCE with prototypes."""
 

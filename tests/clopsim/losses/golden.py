@@ -158,6 +158,58 @@ def barlow(first, second, labels):
     return loss
 
 
+def classes_of(labels):
+    """For every row its class, an unlabelled sample's being its own, and the rows of each class."""
+    names = [y if y != -1 else f"sample {i}" for i, y in enumerate(labels)] * 2
+    return names, {name: [a for a, other in enumerate(names) if other == name] for name in names}
+
+
+def blcl(first, second, labels, *, temperature):
+    z, y = [unit(u) for u in first + second], labels + labels
+    means = {k: unit([sum(z[a][j] for a in range(len(z)) if y[a] == k) for j in range(len(z[0]))]) for k in {*y} - {-1}}
+    total, anchors = mpf(0), [i for i in range(len(z)) if y[i] != -1]
+    for i in anchors:
+        s = {k: dot(z[i], mean) / temperature for k, mean in means.items()}
+        total += -s[y[i]] + mp.log(sum(mp.exp(one) for one in s.values()))
+    return total / len(anchors)
+
+
+def fedrcl(first, second, labels, *, temperature):
+    names, rows = classes_of(labels)
+
+    def anchor(s, i, j):
+        hardest = min(s[p] for p in rows[names[i]] if p != i)
+        negatives = sorted((s[a] for a in range(len(s)) if names[a] != names[i]), reverse=True)[:2]
+        scl = -hardest + mp.log(sum(mp.exp(one) for one in (hardest, *negatives)))
+        t = hardest if hardest * temperature >= mpf("0.7") else -1 / temperature
+        return scl + mp.log(1 + mp.exp(t - 1 / temperature))
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def fedrcl_dense(first, second, labels, *, temperature):
+    names, rows = classes_of(labels)
+
+    def anchor(s, i, j):
+        positive = [p for p in rows[names[i]] if p != i]
+        negative = [a for a in range(len(s)) if names[a] != names[i]]
+        scl = sum(mp.log(1 + sum(mp.exp(s[a] - s[p]) for a in negative)) for p in positive) / len(positive)
+        return scl + mp.log(1 + sum(mp.exp(s[p] - 1 / temperature) for p in positive))
+
+    return contrastive(first, second, temperature, anchor)
+
+
+def sscl(first, second, labels, *, temperature):
+    q = mpf("0.95")
+
+    def anchor(s, i, j):
+        weight = {p: 1 if p == j else q * q for p in positives(labels, i, j)}
+        pull = sum(w * s[p] for p, w in weight.items()) / sum(weight.values())
+        return -pull + mp.log(sum(mp.exp(s[a]) for a in range(len(s)) if a != i))
+
+    return contrastive(first, second, temperature, anchor)
+
+
 def prototypes_term(first, second, labels, *, prototypes, distance):
     far = {
         "cosine": lambda z, c: 1 - dot(z, c),
@@ -181,11 +233,16 @@ LOSSES = {
     "barlow": barlow,
     "pauc": pauc,
     "lorac": lorac,
+    "blcl": blcl,
+    "fedrcl": fedrcl,
+    "fedrcl_dense": fedrcl_dense,
+    "sscl": sscl,
     "prototypes": prototypes_term,
 }
 CASES = {
     f"{name} tau={tau}": (name, {"temperature": tau})
-    for name in ("infonce", "supcon", "supcon_in", "dcl", "clip", "pauc", "lorac")
+    for name in LOSSES
+    if name not in ("vicreg", "barlow", "prototypes")
     for tau in ("0.01", "0.1", "0.5")
 }
 CASES |= {name: (name, {}) for name in ("vicreg", "barlow")}

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training import loop
 from clopsim.training.datasets import load
 from clopsim.training.observation import Observer, dataset_of
-from clopsim.training.recipe import Training
+from clopsim.training.recipe import LossName, Training
 from clopsim.training.trainee import trainee
 
 SMALL = Training(
@@ -56,7 +57,7 @@ EMBEDDERS = [
     {"embedder": "conv", "data": "digits", "classes": 10, "batch_norm": False},
     {"embedder": "mlp", "prototypes": "simplex", "distance": "euclidean", "labelled": 0.5},
     {"embedder": "table", "batch": 0, "prototypes": "orthonormal"},
-    *({"loss": loss} for loss in ("supcon", "supcon_in", "dcl", "clip", "vicreg", "barlow", "pauc", "lorac")),
+    *({"loss": loss} for loss in get_args(LossName)[1:]),
 ]
 
 
