@@ -12,16 +12,26 @@ from clopsim.door.inspect import inspect as look
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE.npz|.npy", help="Embeddings, one a row.")],
+    file: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Embeddings, one a row: .npy, .npz, .pt, .safetensors, .csv, .parquet, a folder of shards or a quoted "
+            "pattern. Several stand side by side.",
+        ),
+    ],
     key: Annotated[
         str | None,
-        typer.Option(help="Array of the .npz file. (default: its only array, else z)", show_default=False),
+        typer.Option(
+            help="Array or column of the file; csv: how the columns' names begin. (default: its only one, else z)",
+            show_default=False,
+        ),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="FILE.npy|KEY", help="Class of every row; below 0 and nan: unlabelled.")
+        str | None, typer.Option(metavar="FILE|KEY", help="Class of every row; below 0 and nan: unlabelled.")
     ] = None,
     views: Annotated[
-        str | None, typer.Option(metavar="FILE.npy|KEY", help="The other view of every row, for the alignment.")
+        str | None, typer.Option(metavar="FILE|KEY", help="The other view of every row, for alignment and LiDAR.")
     ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that are zero or not finite.")] = False,
     fail_on: Annotated[
@@ -31,9 +41,10 @@ def inspect(
     out: Annotated[
         Path | None, typer.Option(metavar="PICTURE", help="Draw the spectrum into a png, pdf or svg.")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every observable, not only those that matter most.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Have these embeddings collapsed? Every observable, and a verdict with its rule.
+    """Have these embeddings collapsed? A verdict with its rule, and the observables it rests on.
 
     Rows are normalised first. A collapse has lost something; what has not (a common direction, a low rank, repeated
     rows, a class on its own point) is told below it. Verdicts: complete (one point), line, cluster (a few points),
@@ -41,7 +52,7 @@ def inspect(
     """
     given = options(locals())
     with user_input():
-        found = look(**given)
+        found = look(*given.pop("z"), **given)
     say(found, json_output=json_output)
     if out is not None and found.complete and not json_output:
         typer.echo(f"\nSpectrum drawn in {out}")

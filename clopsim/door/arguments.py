@@ -19,6 +19,7 @@ OPTION_NAMES = {
     "folder": "FOLDER",
     "folders": "FOLDER...",
     "json_output": "--json",
+    "every": "--all",
 }
 """Options that are not spelt like their field."""
 

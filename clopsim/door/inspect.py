@@ -7,42 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
+from clopsim.door.progress import progress
 from clopsim.runs import ready
-from clopsim.show.inspection import inspection_report
+from clopsim.show.inspection import comparison_report, inspection_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from clopsim.metrics.comparison import Apart
     from clopsim.metrics.inspection import Inspection as Found
 
 PICTURES = (".png", ".pdf", ".svg")
-FILES = (".npy", ".npz")
+
+MOST = 5
+"""Tables that stand side by side on a page."""
 
 
-class Inspection(Answer):
-    """What some embeddings look like, and whether they have collapsed."""
-
-    def __init__(self, found: "Found", fail_on: Sequence[str] = ()) -> None:
-        """found: of metrics.inspection.inspect; fail_on: the verdicts with which holds is False."""
-        self._found = found
-        self.holds = found.report["verdict"] not in fail_on
-        self.verdict: str = found.report["verdict"]
-        self.rule: str = found.report["rule"]
-        self.observations: list[str] = found.report["observations"]
-
-    def report(self) -> str:
-        """Every observable, one a line, below the verdict."""
-        return inspection_report(self._found.report)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every observable, the spectrum's ranks and the class-wise numbers."""
-        return dict(self._found.report)
+class _Drawn(Answer):
+    """An answer that can be drawn into a file."""
 
     def plot(self) -> "Figure":
-        """The spectrum and the cosines of sampled pairs, as a matplotlib figure."""
-        from clopsim.show import plots
-
-        return plots.draw_inspection(self._found)
+        """The picture."""
+        raise NotImplementedError
 
     def _draw(self, path: Path) -> None:
         from clopsim.runs import store
@@ -55,30 +41,88 @@ class Inspection(Answer):
         self.complete = drawn.done
 
 
+class Inspection(_Drawn):
+    """What some embeddings look like, and whether they have collapsed."""
+
+    def __init__(self, found: "Found", fail_on: Sequence[str] = (), *, every: bool = False) -> None:
+        """found: of metrics.inspection.inspect; fail_on: the verdicts with which holds is False; every: all lines."""
+        self._found, self._every = found, every
+        self.holds = found.report["verdict"] not in fail_on
+        self.verdict: str = found.report["verdict"]
+        self.rule: str = found.report["rule"]
+        self.observations: list[str] = found.report["observations"]
+
+    def report(self) -> str:
+        """The verdict, and below it the observables that matter most, or all of them."""
+        return inspection_report(self._found.report, every=self._every)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every observable, the spectrum and its ranks, and the class-wise numbers."""
+        return dict(self._found.report)
+
+    def plot(self) -> "Figure":
+        """The spectrum and the cosines of sampled pairs, as a matplotlib figure."""
+        from clopsim.show import plots
+
+        return plots.draw_inspection(self._found)
+
+
+class Comparison(_Drawn):
+    """Several tables of embeddings side by side."""
+
+    def __init__(self, each: Sequence[Inspection], names: Sequence[str], apart: "Sequence[Apart]") -> None:
+        """apart: how each table but the first lies to the first."""
+        self.each, self.names, self.apart = tuple(each), tuple(names), tuple(apart)
+        self.holds = all(one.holds for one in each)
+        self.verdict = tuple(one.verdict for one in each)
+
+    def report(self) -> str:
+        """The verdicts, and every observable in a column for each table."""
+        return comparison_report(
+            [one.to_dict() for one in self.each], self.names, [apart._asdict() for apart in self.apart]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """each: the reports, with the name of their file; beside_first: modality gap and cosine of paired rows."""
+        each = [{"file": name, **one.to_dict()} for name, one in zip(self.names, self.each, strict=True)]
+        return {"each": each, "beside_first": [apart._asdict() for apart in self.apart]}
+
+    def plot(self) -> "Figure":
+        """The spectra about the mean and the cosines of sampled pairs of all tables, as a matplotlib figure."""
+        from clopsim.show import plots
+
+        return plots.draw_inspections([one._found for one in self.each], self.names)
+
+
 @takes({})
 def inspect(
     z: Any,
-    *,
+    *more: Any,
     labels: Any = None,
     views: Any = None,
     key: str | None = None,
     skip_bad: bool = False,
     fail_on: str | Sequence[str] | None = None,
     out: str | Path | None = None,
-) -> Inspection:
+    all: bool = False,
+) -> Inspection | Comparison:
     """Have these embeddings collapsed? Every observable, and a verdict with its rule.
 
     z: embeddings (n, d), one a row, n, d >= 2, of any length (rows are normalised first): a NumPy array, a torch tensor
-    on any device, nested lists, or the path of a .npy or .npz file. labels: (n,) whole numbers or words; numbers below
-    0 and nan are unlabelled. views: (n, d), row i the other view of row i, for the alignment. labels and views may be
-    paths too, or where z is an .npz file keys of it. key: the array of an .npz file (its only one, else "z").
+    on any device, nested lists, or the path of a .npy, .npz, .pt, .pth, .safetensors, .csv or .parquet file, of a
+    folder of shards or of a pattern such as "shard_*.npy". more: up to four further ones to stand beside it, such as
+    checkpoints, or the other tower with the modality gap.
+    labels: (n,) whole numbers or words; numbers below 0 and nan are unlabelled. views: (n, d), row i the other view of
+    row i, for alignment and LiDAR. labels and views may be paths too, or keys or columns of the file z. key: the array
+    or column of a file (its only one, else "z" or "embeddings"; csv: how the columns' names begin).
     skip_bad: leave out rows that are zero or not finite; the report counts them. fail_on: verdicts, "complete,line" or
-    a list, with which holds is False. out: a png, pdf or svg to draw.
+    a list, with which holds is False. out: a png, pdf or svg to draw. all: every line of the report.
 
     Returns an object with verdict (complete, line, cluster, dimensional, views or none), rule, observations, holds,
-    to_dict() and plot().
+    to_dict() and plot(); for several tables one with each, apart, holds, to_dict() and plot().
     Errors: ValueError for wrong shapes, kinds or files, and for rows that are zero or not finite.
-    Source: RankMe arXiv:2210.02885, alignment and uniformity arXiv:2005.10242, neural collapse arXiv:2008.08186.
+    Source: RankMe arXiv:2210.02885, alpha-ReQ NeurIPS 2022, LiDAR arXiv:2312.04000, alignment and uniformity
+    arXiv:2005.10242, neural collapse arXiv:2008.08186, modality gap arXiv:2203.02053.
 
     >>> import clopsim
     >>> clopsim.inspect([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]).verdict
@@ -86,62 +130,73 @@ def inspect(
     """
     target = as_path(out)
     if target is not None:
-        if target.suffix not in PICTURES:
+        if target.suffix.lower() not in PICTURES:
             raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
         ready.check_file("out", target)
         ready.check_libraries()
-    from clopsim.metrics import inspection, tables
+    every = (z, *more)
+    if len(every) > MOST:
+        raise ValueError(
+            f"file must be given one to {MOST} times, got {len(every)}; name a folder, or a pattern in quotation "
+            "marks, to read shards as one table"
+        )
     from clopsim.metrics.verdict import KINDS
 
     kinds = fail_on.split(",") if isinstance(fail_on, str) else list(fail_on or ())
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(f"fail_on must name verdicts ({', '.join(KINDS)}), got {kind!r}; separate them by commas")
-    file = Path(z) if isinstance(z, str | Path) else None
-    rows = _array(z, "file") if file is None else tables.load(file, key=key)
-    if file is None and key is not None:
-        raise ValueError(f"key must be left out for an array, got {key!r}; it names one of an .npz file")
-    found = Inspection(
-        inspection.inspect(
-            rows,
-            labels=_beside(file, labels, "labels"),
-            views=_beside(file, views, "views"),
-            skip_bad=skip_bad,
-        ),
-        kinds,
-    )
+    found: Inspection | Comparison
+    tables = [_table(given, key, labels, views) for given in every]
+    inspected = [_inspected(*table, skip_bad=skip_bad) for table in tables]
+    if not more:
+        found = Inspection(inspected[0], kinds, every=all)
+    else:
+        from clopsim.metrics.comparison import apart
+
+        first = (tables[0][0], inspected[0].rows)
+        found = Comparison(
+            [Inspection(one, kinds, every=all) for one in inspected],
+            [str(given) if isinstance(given, str | Path) else f"z{k + 1}" for k, given in enumerate(every)],
+            [
+                apart(first[0], rows, (first[1], one.rows))
+                for (rows, _, _), one in zip(tables[1:], inspected[1:], strict=True)
+            ],
+        )
     if target is not None:
         found._draw(target)
     return found
 
 
+def _table(given: Any, key: str | None, labels: Any, views: Any) -> tuple[Any, Any, Any]:
+    """Embeddings, labels and views as arrays."""
+    from clopsim.metrics import files, tables
+
+    file = Path(given) if isinstance(given, str | Path) else None
+    if file is None and key is not None:
+        raise ValueError(f"key must be left out for an array, got {key!r}; it names one of a file's")
+    beside = [each for each in (labels, views) if isinstance(each, str) and not files.is_place(each)]
+    rows = tables.as_rows(given, "file") if file is None else files.load(file, key=key, beside=beside)
+    return rows, _beside(file, labels, "labels"), _beside(file, views, "views")
+
+
+def _inspected(rows: Any, labels: Any, views: Any, *, skip_bad: bool) -> "Found":
+    from clopsim.metrics import inspection
+
+    with progress("inspect") as advance:
+        return inspection.inspect(rows, labels=labels, views=views, skip_bad=skip_bad, on_progress=advance)
+
+
 def _beside(file: Path | None, given: Any, name: str) -> Any:
     """The array that an argument stands for: a file if it looks like one, else a key of the file, else itself."""
-    from clopsim.metrics import tables
+    from clopsim.metrics import files, tables
 
     if given is None:
         return None
     if not isinstance(given, str | Path):
-        return _array(given, name)
-    if str(given).endswith(FILES):
-        return tables.load(Path(given), name=name)
-    if file is None or file.suffix != ".npz":
-        raise ValueError(f"{name} must be a .npy file beside a .npy FILE, got {given!r}; a key needs an .npz FILE")
-    return tables.load(file, key=str(given), name=name)
-
-
-def _array(given: Any, name: str) -> Any:
-    """A NumPy array of whatever holds numbers."""
-    import numpy as np
-
-    if hasattr(given, "detach"):  # a torch tensor
-        given = given.detach().cpu()
-        if str(given.dtype) == "torch.bfloat16":  # numpy has no name for it
-            import torch
-
-            return given.contiguous().view(torch.int16).numpy().view("V2")
-    try:
-        return np.asarray(given)
-    except (ValueError, TypeError) as error:
-        why = f"{error}".splitlines()[0]
-        raise ValueError(f"{name} must hold numbers, got {type(given).__name__} ({why}); give an array") from None
+        return tables.as_rows(given, name)
+    if files.is_place(given):
+        return files.load(Path(given), name=name)
+    if file is None or not files.has_keys(file):
+        raise ValueError(f"{name} must be a file beside a .npy FILE, got {given!r}; a key needs a FILE that has some")
+    return files.load(file, key=str(given), name=name)

@@ -22,8 +22,9 @@ def barlow_twins(
 
     Reduction: sum over the coordinates, mean over the batch inside C; there are no anchors.
     At complete collapse: d, for every N (each C_jj is 0); the extreme curvatures there are -+2/(N 1e-5) (ours).
-    Critical rates: no temperature; the loss does not change when a coordinate is rescaled, so rates scale with the
-    embeddings' variance, and with N.
+    Critical rates: no temperature; the loss does not change when a coordinate is moved, nor when it is rescaled as long
+    as its spread (standard deviation over the batch) stays far above sqrt(1e-5) = 0.003: below a spread of about 0.03
+    the constant is felt. So rates scale with the embeddings' variance, and with N.
 
     Not a function of the cosines: a line with views that differ is not stationary.
 

@@ -4,7 +4,7 @@ One look and one pass over the rows add up d x d sums, so millions of rows need 
 Where d > n the rows are taken in a basis of their own span instead, which changes no length and no angle.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clopsim.metrics import classes, geometry, tables
+from clopsim.metrics import classes, geometry, spectrum, tables
 from clopsim.metrics.classes import Scatter
-from clopsim.metrics.tables import Rows, Table
+from clopsim.metrics.sums import Sums, add_up, sample_of, view_scatter
+from clopsim.metrics.tables import Rows, Shards, Stored, Table
 from clopsim.metrics.verdict import Seen, judge, used_directions
-
-SAMPLE = 2048
-"""Rows of the seeded sample on which the observables of pairs are measured, other than the mean cosine."""
 
 CLASS_ROWS = 2**16
 """Rows on which the ranks of the classes are measured, all together; 32 to 1024 of each."""
+
+SPECTRA: tuple[geometry.Spectrum, ...] = ("energy", "amplitude")
 
 WORST = 5
 """Classes that are named: those of the smallest spread."""
@@ -33,32 +33,27 @@ class Inspection(NamedTuple):
     report: dict[str, Any]
     energies: dict[str, NDArray[np.float64]]  # "uncentred", "centred": shares of the directions, falling
     cosines: dict[str, NDArray[np.float64]]  # of sampled pairs: "all pairs", or "same class" and "different classes"
-
-
-class Sums(NamedTuple):
-    """What one pass over the rows adds up, about an origin near their mean: to subtract it costs no digits."""
-
-    origin: Tensor  # (d,)
-    total: Tensor  # (d,)
-    second: Tensor  # (d, d)
-    class_total: Tensor  # (K, d)
-    class_square: Tensor  # (K,)
-    class_second: Tensor  # (d, d), of the rows whose class has others
-    noise: Tensor  # (d, d): covariance of what rounding can do to a row
-    apart: float | None  # mean squared distance of the views
+    rows: NDArray[np.int64]  # those that have a direction
 
 
 def inspect(
-    x: Rows, *, labels: Rows | None = None, views: Rows | None = None, skip_bad: bool = False, seed: int = 0
+    x: Stored,
+    *,
+    labels: Stored | None = None,
+    views: Stored | None = None,
+    skip_bad: bool = False,
+    seed: int = 0,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Inspection:
     """Measure everything about embeddings x (n, d), normalised first; observables are those of the unit rows.
 
     labels: (n,), whole numbers or words; below 0 or nan: unlabelled. views: (n, d), row i the other view of row i.
-    skip_bad: leave out rows that are zero or not finite, here or in views. seed: of the samples. Errors: ValueError for
-    wrong shapes, kinds, bad rows that are not skipped, fewer than two rows.
+    skip_bad: leave out rows that are zero or not finite, here or in views. seed: of the samples. on_progress gets the
+    share done, in [0, 1]. Errors: ValueError for wrong shapes, kinds, bad rows that are not skipped, fewer than two
+    rows.
     """
     tables.check(x, "file")
-    seen = tables.look(x)
+    seen = tables.look(x, lambda share: on_progress(share / 2))
     good = seen.good
     if views is not None:
         tables.check(views, "views")
@@ -75,14 +70,15 @@ def inspect(
     rows = np.flatnonzero(good)
     if len(rows) < 2:
         raise ValueError(f"file must hold at least 2 rows that are finite and not zero, got {len(rows)} of {len(x)}")
-    names, y = _classes(labels, len(x))
+    names, y = _classes(labels[:] if isinstance(labels, Shards) else labels, len(x))
     y, norms = y[rows], seen.norms[rows]
     table = Table(x, "file", rows)
     n, d, k = len(rows), x.shape[1], len(names)
     members = np.bincount(y[y >= 0], minlength=k)
     kept = np.flatnonzero(members)  # classes all of whose rows were bad are gone
     names, y, k, members = names[kept], np.where(y >= 0, np.searchsorted(kept, y), -1), len(kept), members[kept]
-    sums = _sums(table, y, members, None if views is None else Table(views, "views", rows))
+    other_table = None if views is None else Table(views, "views", rows)
+    sums = add_up(table, y, members, other_table, norms, lambda share: on_progress((1 + share) / 2))
     shift = sums.total / n
     mean = sums.origin + shift
     about = sums.second / n - torch.outer(shift, shift)
@@ -91,21 +87,23 @@ def inspect(
         "centred": geometry.resolved(about, sums.noise),
     }
     rng = np.random.default_rng(seed)
-    chosen = _sample(np.arange(n), rng)
+    chosen = sample_of(np.arange(n), rng)
     sample = table.unit(chosen)
     _, first, times = np.unique(seen.digest[rows], return_index=True, return_counts=True)
     # Copies are no clusters, unless they are the few points themselves or labels say whose they are.
     repeated = not k and n > len(first) and len(first) ** 2 > n
-    distinct = _sample(np.sort(first), rng) if repeated else chosen
+    distinct = sample_of(np.sort(first), rng) if repeated else chosen
     length = min(1.0, float(mean.norm()))
     mean_cosine = (n * length**2 - 1) / (n - 1)
     uncentred = energies["uncentred"]
     ranks = {
-        f"{spectrum}_{centring}": float(geometry.rank_of_energies(energy, spectrum=spectrum))
+        f"{weight}_{centring}": float(geometry.rank_of_energies(energy, spectrum=weight))
         for centring, energy in energies.items()
-        for spectrum in ("energy", "amplitude")
+        for weight in SPECTRA
     }
+    ranks["amplitude_raw"] = float(geometry.rank_of_energies(sums.raw, spectrum="amplitude"))
     share = float(uncentred[0] / uncentred.sum())
+    law = spectrum.alpha_req(energies["centred"])
     judgement = judge(
         Seen(
             length, share, energies["centred"], ranks["energy_centred"], n, len(first), int(times.max()), d,
@@ -127,6 +125,11 @@ def inspect(
         "leading_share": share,
         "used_directions": used_directions(energies["centred"]),
         "effective_rank": ranks,
+        "stable_rank": {name: spectrum.stable_rank(energy) for name, energy in energies.items()},
+        "condition_number": spectrum.condition_number(energies["centred"], min(n - 1, d)),
+        "alpha_req": law and law._asdict(),
+        "lidar": None if other_table is None else spectrum.lidar(*view_scatter(table, other_table, rng)),
+        "spectrum": {name: energy.tolist() for name, energy in energies.items()},
         "uniformity": float(geometry.uniformity(sample)),
         "harmonic_energy": geometry.harmonic_energy(sample).tolist(),
         "alignment": sums.apart,
@@ -137,7 +140,7 @@ def inspect(
     if k:
         report["classes"] = _class_report(table, names, y, members, sums, rng)
     shares = {name: energy.numpy() for name, energy in energies.items()}
-    return Inspection(_plain(report), shares, _pair_cosines(sample, y[chosen] if k else None))
+    return Inspection(_plain(report), shares, _pair_cosines(sample, y[chosen] if k else None), rows)
 
 
 def _classes(labels: Rows | None, n: int) -> tuple[Rows, NDArray[np.int64]]:
@@ -152,49 +155,6 @@ def _classes(labels: Rows | None, n: int) -> tuple[Rows, NDArray[np.int64]]:
             f"labels must name at least 2 classes, got {len(names)}; numbers below 0 and nan stand for unlabelled"
         )
     return names, y
-
-
-def _sample(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    return np.sort(rng.choice(rows, SAMPLE, replace=False)) if len(rows) > SAMPLE else rows
-
-
-def _sums(table: Table, y: NDArray[np.int64], members: NDArray[np.int64], views: Table | None) -> Sums:
-    n, d = len(table.rows), table.x.shape[1]
-    basis: Tensor | None = None
-    pieces: Iterable[tuple[slice, Tensor]]
-    if d > n:  # z = r'q', with r' the rows in the basis q of their span
-        basis, r = torch.linalg.qr(table.unit(slice(None)).T)
-        pieces = [(slice(0, n), r.T)]
-    else:
-        pieces = table.chunks()
-    side, k, group = min(n, d), len(members), torch.from_numpy(y)
-    total, second = torch.zeros(side, dtype=torch.float64), torch.zeros(side, side, dtype=torch.float64)
-    class_total, class_square = torch.zeros(k, side, dtype=torch.float64), torch.zeros(k, dtype=torch.float64)
-    class_second, squares = torch.zeros_like(second), torch.zeros(side, dtype=torch.float64)
-    origin = torch.zeros(side, dtype=torch.float64)
-    for part, z in pieces:
-        origin = origin if part.start else z.mean(dim=0)
-        squares += z.square().sum(dim=0)
-        z = z - origin
-        total += z.sum(dim=0)
-        second += z.T @ z
-        known = group[part] >= 0
-        if bool(known.any()):
-            mine, inside = group[part][known], z[known]
-            class_total.index_add_(0, mine, inside)
-            class_square.index_add_(0, mine, inside.square().sum(dim=1))
-            inside = inside[torch.from_numpy(members > 1)[mine]]
-            class_second += inside.T @ inside
-    if basis is None:
-        noise = torch.diag(geometry.rounding_of(squares / n, eps=table.eps, rows=n))
-    else:
-        squares = table.unit(slice(None)).square().sum(dim=0)
-        noise = basis.T @ (geometry.rounding_of(squares / n, eps=table.eps, rows=n)[:, None] * basis)
-    apart = None
-    if views is not None:
-        pairs = zip(table.chunks(), views.chunks(), strict=True)
-        apart = sum(float((z - other).square().sum()) for (_, z), (_, other) in pairs) / n
-    return Sums(origin, total, second, class_total, class_square, class_second, noise, apart)
 
 
 def _norms(norms: NDArray[np.float64]) -> dict[str, float]:
@@ -220,6 +180,7 @@ def _class_report(
     report: dict[str, Any] = {
         "count": k,
         "labelled": labelled,
+        "lidar": None,
         "smallest": int(members.min()),
         "largest": int(members.max()),
         "singletons": int((~several).sum()),
@@ -233,6 +194,8 @@ def _class_report(
         spread_out = Scatter(every.means[use], count[use] / inside, within)
         report["neural_collapse"] = classes.neural_collapse(spread_out, eps=table.eps)
         report["variation_ratio"] = classes.variation_ratio(spread_out)
+        left = (spread_out.means - spread_out.means.mean(dim=0)) / len(spread_out.means) ** 0.5
+        report["lidar"] = spectrum.lidar(left.T @ left, within)
     for centring in ("uncentred", "centred"):
         centered = centring == "centred"
         report[f"angles_{centring}"] = classes.angle_range(every, centered=centered)

@@ -1,9 +1,7 @@
-"""Tables of embeddings as they lie on disk or in memory: loaded without pickles, looked through, read in chunks."""
+"""Tables of embeddings: looked through once, read in chunks of unit rows."""
 
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +13,33 @@ from clopsim.metrics import geometry
 
 Rows = NDArray[Any]
 
+
+class Shards:
+    """Rows of several tables as one, read where they lie."""
+
+    def __init__(self, parts: Sequence[NDArray[Any]]) -> None:
+        """parts: (n_k, ...) alike but for n_k."""
+        self.parts, self.dtype = parts, parts[0].dtype
+        self.ends = np.cumsum([len(part) for part in parts])
+        self.shape = (int(self.ends[-1]), *parts[0].shape[1:])
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
+        index = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
+        found = np.empty((len(index), *self.shape[1:]), dtype=self.dtype)
+        shard = np.searchsorted(self.ends, index, side="right")
+        for k in np.unique(shard):
+            here = shard == k
+            found[here] = self.parts[k][index[here] - (self.ends[k] - len(self.parts[k]))]
+        return found
+
+
+Stored = Rows | Shards
+"""A table in one piece or in many."""
+
 CHUNK_ELEMENTS = 2**22
 """Numbers taken to float64 at once: 32 MiB."""
 
@@ -25,39 +50,17 @@ NAMED = 5
 """Bad rows that a message names."""
 
 
-def load(file: Path, *, key: str | None = None, name: str = "file") -> Rows:
-    """The array in a .npy file, or under a key of an .npz file (its only array, else z, if no key is given).
-
-    Never unpickles. A .npy file is mapped, not read. Errors: ValueError that begins with name, in one line.
-    """
-    shown = str(file)
-    if file.suffix not in (".npy", ".npz"):
-        raise ValueError(f"{name} must be a .npy or .npz file, got {shown!r}; save it with numpy.save or numpy.savez")
+def as_rows(given: Any, name: str) -> Rows:
+    """A NumPy array of whatever holds numbers: a tensor on any device, an array, lists. Errors: ValueError."""
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        if given.dtype == torch.bfloat16:  # numpy has no name for it
+            return given.contiguous().view(torch.int16).numpy().view("V2")
     try:
-        stored = np.load(file, mmap_mode="r", allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            if key is not None:
-                raise KeyError(f"key must be left out for a .npy file, got {key!r}; {shown!r} holds one array")
-            return stored
-        with stored:
-            keys = stored.files
-            if key is None:
-                key = keys[0] if len(keys) == 1 else "z"
-            if key not in keys:
-                names = ", ".join(keys) or "none"
-                raise KeyError(f"{name} must hold an array {key!r}, got {shown!r} with {names}; name one of them")
-            return stored[key]
-    except KeyError as error:
-        raise ValueError(error.args[0]) from None
-    except FileNotFoundError:
-        raise ValueError(f"{name} must exist, got {shown!r}; check the path") from None
-    except OSError as error:
-        raise ValueError(f"{name} must be readable, got {shown!r} ({error.strerror or error}); check it") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        why = f"{error}".splitlines()[0].rstrip(".") if f"{error}" else "damaged"
-        raise ValueError(
-            f"{name} must hold plain numbers (pickles are never loaded), got {shown!r} ({why}); save numbers with numpy"
-        ) from None
+        return np.asarray(given)
+    except (ValueError, TypeError) as error:
+        why = f"{error}".splitlines()[0]
+        raise ValueError(f"{name} must hold numbers, got {type(given).__name__} ({why}); give an array") from None
 
 
 class Look(NamedTuple):
@@ -78,7 +81,7 @@ class Look(NamedTuple):
 class Table:
     """Rows of numbers that are read as unit vectors; rows: the indices that count, in order."""
 
-    x: Rows
+    x: Stored
     name: str
     rows: NDArray[np.int64]
 
@@ -101,7 +104,7 @@ class Table:
         return geometry.unit(torch.from_numpy(exact(self.x[self.rows[part]])))
 
 
-def check(x: Rows, name: str) -> None:
+def check(x: Stored, name: str) -> None:
     """Raise ValueError unless x is a table of real numbers that can be measured."""
     if x.ndim != 2 or not (x.dtype.kind in "fiu" or is_bfloat16(x)):
         raise ValueError(
@@ -117,8 +120,8 @@ def check(x: Rows, name: str) -> None:
         )
 
 
-def look(x: Rows) -> Look:
-    """Look once at every row."""
+def look(x: Stored, on_progress: Callable[[float], None] = lambda share: None) -> Look:
+    """Look once at every row; on_progress gets the share done, in [0, 1]."""
     n, d = x.shape
     norms, digest = np.empty(n), np.empty(n, dtype=np.int64)
     step = max(1, CHUNK_ELEMENTS // d)
@@ -134,6 +137,7 @@ def look(x: Rows) -> Look:
             norms[part][~np.isfinite(peak[:, 0])] = np.nan
             short = (scaled / length).astype(np.float32) + np.float32(0)  # + 0: minus zero is zero
         digest[part] = [hash(row.tobytes()) for row in short]
+        on_progress(min(1.0, (first + step) / n))
     return Look(norms, ~np.isnan(norms), norms == 0, digest)
 
 
@@ -156,6 +160,6 @@ def exact(x: Rows) -> NDArray[np.float64]:
     return np.asarray(x, dtype=np.float64)
 
 
-def is_bfloat16(x: Rows) -> bool:
+def is_bfloat16(x: Stored) -> bool:
     """Whether these are two bytes a number that numpy has no name for, which is how bfloat16 is saved."""
     return x.dtype.kind == "V" and x.dtype.itemsize == 2 and x.dtype.names is None

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -160,6 +161,27 @@ def draw_inspection(found: "Inspection") -> Figure:
         pairs.set(xlabel="cosine $s_{ij}$ of two embeddings", ylabel="density of pairs")
         pairs.legend(fontsize=8)
         figure.suptitle("no collapse" if report["verdict"] == "none" else f"verdict: {report['verdict']}", fontsize=10)
+    return figure
+
+
+def draw_inspections(found: "Sequence[Inspection]", names: Sequence[str]) -> Figure:
+    """The spectra of several tables about their means, and the cosines of sampled pairs."""
+    with mpl.rc_context(STYLE):
+        figure = Picture(figsize=(7, 3.2), layout="constrained")
+        spectrum, pairs = figure.subplots(1, 2)
+        bins = np.linspace(-1, 1, 81)
+        for one, name, colour in zip(found, names, (BLUE, VERMILION, GREEN, PURPLE, ORANGE), strict=False):
+            share = one.energies["centred"]
+            rank, verdict = one.report["effective_rank"]["energy_centred"], one.report["verdict"]
+            label = f"{name[-24:]}: {'no collapse' if verdict == 'none' else verdict}, rank {rank:.3g}"
+            direction = np.arange(1, share.size + 1)
+            spectrum.plot(direction, np.where(share > 0, share, np.nan), ".", markersize=3, color=colour, label=label)
+            density, _ = np.histogram(np.concatenate([*one.cosines.values()]).clip(-1, 1), bins, density=True)
+            pairs.stairs(density, bins, color=colour, label=name[-24:])
+        spectrum.set(xlabel="direction $k$ about the mean", ylabel=r"energy $\sigma_k^2/n$", yscale="log")
+        spectrum.legend(fontsize=8)
+        pairs.set(xlabel="cosine $s_{ij}$ of two embeddings", ylabel="density of pairs")
+        pairs.legend(fontsize=8)
     return figure
 
 

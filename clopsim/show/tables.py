@@ -211,3 +211,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
     ruled = (header, ["-" * width for width in widths], *rows)
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled)
+
+
+def wrapped(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int) -> str:
+    """The table with its last column wrapped to the width."""
+    taken = sum(max(len(row[k]) for row in (header, *rows)) + 2 for k in range(len(header) - 1))
+    cells = []
+    for *first, last in rows:
+        lines = textwrap.wrap(last, max(16, width - taken)) or [""]
+        cells += [(*first, lines[0]), *((*("" for _ in first), line) for line in lines[1:])]
+    return table(header, cells)

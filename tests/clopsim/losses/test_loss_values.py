@@ -220,3 +220,11 @@ def test_the_formula_on_unit_rows_is_the_loss_without_its_normalisation(name, ba
 
 def test_every_loss_of_cosines_has_its_formula_on_unit_rows():
     assert [name for name in NAMES if LOSSES[name].cosine_only and LOSSES[name].of_rows is None] == []
+
+
+def test_barlow_twins_forgets_the_scale_of_a_coordinate_down_to_the_spread_that_its_docstring_names():
+    x = torch.randn(64, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = float(barlow_twins(x, x))
+    assert float(barlow_twins(2 * x + 4, 2 * x + 4)) == pytest.approx(expected, abs=1e-5)
+    assert float(barlow_twins(0.03 * x, 0.03 * x)) == pytest.approx(expected, abs=0.01)  # of a loss up to d
+    assert float(barlow_twins(0.001 * x, 0.001 * x)) > expected + 4

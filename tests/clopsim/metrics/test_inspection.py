@@ -1,13 +1,14 @@
 """`clopsim inspect`: the numbers are those of metrics, the verdicts are right, wrong files are one plain line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from clopsim.metrics import classes, geometry, inspection, tables
+from clopsim.metrics import classes, geometry, inspection, sums, tables
 from clopsim.show.inspection import inspection_report
 
 
@@ -74,7 +75,7 @@ def test_many_float32_rows_keep_their_rank_and_pairs_are_sampled():
     x = normal(60_000, 64).astype(np.float32)
     report = inspection.inspect(x).report
     assert report["effective_rank"]["energy_uncentred"] == pytest.approx(64, rel=1e-2)
-    assert report["sampled_rows"] == inspection.SAMPLE
+    assert report["sampled_rows"] == sums.SAMPLE
     assert float(geometry.effective_rank(torch.from_numpy(x[:40_000]))) == pytest.approx(64, rel=1e-2)
 
 
@@ -91,8 +92,14 @@ def test_the_command_prints_the_report_and_draws_it(clopsim):
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("NONE: ")
     assert "class collapse: all but 1% of 200 sampled embeddings sit on 5 points" in result.stdout
-    for shown in ("effective rank, amplitude, centred", "orthonormal distance, uncentred", "alignment", "NC1"):
+    for shown in ("effective rank, centred", "narrow class", "alignment", "NC1"):
         assert shown in result.stdout
+    assert "RankMe" not in result.stdout
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
+    every = clopsim("inspect", "all.npz", "--labels", "y", "--views", "other", "--all").stdout
+    for shown in ("RankMe, raw rows", "alpha-ReQ", "condition number", "LiDAR, views", "to simplex", "mean cosine"):
+        assert shown in every
+    assert all(len(line) <= 80 for line in every.splitlines())
     first = Path("report.png").read_bytes()
     assert first.startswith(b"\x89PNG")
     clopsim("inspect", "all.npz", "--labels", "y", "--out", "report.png")
@@ -101,6 +108,24 @@ def test_the_command_prints_the_report_and_draws_it(clopsim):
     assert document["verdict"] == "none"
     assert document["classes"]["count"] == 3
     assert json.loads(clopsim("inspect", "all.npz", "--labels", "words", "--json").stdout)["classes"]["count"] == 2
+
+
+def test_two_files_stand_side_by_side(clopsim):
+    np.save("moved.npy", CASES["none"] + 1)
+    result = clopsim("inspect", "plain.npy", "moved.npy", "--out", "two.svg")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("plain.npy: NONE, ")
+    assert re.search(r"^observable +plain.npy +moved.npy$", result.stdout, re.MULTILINE)
+    assert re.search(r"^modality gap to the first +0\.\d+$", result.stdout, re.MULTILINE)
+    assert Path("two.svg").read_bytes().startswith(b"<?xml")
+    document = json.loads(clopsim("inspect", "plain.npy", "moved.npy", "--json").stdout)
+    assert [each["file"] for each in document["each"]] == ["plain.npy", "moved.npy"]
+    one = json.loads(clopsim("inspect", "moved.npy", "--json").stdout)
+    assert document["each"][1] == {"file": "moved.npy", **one}
+    np.save("point.npy", np.ones((50, 32)))
+    assert clopsim("inspect", "plain.npy", "point.npy", "--fail-on", "complete").exit_code == 1
+    assert clopsim("inspect", "plain.npy", "moved.npy", "--fail-on", "complete").exit_code == 0
 
 
 def spoil(name: str) -> None:
@@ -133,14 +158,17 @@ WRONG = [
     ("empty.npz", "FILE must hold plain numbers (pickles are never loaded), got 'empty.npz'"),
     ("missing.npy", "FILE must exist, got 'missing.npy'; check the path"),
     ("folder.npy", "FILE must be readable, got 'folder.npy'"),
-    ("table.csv", "FILE must be a .npy or .npz file, got 'table.csv'"),
+    ("table.txt", "FILE must end in .npy, .npz, .pt, .pth, .safetensors, .csv, .parquet, or be a folder"),
+    ("table.csv", "FILE must exist, got 'table.csv'; check the path"),
+    ("plain.npy " * 6, "FILE must be given one to 5 times, got 6; name a folder, or a pattern in quotation marks"),
+    ("plain.npy gone.npy", "FILE must exist, got 'gone.npy'"),
     ("all.npz --key u", "FILE must hold an array 'u', got 'all.npz' with z, y, other, words; name one of them"),
     ("plain.npy --key z", "--key must be left out for a .npy file, got 'z'; 'plain.npy' holds one array"),
     ("plain.npy --labels infinite.npy", "--labels must be whole numbers or words, got float64"),
     ("all.npz --labels u", "--labels must hold an array 'u', got 'all.npz'"),
     ("all.npz --labels z", "--labels must have one entry per row, shape (200,), got (200, 16)"),
     ("all.npz --labels missing.npy", "--labels must exist, got 'missing.npy'"),
-    ("plain.npy --labels y", "--labels must be a .npy file beside a .npy FILE, got 'y'"),
+    ("plain.npy --labels y", "--labels must be a file beside a .npy FILE, got 'y'; a key needs a FILE that has some"),
     ("plain.npy --labels one.npy", "--labels must name at least 2 classes, got 1; numbers below 0 and nan"),
     ("all.npz --views plain.npy", "--views must have the shape of the embeddings (200, 16), got (300, 32)"),
     ("plain.npy --fail-on complete,flat", "--fail-on must name verdicts (complete, line, cluster, dimensional, views"),

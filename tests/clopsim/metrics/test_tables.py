@@ -29,7 +29,9 @@ def exact_ranks(x: np.ndarray) -> dict[str, float]:
         for spectrum, weight in (("energy", sigma**2), ("amplitude", sigma)):
             p = weight[weight > 1e-12] / weight.sum()
             found[f"{spectrum}_{centring}"] = float(np.exp(-(p * np.log(p)).sum()))
-    return found
+    sigma = np.linalg.svd(x / np.abs(x).max(), compute_uv=False)
+    p = sigma[sigma > 1e-12] / sigma.sum()
+    return found | {"amplitude_raw": float(np.exp(-(p * np.log(p)).sum()))}
 
 
 def bfloat16(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,229 @@
+"""Embeddings as they lie on disk: the array in a file, or in many shards, read by the library that owns the format.
+
+Nothing stored is ever run: no pickle of objects is loaded. What can be mapped is mapped, not read.
+"""
+
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from glob import glob, has_magic
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from clopsim.metrics.tables import Rows, Shards, Stored, as_rows
+
+NAMED_FILES = 3
+"""Files that a message names."""
+
+
+class Missing(KeyError):
+    """A key that a file does not hold."""
+
+
+def load(place: Path, *, key: str | None = None, name: str = "file", beside: Sequence[str] = ()) -> Stored:
+    """The array in a file, or in all files of a folder or a pattern as one, in the natural order of their names.
+
+    place: .npy, .npz, .pt or .pth (tensors), .safetensors, .csv, .parquet; a folder of such files, or a pattern such
+    as shard_*.npy. key: which array or column (csv: the beginning of the columns' names); by default the only one, else
+    z or embeddings. beside: keys that are something else, such as labels. Errors: ValueError that begins with name, in
+    one line.
+    """
+    shown = str(place)
+    if not place.exists() and has_magic(shown):
+        found = sorted((Path(each) for each in glob(shown)), key=_natural)
+        if not found:
+            raise ValueError(f"{name} must match at least one file, got {shown!r}; check the pattern")
+        return _shards(found, key, name, beside, shown)
+    if place.is_dir() and place.suffix not in READERS:
+        found = sorted((each for each in place.iterdir() if each.suffix in READERS), key=_natural)
+        if not found:
+            raise ValueError(f"{name} must hold files that end in {_endings()}, got the folder {shown!r} without any")
+        return _shards(found, key, name, beside, shown)
+    return _one(place, key, name, beside)
+
+
+def is_place(given: str | Path) -> bool:
+    """Whether an argument names a file, a folder or a pattern, not a key."""
+    return isinstance(given, Path) or Path(given).suffix in READERS or has_magic(given) or Path(given).is_dir()
+
+
+def has_keys(place: Path) -> bool:
+    """Whether what lies there may hold labels beside the embeddings."""
+    return place.suffix != ".npy"
+
+
+def _shards(files: Sequence[Path], key: str | None, name: str, beside: Sequence[str], shown: str) -> Stored:
+    endings = {each.suffix for each in files}
+    if len(endings) > 1 or not endings <= set(READERS):
+        raise ValueError(
+            f"{name} must name files of one kind ({_endings()}), got {shown!r} with {', '.join(sorted(endings))}; "
+            "narrow the pattern"
+        )
+    parts = [_one(each, key, name, beside) for each in files]
+    for each, part in zip(files, parts, strict=True):
+        if part.ndim == 0 or (part.shape[1:], part.dtype) != (parts[0].shape[1:], parts[0].dtype):
+            raise ValueError(
+                f"{name} must name shards alike, got {part.dtype} of shape {part.shape} in {each.name!r} beside "
+                f"{parts[0].dtype} of shape {parts[0].shape} in {files[0].name!r}; narrow the pattern"
+            )
+    return parts[0] if len(parts) == 1 else Shards(parts)
+
+
+def _one(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    shown = str(file)
+    read = READERS.get(file.suffix.lower())
+    if read is None:
+        raise ValueError(
+            f"{name} must end in {_endings()}, or be a folder of such files, got {shown!r}; save it as one of them"
+        )
+    try:
+        if not file.exists():
+            raise FileNotFoundError
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read(file, key, name, beside)
+    except Missing as error:
+        raise ValueError(error.args[0]) from None
+    except FileNotFoundError:
+        raise ValueError(f"{name} must exist, got {shown!r}; check the path") from None
+    except OSError as error:
+        raise ValueError(f"{name} must be readable, got {shown!r} ({error.strerror or error}); check it") from None
+    except Exception as error:  # whatever a library finds wrong in a file
+        why = f"{error}".splitlines()[0].rstrip(".") if f"{error}" else "damaged"
+        raise ValueError(
+            f"{name} must hold plain numbers (pickles are never loaded), got {shown!r} ({why[:120]}); save numbers"
+        ) from None
+
+
+def _npy(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    if key is not None:
+        raise Missing(f"key must be left out for a .npy file, got {key!r}; {str(file)!r} holds one array")
+    stored = np.load(file, mmap_mode="r", allow_pickle=False)
+    if not isinstance(stored, np.ndarray):
+        raise ValueError("an archive; name it .npz")
+    return stored
+
+
+def _npz(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    if not zipfile.is_zipfile(file):
+        raise ValueError("no archive")
+    with np.load(file, allow_pickle=False) as stored:
+        return stored[_chosen(stored.files, key, file, name, beside)]
+
+
+def _torch(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    stored = torch.load(file, map_location="cpu", weights_only=True)
+    if isinstance(stored, torch.Tensor):
+        if key is not None:
+            raise Missing(f"key must be left out where {str(file)!r} holds one tensor, got {key!r}")
+        return as_rows(stored, name)
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"a {type(stored).__name__}, neither a tensor nor a dictionary of tensors")
+    tensors = {str(each): value for each, value in stored.items() if isinstance(value, torch.Tensor)}
+    return as_rows(tensors[_chosen(list(tensors), key, file, name, beside)], name)
+
+
+def _safetensors(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    _need("safetensors", file, name)
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as stored:
+        return as_rows(stored.get_tensor(_chosen(list(stored.keys()), key, file, name, beside)), name)
+
+
+def _csv(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    import pandas as pd
+
+    first = pd.read_csv(file, header=None, nrows=1)
+    bare = all(pd.api.types.is_numeric_dtype(dtype) for dtype in first.dtypes)
+    table = pd.read_csv(file, header=None if bare else 0)
+    if bare and key is not None:
+        raise Missing(f"key must be left out for a .csv file without a line of names, got {key!r}")
+    table.columns = [str(each) for each in table.columns]
+    return _columns({each: table[each].to_numpy() for each in table}, key, file, name, beside)
+
+
+def _parquet(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
+    _need("pyarrow", file, name)
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = parquet.read_table(file)
+    lists = [each.name for each in table.schema if pa.types.is_nested(each.type)]
+    if key in lists or (key is None and set(lists) - set(beside)):
+        column = table[_chosen(lists, key, file, name, beside)].combine_chunks()
+        rows = column.flatten().to_numpy(zero_copy_only=False)
+        if column.null_count or len(rows) % max(1, len(column)):
+            raise ValueError("rows of different lengths, or missing ones")
+        return rows.reshape(len(column), -1)
+    plain = {each: table[each].to_numpy() for each in table.column_names if each not in lists}
+    return _columns(plain, key, file, name, beside)
+
+
+def _columns(columns: Mapping[str, Rows], key: str | None, file: Path, name: str, beside: Sequence[str]) -> Rows:
+    """One column of that name, or all those whose names begin with it; without a key all that are not something else.
+
+    A column of words or of whole numbers among others is an index or a label: it is never taken for a dimension.
+    """
+    if key is not None and key in columns:
+        return np.asarray(columns[key], dtype=str) if columns[key].dtype.kind not in "iufb" else columns[key]
+    taken = {each: column for each, column in columns.items() if each.startswith(key or "") and each not in beside}
+    if not taken:
+        raise Missing(f"{name} must hold columns {key!r}, got {str(file)!r} with {_few(list(columns))}")
+    fractions = any(column.dtype.kind == "f" for column in taken.values())
+    odd = [each for each, column in taken.items() if column.dtype.kind not in ("f" if fractions else "iu")]
+    if odd:
+        raise Missing(
+            f"{name} must hold nothing but embeddings, got {str(file)!r} with {_few(odd)} beside them; "
+            "name the beginning of the embeddings' columns with key, or labels by their column"
+        )
+    return np.stack(list(taken.values()), axis=1)
+
+
+READERS: dict[str, Callable[[Path, str | None, str, Sequence[str]], Rows]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".pt": _torch,
+    ".pth": _torch,
+    ".safetensors": _safetensors,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+"""Read-only."""
+
+USUAL = ("z", "embeddings", "embedding")
+"""Keys that are looked for where none is given."""
+
+
+def _chosen(keys: Sequence[str], key: str | None, file: Path, name: str, beside: Sequence[str]) -> str:
+    left = [each for each in keys if each not in beside]
+    if key is None:
+        key = left[0] if len(left) == 1 else next((each for each in USUAL if each in left), USUAL[0])
+    if key not in keys:
+        raise Missing(f"{name} must hold an array {key!r}, got {str(file)!r} with {_few(keys)}; name one of them")
+    return key
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[: 4 * NAMED_FILES]) or "none"
+    return shown + (", ..." if len(names) > 4 * NAMED_FILES else "")
+
+
+def _need(package: str, file: Path, name: str) -> None:
+    if find_spec(package) is None:
+        raise Missing(
+            f"{name} needs the package {package} to read {str(file)!r}; install it with pip install 'clopsim[files]'"
+        )
+
+
+def _natural(file: Path) -> list[int | str]:
+    """shard_10 comes after shard_9."""
+    return [int(each) if each.isdigit() else each for each in re.split(r"(\d+)", str(file))]
+
+
+def _endings() -> str:
+    return ", ".join(READERS)
