@@ -1,5 +1,6 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
+from bounds.adam import adam_rate
 from bounds.alignment import alignment_is_resolved, alignment_uniform_rate, swap_cosine, view_difference_multiplier
 from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
@@ -104,6 +105,7 @@ __all__ = [
     "Spectrum",
     "UniformRate",
     "UniversalRate",
+    "adam_rate",
     "alignment_collapse_rate",
     "alignment_is_resolved",
     "alignment_uniform_rate",

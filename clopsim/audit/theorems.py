@@ -212,12 +212,13 @@ THEOREMS: tuple[Claim, ...] = (
         assumptions="heavy ball v <- beta v + g, z <- normalise(z - mu v); states as in T4, T5, T5a",
         verdict="proved",
         finding="Merged ambient: attracts above tau (1+b)(1-b)(n-1)/((1-b)(n-1)-(1+b)), spins above (1-b)^2 tau/2A_1.",
-        derivations=(derivation_of("heavy_ball"),),
+        derivations=(derivation_of("heavy_ball"), derivation_of("adam")),
         experiments=(
             momentum.collapse_with_momentum,
             momentum.flips_with_momentum,
             momentum.points_spin,
             momentum.quadratics_with_momentum,
+            momentum.quadratics_with_adam,
         ),
     ),
     Claim(

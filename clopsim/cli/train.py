@@ -21,11 +21,13 @@ from clopsim.cli.training_options import (
     LabelNoise,
     Momentum,
     Noise,
+    OptimizerOption,
     ScheduleOption,
     Shift,
     Source,
     Steps,
     ViewNoise,
+    Warmup,
     Width,
 )
 from clopsim.door.train import train as run
@@ -62,10 +64,14 @@ def train(
     ] = Training.prototypes,
     weight: Annotated[float, number_option("Of the prototype term, lambda.")] = Training.weight,
     distance: DistanceOption = Training.distance,
-    rate: Annotated[float, number_option("Learning rate of the weights, at the start.")] = Training.rate,
+    optimizer: OptimizerOption = Training.optimizer,
+    rate: Annotated[
+        float, number_option("Learning rate of the weights, at the start or after the warm-up.")
+    ] = Training.rate,
     momentum: Momentum = Training.momentum,
-    weight_decay: Annotated[float, number_option("Of all parameters.")] = Training.weight_decay,
+    weight_decay: Annotated[float, number_option("Of all parameters; lars: of matrices.")] = Training.weight_decay,
     schedule: ScheduleOption = Training.schedule,
+    warmup: Warmup = Training.warmup,
     batch: Annotated[int, whole_option("Samples in a step, two views each; 0: the whole training set.")] = (
         Training.batch
     ),

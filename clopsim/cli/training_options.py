@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import choice_option, number_option, whole_option
-from clopsim.training.recipe import Distance, Kind, Schedule
+from clopsim.training.recipe import Distance, Kind, NamedSchedule, Optimizer
 
 Source = Annotated[
     str,
@@ -25,6 +25,13 @@ Depth = Annotated[int, whole_option("Hidden layers of mlp and conv.")]
 Width = Annotated[int, whole_option("Units or channels of a hidden layer.")]
 BatchNorm = Annotated[bool, typer.Option(help="Batch normalisation in mlp and conv.")]
 DistanceOption = Annotated[Distance, choice_option(Distance, "Of the prototype term.")]
-Momentum = Annotated[float, number_option("Of SGD, in [0, 1).")]
-ScheduleOption = Annotated[Schedule, choice_option(Schedule, "Of the learning rate.")]
-Steps = Annotated[int, whole_option("Steps of SGD.")]
+OptimizerOption = Annotated[
+    Optimizer,
+    choice_option(Optimizer, "Their rates differ: lars takes about 1, times 0.001 |layer|; adamw about 0.001."),
+]
+Momentum = Annotated[float, number_option("Of sgd and lars, in [0, 1); of adamw beta_1.")]
+ScheduleOption = Annotated[
+    NamedSchedule, choice_option(NamedSchedule, "Of the learning rate. warmup: cosine after a tenth of the steps.")
+]
+Warmup = Annotated[int, whole_option("Steps in which the rate rises to its value, before the schedule.")]
+Steps = Annotated[int, whole_option("Steps of the optimiser.")]

@@ -29,8 +29,10 @@ def train(
     (pixels). embedder: "table", "linear", "mlp" or "conv", with dim, depth, width, batch_norm.
     loss: a name of clopsim.losses.LOSSES, "infonce", "supcon" and others, or "clop" (infonce with prototypes); tau:
     its temperature; prototypes: "none", "orthonormal" or "simplex", with weight (lambda) and distance ("cosine",
-    "euclidean" or "manhattan"). rate: learning rate of the weights for the mean loss, with momentum, weight_decay,
-    schedule ("constant" or "cosine"); batch: samples a step, two views each (0: all); steps, seed.
+    "euclidean" or "manhattan"). optimizer: "sgd", "lars" (trust coefficient 0.001; biases and normalisation as sgd) or
+    "adamw"; rate: learning rate of the weights for the mean loss, with momentum (adamw: beta_1), weight_decay, schedule
+    ("constant", "cosine", or "warmup": cosine after a tenth of the steps), warmup (steps in which the rate rises);
+    batch: samples a step, two views each (0: all); steps, seed.
     sharpness: record the largest Hessian eigenvalue; save_every: steps between checkpoints; precision: "float64",
     "float32" or "bfloat16"; compile: use torch.compile; device: "auto" or any of torch's.
 

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, ClassVar, NamedTuple, get_args
 
 from bounds.setting import one_of, whole_number
-from clopsim.training.recipe import LossName, NamedLoss, Training, with_prototypes
+from clopsim.training.recipe import LossName, NamedLoss, Training, with_prototypes, with_schedule
 
 
 class Cell(NamedTuple):
@@ -93,12 +93,17 @@ class TrainingSweep:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "TrainingSweep":
-        """The record from options by name; lists stand for tuples, and a single value for a list of one."""
+        """The record from options by name; lists stand for tuples, and a single value for a list of one.
+
+        Options that a plan of an earlier version lacks have their defaults.
+        """
         lists = {name: values[name] for name in AXES}
         axes: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list | tuple) else (value,) for name, value in lists.items()
         }
-        return cls(Training(**{name: values[name] for name in BASE}), **axes, seeds=values["seeds"])
+        usual = {name: getattr(Training, name) for name in BASE}
+        shared = with_schedule({name: values.get(name, usual[name]) for name in BASE})
+        return cls(Training(**shared), **axes, seeds=values["seeds"])
 
 
 BASE = tuple(each.name for each in fields(Training) if each.name not in (*AXES, "compile", "save_every", "sharpness"))

@@ -159,6 +159,10 @@ def _networks(config: Mapping[str, Any]) -> str:
     words = [",".join(losses), f"{config['embedder']} on {config['data']}", f"{config['steps']} steps"]
     if config["prototypes"] != "none" and any(weights):
         words.append(f"lambda = {','.join(f'{weight:g}' for weight in weights)}")
+    if config.get("optimizer", "sgd") != "sgd":
+        words.append(config["optimizer"])
+    if config.get("warmup"):
+        words.append(f"warm-up of {config['warmup']}")
     return ", ".join([*words, f"d = {config['dimension']}"])
 
 

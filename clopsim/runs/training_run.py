@@ -82,6 +82,8 @@ def stored_embeddings(folder: Path) -> dict[str, NDArray[Any]]:
 
 
 def size(model: Trainee, data: DataSet, recipe: Training) -> int:
-    """Bytes of the largest files, about: three copies of weights with momentum, the embeddings."""
+    """Bytes of the largest files, about: three copies of weights with their moments, the embeddings."""
     weights = sum(part.numel() * part.element_size() for part in model.state_dict().values())
-    return 6 * weights + (len(data.y) + len(data.held_y)) * (8 * recipe.dimension + 64)
+    return (9 if recipe.optimizer == "adamw" else 6) * weights + (len(data.y) + len(data.held_y)) * (
+        8 * recipe.dimension + 64
+    )

@@ -115,9 +115,12 @@ def draw_training(dataset: xr.Dataset) -> Figure:
         beta, decay = recipe["momentum"], recipe["weight_decay"]
         above, below = ("2(1+\\beta)" if beta else "2"), ("(h+w)" if decay else "h")
         label = rf"${above}/{below}$, $h$ the sharpness"
+        optimizer = recipe.get("optimizer", "sgd")
+        if optimizer != "sgd":
+            label = f"edge of stability, {optimizer}" + (": none" if optimizer == "lars" else "")
         seen = np.isfinite(edge)
         rates.plot(step[seen], edge[seen], "o:", color=VERMILION, markersize=5, label=label)
-        lowest = min([recipe["rate"], *edge[seen]])
+        lowest = min([recipe["rate"], *edge[seen], now[0]])
         rates.set(yscale="log", ylabel="learning rate", ylim=(lowest / 30, None))
         for axes in (length, rates):
             axes.set_xscale("symlog", linthresh=1)
@@ -129,7 +132,7 @@ def draw_training(dataset: xr.Dataset) -> Figure:
         batch = f"batch {recipe['batch']}" if recipe["batch"] else "full batch"
         figure.suptitle(
             f"{recipe['loss']}{prototypes}, {recipe['embedder']} on {recipe['data']}, $d$ = {recipe['dimension']}, "
-            rf"{batch}, $\tau$ = {recipe['temperature']:g}, $\beta$ = {beta:g}, $w$ = {decay:g}",
+            rf"{batch}, {optimizer}, $\tau$ = {recipe['temperature']:g}, $\beta$ = {beta:g}, $w$ = {decay:g}",
             fontsize=10,
         )
     return figure

@@ -79,11 +79,19 @@ def training_sweep_report(summary: Mapping[str, Any], folder: Path | None) -> st
     setting = summary["setting"]
     seeds, failures = setting["seeds"], summary["failures"]
     first = (
-        f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, momentum {setting['momentum']:g}, "
+        f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, {_descent(setting)}, "
         f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
     )
     runs = table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
     return "\n".join((first, "", runs, "", f"{failed(failures)}{written(folder)}")).rstrip()
+
+
+def _descent(setting: Mapping[str, Any]) -> str:
+    """Optimiser and warm-up of a recipe, which those of earlier versions do not name."""
+    optimizer, warmup = setting.get("optimizer", "sgd"), setting.get("warmup", 0)
+    moment = f"{'beta_1' if optimizer == 'adamw' else 'momentum'} {setting['momentum']:g}"
+    words = [moment if optimizer == "sgd" else f"{optimizer} with {moment}"]
+    return ", ".join([*words, *([f"warm-up of {warmup}"] if warmup else [])])
 
 
 STATEMENT_WIDTH = 60
@@ -144,13 +152,16 @@ def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
         f"{counts['train']} samples to train on ({counts['labelled']} labelled), {counts['held_out']} held out",
         "",
     ]
+    if setting.get("optimizer", "sgd") != "sgd" or setting.get("warmup"):
+        lines.insert(1, f"{_descent(setting)}, {setting['schedule']} schedule from rate {setting['rate']:g}")
+    swap = "T26" if setting.get("optimizer") == "lars" else "T10"
     rows = []
     for name, value in final.items():
         expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
         note = (
             ""
             if expected is None
-            else f"{expected:.6g}" + (" at collapse" if name == "loss" else " about which it circulates (T10)")
+            else f"{expected:.6g}" + (" at collapse" if name == "loss" else f" about which it circulates ({swap})")
         )
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
@@ -169,7 +180,14 @@ def written(folder: Path | None) -> str:
 
 def sharpness_line(setting: Mapping[str, Any], final: Mapping[str, float | None]) -> str:
     """The sharpness with the rate up to which it lets descent be stable, beside the run's own."""
+    optimizer = setting.get("optimizer", "sgd")
     kind = f"descent with momentum {setting['momentum']:g}" if setting["momentum"] else "plain descent"
+    if optimizer == "lars":
+        return (
+            f"Sharpness {final['sharpness']:.3g}: under LARS no rate is below an edge, its steps do not shrink (T26)."
+        )
+    if optimizer == "adamw":
+        kind = f"AdamW with beta_1 {setting['momentum']:g} and these second moments"
     stable, own = final["stable_learning_rate"], f"{setting['rate']:g}"
     if setting["schedule"] != "constant":
         own += f", {final['learning_rate_now']:.2g} at the end"

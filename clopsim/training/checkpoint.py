@@ -5,19 +5,17 @@ import os
 import pickle
 import zipfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from clopsim.training.optimizers import Params
 from clopsim.training.recipe import Training
 
-Params = dict[str, Tensor]
-
-FORMAT = 2
-"""Version of the file; another one is refused."""
+FORMAT, EARLIER = 3, 2
+"""Version of the file, and the one before, of SGD alone, that is read too; another one is refused."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class State:
     params: Params
     velocity: Params  # momentum buffers
     records: dict[str, list[float]]  # observables at the recorded steps up to now
+    squares: Params = field(default_factory=dict)  # second moments of adamw
 
 
 def path_of(out: Path) -> Path:
@@ -46,6 +45,7 @@ def save(path: Path, recipe: Training, state: State) -> None:
         "step": state.step,
         "params": state.params,
         "velocity": state.velocity,
+        "squares": state.squares,
         "records": state.records,
     }
     whole = io.BytesIO()
@@ -77,13 +77,17 @@ def load(path: Path, recipe: Training, *, device: torch.device | str = "cpu") ->
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         version, saved = content["format"], content["recipe"]
-        state = State(content["step"], content["params"], content["velocity"], content["records"])
+        moments = content["velocity"], content["records"], content.get("squares", {})
+        state = State(content["step"], content["params"], *moments)
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):
         raise ValueError(f"resume needs an intact checkpoint, got a damaged file {str(path)!r}; remove it") from None
-    if version != FORMAT:
+    if version not in (FORMAT, EARLIER):
         raise ValueError(f"resume needs a checkpoint of format {FORMAT}, got {version} in {str(path)!r}")
-    for field in fields(Training):
-        given, before = getattr(recipe, field.name), saved.get(field.name)
+    for option in fields(Training):
+        given, before = (
+            getattr(recipe, option.name),
+            saved.get(option.name, option.default),
+        )  # new since then: as it was
         if given != before:
-            raise ValueError(f"{field.name} must be {before!r} as in the run that is resumed, got {given!r}")
+            raise ValueError(f"{option.name} must be {before!r} as in the run that is resumed, got {given!r}")
     return state

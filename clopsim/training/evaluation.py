@@ -151,13 +151,15 @@ def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
             words[-1] += f"; here |u|^2 = {norm:.4g}, so the rate is {units:.3g} times that"
         words[-1] += "."
     product = recipe.rate / (1 - recipe.momentum) * recipe.weight_decay  # the long-run step of what only decays
-    if product > DEAD_PRODUCT:
+    if recipe.optimizer == "sgd" and product > DEAD_PRODUCT:
         words.append(
             f"Rate x weight decay{' / (1 - momentum)' if recipe.momentum else ''} is {product:.3g}: small networks "
             f"lose their rank for good above about {DEAD_PRODUCT:g} to 0.1. Lower the weight decay or the rate."
         )
     else:
-        words.append("Lower the rate, or raise the batch (the mean's bound grows with it).")
+        warmer = "" if recipe.warmup else ", warm it up (--warmup)"
+        larger = ", or raise the batch (the mean's bound grows with it)" if recipe.optimizer == "sgd" else ""
+        words.append(f"Lower the rate{warmer}{larger}.")
     if recipe.prototypes == "none" and data.classes:
         words.append("Prototypes (--prototypes orthonormal) leave no collapsed state stationary (T6).")
     return " ".join(words)

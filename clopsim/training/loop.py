@@ -5,7 +5,7 @@ no generator state and a resumed run is the same bit for bit on the same number 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.batches import views_of
-from clopsim.training.checkpoint import Params, State
+from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
 from clopsim.training.observation import Observer
-from clopsim.training.recipe import Training
+from clopsim.training.optimizers import Moments, at_rest, update
+from clopsim.training.recipe import Optimizer, Training
 from clopsim.training.trainee import Objective, Trainee, objective
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -35,22 +36,6 @@ class Diverged(Exception):
         self.step, self.loss, self.state = step, loss, state
 
 
-def update(
-    params: Mapping[str, Tensor],
-    velocity: Mapping[str, Tensor],
-    gradient: Mapping[str, Tensor],
-    *,
-    rate: Tensor | float,
-    momentum: Tensor | float,
-    weight_decay: Tensor | float,
-) -> tuple[Params, Params]:
-    """SGD: v <- momentum v + g + w p, p <- p - mu v, as torch.optim.SGD; a pure function, so it works under vmap."""
-    velocity = {
-        name: momentum * velocity[name] + gradient[name] + weight_decay * value for name, value in params.items()
-    }
-    return {name: value - rate * velocity[name] for name, value in params.items()}, velocity
-
-
 def batch_of(data: DataSet, recipe: Training, step: int) -> Batch:
     """Two views and the visible labels of a step's batch, from the seed and the step alone."""
     first, second, index = views_of(data, recipe, step)
@@ -58,26 +43,29 @@ def batch_of(data: DataSet, recipe: Training, step: int) -> Batch:
 
 
 def step(value: Objective, state: State, batch: Batch, recipe: Training) -> tuple[State, Tensor]:
-    """One step of gradient descent: the next state and the loss before it. The given state stays as it is."""
+    """One step of the optimiser: the next state and the loss before it. The given state stays as it is."""
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in state.params.items()}
     loss = value(leaves, *batch)
     gradient = torch.autograd.grad(loss, list(leaves.values()))
     with torch.no_grad():
-        params, velocity = update(
+        params, moments = update(
             state.params,
-            state.velocity,
+            Moments(state.velocity, state.squares),
             dict(zip(leaves, gradient, strict=True)),
+            optimizer=recipe.optimizer,
+            step=state.step,
             rate=recipe.rate_at(state.step),
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-    return State(state.step + 1, params, velocity, state.records), loss.detach()
+    return State(state.step + 1, params, moments.velocity, state.records, moments.squares), loss.detach()
 
 
-def start(model: Trainee) -> State:
+def start(model: Trainee, optimizer: Optimizer = "sgd") -> State:
     """The state of a fresh model at step 0."""
     params = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    return State(0, params, {name: torch.zeros_like(value) for name, value in params.items()}, {})
+    moments = at_rest(params, optimizer)
+    return State(0, params, moments.velocity, {}, moments.squares)
 
 
 def train(
@@ -104,7 +92,7 @@ def train(
     records = recorded_steps(recipe.steps)
     saves = range(0, recipe.steps + 1, recipe.save_every)
     stops = sorted({*records, *saves, *range(0, recipe.steps, LOOK_EVERY), recipe.steps})
-    state = state or start(model)
+    state = state or start(model, recipe.optimizer)
     for stop in stops:
         if stop < state.step or (stop == state.step and state.records):
             continue  # done before the checkpoint

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -12,17 +12,20 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bounds import Setting
+from bounds.adam import adam_rate
 from bounds.alignment import alignment_uniform_rate
 from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
 from bounds.heavy_ball import heavy_ball_rate
+from bounds.lars import lars_view_cosine
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
 from clopsim.show.variables import described
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.training.checkpoint import Params, State
+from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
+from clopsim.training.optimizers import TRUST, Params, preconditioner
 from clopsim.training.recipe import Training
-from clopsim.training.sharpness import sharpness
+from clopsim.training.sharpness import in_units, sharpness
 from clopsim.training.trainee import Trainee, autocast
 from clopsim.training.views import two_views
 
@@ -68,12 +71,19 @@ class Observer:
         parts = zip(*(torch.split(part, self.batch) for part in (first, second, self.labels)), strict=True)
         return torch.stack([self.model.loss(*part) for part in parts]).mean()
 
-    def sharpness(self, params: Params, on_product: Callable[[int], None] = lambda number: None) -> float:
+    def sharpness(
+        self,
+        params: Params,
+        on_product: Callable[[int], None] = lambda number: None,
+        *,
+        scale: Params | None = None,
+    ) -> float:
         """Largest eigenvalue of the Hessian of the loss in all weights; nan where it is not to be had.
 
         The loss is the mean over the observed batches, prototypes included and weight decay not, without mixed
         precision and compiler: with minibatches this is neither one batch's sharpness nor quite all samples'.
-        on_product: called with the number of Hessian-vector products.
+        on_product: called with the number of Hessian-vector products. scale: a preconditioner P, for that of
+        P^-1/2 H P^-1/2.
         """
         parts = (torch.split(part, self.batch) for part in (self.first, self.second, self.labels))
         batches = list(zip(*parts, strict=True))
@@ -81,7 +91,8 @@ class Observer:
         def value(weights: Params) -> Tensor:
             return torch.stack([functional_call(self.model, weights, batch) for batch in batches]).mean()
 
-        return sharpness(value, params, tolerance=SHARPNESS_TOLERANCE, on_product=on_product)
+        loss, weights = in_units(value, params, scale) if scale else (value, params)
+        return sharpness(loss, weights, tolerance=SHARPNESS_TOLERANCE, on_product=on_product)
 
     def observe(self, params: Params) -> dict[str, float]:
         """Every observable of these parameters."""
@@ -115,11 +126,22 @@ class Observer:
         values["sharpness"] = values["stable_learning_rate"] = math.nan
         if self.recipe.sharpness and state.step in self.sharpness_steps:
             values["sharpness"] = self.sharpness(state.params, on_product)
-        curvature = values["sharpness"] + self.recipe.weight_decay
-        if curvature > 0:
-            values["stable_learning_rate"] = heavy_ball_rate(curvature, momentum=self.recipe.momentum)
+            values["stable_learning_rate"] = self._stable(values["sharpness"], state, on_product)
         records = {name: [*state.records.get(name, []), value] for name, value in values.items()}
-        return State(state.step, state.params, state.velocity, records)
+        return replace(state, records=records)
+
+    def _stable(self, curvature: float, state: State, on_product: Callable[[int], None]) -> float:
+        """The rate up to which the optimiser is stable at this sharpness; nan where none is too large, or all are.
+
+        Under AdamW by the sharpness in the units of its preconditioner, which it has from the first step on.
+        """
+        momentum, decay = self.recipe.momentum, self.recipe.weight_decay
+        if self.recipe.optimizer == "adamw" and state.step:
+            curvature = self.sharpness(state.params, on_product, scale=preconditioner(state.squares, state.step))
+            return adam_rate(curvature, momentum=momentum, weight_decay=decay) if curvature + decay > 0 else math.nan
+        if self.recipe.optimizer != "sgd" or not curvature + decay > 0:
+            return math.nan
+        return heavy_ball_rate(curvature + decay, momentum=momentum)
 
     def loss_at_collapse(self, params: Params) -> float:
         """What the loss would be if every embedding were the mean direction of those that have one."""
@@ -140,8 +162,8 @@ def observed_views(recipe: Training, data: DataSet) -> tuple[Tensor, Tensor, Ten
 
 
 def setting_of(recipe: Training, samples: int) -> Setting | None:
-    """The theory's record of a training run; None where the theory has none for its loss."""
-    if recipe.loss not in ("infonce", "dcl"):
+    """The theory's record of a training run; None where the theory has none for its loss or optimiser."""
+    if recipe.loss not in ("infonce", "dcl") or recipe.optimizer != "sgd":
         return None
     count = 2 * (recipe.batch or samples)
     return Setting(recipe.temperature, recipe.dimension, count, "full", "tangent", "symmetric", "mean", recipe.momentum)
@@ -158,20 +180,22 @@ def stable_rate(recipe: Training, samples: int) -> float | None:
 
 
 def predictions(recipe: Training, samples: int) -> dict[str, float | None]:
-    """What T5 and T10 predict for this recipe; None where they do not apply (momentum, a schedule, other losses).
+    """What T5 and T10, or T26, predict for this recipe; None where they do not apply (momentum, a schedule, ...).
 
-    View cosine and squared norm are those of T10's swap, about which the free embeddings of a table circulate: their
-    averages stay close to it, the values at one step need not. A network's views are not free, nor is its norm.
+    View cosine and squared norm are those of T10's swap, under LARS T26's, about which the free embeddings of a table
+    circulate: their averages stay close to it, the values at one step need not. A network's views are not free, nor is
+    its norm.
     """
     setting = setting_of(recipe, samples)
-    plain = setting is not None and recipe.momentum == 0 and recipe.schedule == "constant"
-    decays = plain and 0 < recipe.rate * recipe.weight_decay < 1
-    free = decays and recipe.embedder == "table" and recipe.prototypes == "none" and recipe.loss == "infonce"
-    return {
-        "stable_rate": stable_rate(recipe, samples),
-        "view_cosine": decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay) if free else None,
-        "squared_norm": float(steady_squared_norm(recipe.rate, setting)) if free and setting else None,
-    }
+    free = recipe.embedder == "table" and recipe.prototypes == "none" and recipe.loss == "infonce"
+    plain = free and recipe.momentum == 0 and recipe.schedule == "constant" and not recipe.warmup
+    found = {"stable_rate": stable_rate(recipe, samples), "view_cosine": None, "squared_norm": None}
+    if plain and recipe.optimizer == "lars" and not recipe.weight_decay:
+        found["view_cosine"] = lars_view_cosine(recipe.rate * TRUST)
+    elif plain and setting is not None and 0 < recipe.rate * recipe.weight_decay < 1:
+        found["view_cosine"] = decayed_view_cosine(recipe.rate, weight_decay=recipe.weight_decay)
+        found["squared_norm"] = float(steady_squared_norm(recipe.rate, setting))
+    return found
 
 
 def dataset_of(recipe: Training, state: State, samples: int) -> xr.Dataset:

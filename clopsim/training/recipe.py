@@ -28,7 +28,11 @@ NamedLoss = Literal[LossName, "clop"]
 
 Prototypes = Literal["none", "orthonormal", "simplex"]
 Distance = Literal["cosine", "euclidean", "manhattan"]
+Optimizer = Literal["sgd", "lars", "adamw"]
 Schedule = Literal["constant", "cosine"]
+NamedSchedule = Literal[Schedule, "warmup"]
+"""What a user may ask for: warmup is cosine after a rise of a tenth of the steps, where no other length is given."""
+
 Precision = Literal["float64", "float32", "bfloat16"]
 BuiltIn = Literal["clusters", "lines", "digits"]
 
@@ -79,10 +83,12 @@ class Training:
     prototypes: Prototypes = "none"  # one fixed unit vector for each class: CLOP
     weight: float = 1.0  # lambda of the prototype term, >= 0
     distance: Distance = "cosine"  # of the prototype term
-    rate: float = 0.1  # mu, learning rate at the start
-    momentum: float = 0.9  # in [0, 1)
-    weight_decay: float = 1e-4  # w of all parameters, added to the gradient as w * parameter
+    optimizer: Optimizer = "sgd"
+    rate: float = 0.1  # mu, learning rate at the start, or after the warm-up
+    momentum: float = 0.9  # in [0, 1); adamw: beta_1
+    weight_decay: float = 1e-4  # w, added to the gradient as w * parameter; lars: of matrices only; adamw: decoupled
     schedule: Schedule = "cosine"  # cosine falls to 0 at the last step
+    warmup: int = 0  # steps in which the rate rises in equal parts, from the first part on, before the schedule
     batch: int = 256  # samples in a step, each with two views; 0: all of the training set
     steps: int = 1000
     save_every: int = 500  # steps
@@ -104,13 +110,14 @@ class Training:
             ("loss", LossName),
             ("prototypes", Prototypes),
             ("distance", Distance),
+            ("optimizer", Optimizer),
             ("schedule", Schedule),
             ("precision", Precision),
         ):
             one_of(name, getattr(self, name), get_args(choices))
         for name, low in (
             ("samples", 0), ("features", 2), ("classes", 1), ("shift", 0), ("batch", 0), ("steps", 1),
-            ("save_every", 1), ("seed", 0),
+            ("save_every", 1), ("seed", 0), ("warmup", 0),
         ):  # fmt: skip
             whole_number(name, getattr(self, name), low=low)
         for name in ("noise", "view_noise", "weight", "weight_decay"):
@@ -129,6 +136,8 @@ class Training:
                 "below it rounding decides the softmax"
             )
         positive_number("rate", self.rate, remedy="it is the learning rate mu")
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup must be < steps = {self.steps}, got {self.warmup}; 0 leaves it out")
         if self.batch == 1:
             raise ValueError("batch must be 0 or >= 2, got 1; one sample has nobody to differ from")
 
@@ -137,10 +146,14 @@ class Training:
         return asdict(self)
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of the step that leads from `step` to `step + 1`; cosine: mu (1 + cos(pi step/steps))/2."""
+        """Learning rate of the step that leads from `step` to `step + 1`; cosine: mu (1 + cos(pi t/T))/2 of the steps
+        t of T after the warm-up.
+        """
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
         if self.schedule == "constant":
             return self.rate
-        return self.rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+        return self.rate * (1 + math.cos(math.pi * (step - self.warmup) / (self.steps - self.warmup))) / 2
 
     @property
     def network(self) -> Embedder:
@@ -149,11 +162,23 @@ class Training:
 
 
 def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of Training where the loss may be clop: that is infonce with prototypes, orthonormal if none are named."""
+    """Fields of Training where the loss may be clop, infonce with prototypes, orthonormal if none are named, and the
+    schedule warmup.
+    """
     one_of("loss", options["loss"], get_args(NamedLoss))
-    if options["loss"] != "clop":
+    found = with_schedule(options)
+    if found["loss"] != "clop":
+        return found
+    return {**found, "loss": "infonce", "prototypes": with_prototypes(found["prototypes"])}
+
+
+def with_schedule(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of Training where the schedule may be warmup: cosine after a rise of a tenth of the steps."""
+    one_of("schedule", options["schedule"], get_args(NamedSchedule))
+    if options["schedule"] != "warmup":
         return dict(options)
-    return {**options, "loss": "infonce", "prototypes": with_prototypes(options["prototypes"])}
+    steps = whole_number("steps", options["steps"], low=1)
+    return {**options, "schedule": "cosine", "warmup": options["warmup"] or min(max(1, steps // 10), steps - 1)}
 
 
 def with_prototypes(kind: Prototypes) -> Prototypes:

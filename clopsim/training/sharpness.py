@@ -33,6 +33,15 @@ def sharpness(
         return math.nan
 
 
+def in_units(
+    loss: Callable[[dict[str, Tensor]], Tensor], weights: Weights, scale: Weights
+) -> tuple[Callable[[dict[str, Tensor]], Tensor], dict[str, Tensor]]:
+    """Loss and weights in the coordinates sqrt(scale) x weights, whose Hessian is P^-1/2 H P^-1/2, P = diag(scale)."""
+    root = {name: scale[name].sqrt() for name in weights}
+    scaled = {name: root[name] * value for name, value in weights.items()}
+    return lambda moved: loss({name: value / root[name] for name, value in moved.items()}), scaled
+
+
 def sharpest(
     loss: Callable[[dict[str, Tensor]], Tensor],
     weights: Weights,

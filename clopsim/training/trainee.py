@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
-from clopsim.training.checkpoint import Params
 from clopsim.training.datasets import DataSet
 from clopsim.training.embedders import build
+from clopsim.training.optimizers import Params
 from clopsim.training.recipe import Training
 
 

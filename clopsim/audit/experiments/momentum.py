@@ -1,4 +1,4 @@
-"""T14: the heavy ball on the sphere."""
+"""T14: the heavy ball on the sphere and on a quadratic, and Adam."""
 
 from itertools import product
 
@@ -7,6 +7,7 @@ import torch
 
 from bounds import (
     Setting,
+    adam_rate,
     alignment_uniform_rate,
     collapse_rate,
     heavy_ball_rate,
@@ -127,6 +128,38 @@ def quadratics_with_momentum(factor: float = 1.0) -> Experiment:
             measured.append(float(abs(place) > 1e6))
     return Experiment(
         title="a quadratic: heavy ball, then Nesterov, at momentum 0, 0.5, 0.9",
+        x_label="learning rate / predicted",
+        y_label="left (1 yes)",
+        x=tuple(x),
+        measured=tuple(measured),
+        predicted=(0.0, 1.0) * (len(x) // 2),
+        tolerance=0.0,
+        absolute=True,
+    )
+
+
+def quadratics_with_adam(factor: float = 1.0) -> Experiment:
+    """T14: torch's AdamW leaves a quadratic above its rate and not below, second moments frozen by beta_2 near 1."""
+    h, x, measured = torch.tensor([0.3, 3.0], dtype=torch.float64), [], []
+    for beta, decay, multiple in product((0.0, 0.5, 0.9), (0.0, 0.7), (0.97, 1.03)):
+        scale = torch.tensor([0.5, 2.0], dtype=torch.float64)  # square roots of the second moments
+        rate = multiple * factor * adam_rate(float((h / scale).max()), momentum=beta, weight_decay=decay)
+        place = torch.nn.Parameter(torch.full((2,), 1e-9, dtype=torch.float64))
+        optimizer = torch.optim.AdamW([place], lr=rate, betas=(beta, 1 - 1e-15), eps=0.0, weight_decay=decay)
+        optimizer.state[place] = {
+            "step": torch.tensor(1e17),  # no bias left to correct
+            "exp_avg": torch.zeros_like(place),
+            "exp_avg_sq": scale.square(),
+        }
+        for _ in range(3000):
+            place.grad = h * place.detach()
+            optimizer.step()
+            if float(place.detach().abs().max()) > 1e-6:
+                break
+        x.append(multiple)
+        measured.append(float(float(place.detach().abs().max()) > 1e-6))
+    return Experiment(
+        title="a quadratic under torch.optim.AdamW, frozen second moments: beta_1 = 0, 0.5, 0.9, decay 0 and 0.7",
         x_label="learning rate / predicted",
         y_label="left (1 yes)",
         x=tuple(x),

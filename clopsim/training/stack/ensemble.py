@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import stack_module_state
+from torch.func import stack_module_state, vmap
 
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
@@ -26,6 +26,7 @@ from clopsim.training.batches import views_of
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.embedders import build
 from clopsim.training.observation import observed_views
+from clopsim.training.optimizers import Moments, Params, at_rest, update
 from clopsim.training.recipe import Training
 from clopsim.training.stack.loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.training.stack.network import stacked_network
@@ -141,7 +142,7 @@ class Stack:
         self.network = networks[0]  # functional_call borrows it, so no two threads may share one
         stacked, _ = stack_module_state(networks)
         self.params: dict[str, Tensor] = {name: value.detach().requires_grad_() for name, value in stacked.items()}
-        self.velocity = {name: torch.zeros_like(value) for name, value in self.params.items()}
+        self.moments = at_rest(self.params, self.recipe.optimizer)
 
         def column(name: str) -> Tensor:
             return torch.tensor([getattr(recipe, name) for recipe in recipes], dtype=dtype, device=self.device)
@@ -169,7 +170,7 @@ class Stack:
         )
 
     def step(self) -> None:
-        """SGD as torch.optim.SGD: v <- momentum v + g + w p, p <- p - mu v, every member with its own mu and w."""
+        """One step of the optimiser, every member with its own mu and w."""
         drawn = [views_of(data, recipe, self.steps) for data, recipe in self.sources]
         x = self._for_members([torch.cat([first, second]) for first, second, _ in drawn])
         labels = self.labels
@@ -180,12 +181,39 @@ class Stack:
         gradients = torch.autograd.grad(values.sum(), list(self.params.values()))
         factor = self.recipe.rate_at(self.steps) / self.recipe.rate
         with torch.no_grad():
-            for (name, value), gradient in zip(self.params.items(), gradients, strict=True):
-                each = (-1, *[1] * (value.ndim - 1))
-                velocity = self.velocity[name].mul_(self.recipe.momentum).add_(gradient)
-                velocity.addcmul_(self.weight_decay.view(each), value)
-                value.addcmul_(self.rate.view(each), velocity, value=-factor)
+            if self.recipe.optimizer == "sgd":
+                self._descend(gradients, factor)
+            else:
+                self._update(dict(zip(self.params, gradients, strict=True)), self.rate * factor)
         self.steps += 1
+
+    def _descend(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """SGD, in place: v <- momentum v + g + w p, p <- p - mu v."""
+        for (name, value), gradient in zip(self.params.items(), gradients, strict=True):
+            each = (-1, *[1] * (value.ndim - 1))
+            velocity = self.moments.velocity[name].mul_(self.recipe.momentum).add_(gradient)
+            velocity.addcmul_(self.weight_decay.view(each), value)
+            value.addcmul_(self.rate.view(each), velocity, value=-factor)
+
+    def _update(self, gradient: dict[str, Tensor], rate: Tensor) -> None:
+        """The other optimisers, by their pure function."""
+
+        def one(
+            params: Params, moments: Moments, gradient: Params, rate: Tensor, weight_decay: Tensor
+        ) -> tuple[Params, Moments]:
+            return update(
+                params,
+                moments,
+                gradient,
+                optimizer=self.recipe.optimizer,
+                step=self.steps,
+                rate=rate,
+                momentum=self.recipe.momentum,
+                weight_decay=weight_decay,
+            )
+
+        moved, self.moments = vmap(one)(self.params, self.moments, gradient, rate, self.weight_decay)
+        self.params = {name: value.detach().requires_grad_() for name, value in moved.items()}
 
     @torch.no_grad()
     def observe(self) -> Tensor:

@@ -223,3 +223,24 @@ def test_kills_at_random_points_lose_nothing():
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"finished_identical"' in done.stdout
+
+
+def test_the_optimiser_and_the_warm_up_are_run_listed_and_resumed_as_they_were(clopsim):
+    words = "--data clusters --samples 16 --batch 8 --steps 6 --rate 0.01 --seeds 1 --weight 0 --embedder linear"
+    done = clopsim("train-sweep", *words.split(), "--optimizer", "adamw", "--schedule", "warmup", "--out", "run")
+    assert done.exit_code == 0, done.output
+    assert "6 steps, adamw with beta_1 0.9, warm-up of 1, cosine schedule" in done.stdout
+    (row,) = json.loads(clopsim("runs", ".", "--json").stdout)
+    assert "adamw, warm-up of 1" in row["setting"]
+    assert clopsim("train-sweep", "--out", "run", "--resume").exit_code == 0
+    other = clopsim("train-sweep", "--out", "run", "--resume", "--optimizer", "sgd")
+    assert other.exit_code == 2
+    assert "--optimizer must stay 'adamw'" in other.stderr
+
+
+def test_a_grid_of_optimisers_from_a_file(clopsim):
+    """As of every option that is no axis: one sweep for each."""
+    shared = 'data = "clusters"\nsamples = 16\nbatch = 8\nsteps = 4\nseeds = 1\nrate = 0.01\nweight = 0\n'
+    Path("c.toml").write_text(shared + 'optimizer = ["sgd", "lars"]\n')
+    assert clopsim("train-sweep", "--config", "c.toml", "--out", "grid").exit_code == 0
+    assert sorted(path.name for path in Path("grid").iterdir() if path.is_dir()) == ["optimizer=lars", "optimizer=sgd"]

@@ -46,6 +46,15 @@ def test_clop_is_infonce_with_prototypes_and_leaves_the_losses_beside_it_without
     assert TrainingSweep.from_plain(json.loads(json.dumps(record.to_plain()))) == record
 
 
+def test_a_plan_from_before_an_option_has_its_default_and_the_schedule_warmup_is_spelt_out():
+    record = TrainingSweep(base=Training(prototypes="orthonormal", seed=3))
+    plain = {name: value for name, value in record.to_plain().items() if name not in ("optimizer", "warmup")}
+    assert TrainingSweep.from_plain(plain) == record
+    warm = TrainingSweep.from_plain({**record.to_plain(), "schedule": "warmup", "steps": 50, "optimizer": "lars"})
+    assert (warm.base.schedule, warm.base.warmup, warm.base.optimizer) == ("cosine", 5, "lars")
+    assert TrainingSweep.from_plain(warm.to_plain()) == warm
+
+
 @pytest.mark.parametrize("name", AXES)
 def test_axes_must_hold_something_and_each_value_once(name):
     with pytest.raises(ValueError, match=f"^{name} must hold at least one value, got none"):

@@ -75,5 +75,23 @@ def test_wrong_files(tmp_path):
     with pytest.raises(ValueError, match="^resume needs an intact checkpoint"):
         checkpoint.load(path, RECIPE)
     torch.save({"format": 0, "recipe": {}, "step": 0, "params": {}, "velocity": {}, "records": {}}, path)
-    with pytest.raises(ValueError, match="^resume needs a checkpoint of format 2, got 0"):
+    with pytest.raises(ValueError, match="^resume needs a checkpoint of format 3, got 0"):
         checkpoint.load(path, RECIPE)
+
+
+def test_the_second_moments_of_adamw_are_kept(tmp_path):
+    recipe = dataclasses.replace(RECIPE, optimizer="adamw")
+    checkpoint.save(tmp_path / "x.pt", recipe, dataclasses.replace(STATE, squares={"a": torch.tensor([3.0, 4.0])}))
+    assert checkpoint.load(tmp_path / "x.pt", recipe).squares["a"].tolist() == [3, 4]
+    with pytest.raises(ValueError, match="^optimizer must be 'adamw' as in the run that is resumed, got 'sgd'"):
+        checkpoint.load(tmp_path / "x.pt", RECIPE)
+
+
+def test_a_file_from_before_the_optimisers_is_one_of_sgd(tmp_path):
+    options = {name: value for name, value in dataclasses.asdict(RECIPE).items() if name not in ("optimizer", "warmup")}
+    old = {"step": 3, "params": STATE.params, "velocity": STATE.velocity, "records": STATE.records}
+    torch.save({"format": 2, "recipe": options, **old}, tmp_path / "x.pt")
+    back = checkpoint.load(tmp_path / "x.pt", RECIPE)
+    assert (back.step, back.squares) == (3, {})
+    with pytest.raises(ValueError, match="^warmup must be 0 as in the run that is resumed, got 5"):
+        checkpoint.load(tmp_path / "x.pt", dataclasses.replace(RECIPE, warmup=5))

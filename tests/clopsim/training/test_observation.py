@@ -30,7 +30,12 @@ def ready(recipe):
 
 
 def dense(observer, model, params):
-    """Largest eigenvalue of the whole Hessian, batch by batch and column by column."""
+    """Largest eigenvalue of the whole Hessian."""
+    return float(torch.linalg.eigvalsh(dense_hessian(observer, model, params))[-1])
+
+
+def dense_hessian(observer, model, params):
+    """The whole Hessian, batch by batch and column by column."""
     shapes = {name: value.shape for name, value in params.items()}
     flat = torch.cat([value.reshape(-1) for value in params.values()])
     total = torch.zeros(len(flat), len(flat), dtype=torch.float64)
@@ -45,7 +50,31 @@ def dense(observer, model, params):
             return torch.func.functional_call(model, weights, batch)
 
         total += torch.autograd.functional.hessian(loss, flat) / len(batches)
-    return float(torch.linalg.eigvalsh(total)[-1])
+    return total
+
+
+def test_the_edge_of_adamw_is_that_of_its_own_second_moments():
+    recipe = dataclasses.replace(SMALL, optimizer="adamw", rate=0.01, momentum=0.8, weight_decay=0.1)
+    data, model = ready(recipe)
+    state = loop.train(recipe, data, model)
+    first, last = (state.records["stable_learning_rate"][place] for place in (0, -1))
+    assert math.isnan(first)  # no second moments yet
+    observer = Observer(recipe, data, model)
+    scale = torch.cat([value.reshape(-1) for value in state.squares.values()]) / (1 - 0.999**recipe.steps)
+    root = (scale.sqrt() + 1e-8).sqrt()
+    h = float(torch.linalg.eigvalsh(dense_hessian(observer, model, state.params) / root / root[:, None])[-1])
+    assert last == pytest.approx(2 * 1.8 / (0.2 * h + 1.8 * 0.1), rel=1e-3)
+    assert state.records["sharpness"][-1] == pytest.approx(dense(observer, model, state.params), rel=1e-3)
+
+
+def test_lars_has_no_edge():
+    recipe = dataclasses.replace(SMALL, optimizer="lars", rate=1.0)
+    records = loop.train(recipe, *ready(recipe)).records
+    assert all(math.isnan(value) for value in records["stable_learning_rate"])
+    assert records["sharpness"][-1] > 0
+    assert all(math.isnan(value) for value in records["effective_rate"])  # T5 is of descent
+    setting = {**dataclasses.asdict(recipe), "momentum": 0.0}
+    assert "no rate is below an edge" in sharpness_line(setting, {"sharpness": 3.0, "stable_learning_rate": None})
 
 
 EMBEDDERS = [

@@ -3,7 +3,7 @@ from typing import get_args
 
 import pytest
 
-from clopsim.training.recipe import Embedder, LossName, Training
+from clopsim.training.recipe import Embedder, LossName, Training, spelt_out
 
 
 def test_the_embedder_record_is_part_of_the_recipe():
@@ -19,6 +19,21 @@ def test_schedules():
     assert cosine.rate_at(50) == pytest.approx(1)
     assert cosine.rate_at(25) == pytest.approx(1 + math.cos(math.pi / 4))
     assert cosine.rate_at(100) == pytest.approx(0)
+
+
+def test_the_rate_rises_and_then_follows_its_schedule():
+    constant = Training(rate=2.0, schedule="constant", steps=20, warmup=4)
+    assert [constant.rate_at(t) for t in range(6)] == [0.5, 1, 1.5, 2, 2, 2]
+    cosine = Training(rate=2.0, steps=104, warmup=4)
+    assert [cosine.rate_at(t) for t in range(5)] == [0.5, 1, 1.5, 2, 2]
+    assert cosine.rate_at(54) == pytest.approx(1)
+    assert cosine.rate_at(104) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("steps, warmup, expected", [(1, 0, 0), (2, 0, 1), (1000, 0, 100), (1000, 7, 7)])
+def test_the_schedule_warmup_is_cosine_after_a_tenth_of_the_steps(steps, warmup, expected):
+    options = {**Training().to_plain(), "schedule": "warmup", "steps": steps, "warmup": warmup}
+    assert Training(**spelt_out(options)) == Training(schedule="cosine", steps=steps, warmup=expected)
 
 
 @pytest.mark.parametrize("data", ("clusters", "lines", "digits", "openml:CIFAR_10", "some/where.npz"))
@@ -59,6 +74,9 @@ def test_sources(data):
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
         ({"weight_decay": -1.0}, "weight_decay must be a finite number >= 0"),
         ({"schedule": "linear"}, "schedule must be one of constant, cosine"),
+        ({"optimizer": "adam"}, "optimizer must be one of sgd, lars, adamw, got 'adam'"),
+        ({"warmup": -1}, "warmup must be a whole number >= 0, got -1"),
+        ({"warmup": 1000}, "warmup must be < steps = 1000, got 1000; 0 leaves it out"),
         ({"batch": 1}, "batch must be 0 or >= 2, got 1"),
         ({"batch": -2}, "batch must be a whole number >= 0"),
         ({"steps": 0}, "steps must be a whole number >= 1"),

@@ -42,9 +42,15 @@ def alone(recipe: Training, steps: int) -> torch.nn.Module:
     if recipe.prototypes != "none":
         vectors = OrthonormalPrototypes(data.classes, recipe.dimension, seed=recipe.seed, dtype=torch.float64)
         loss = CLOP(loss, vectors, recipe.weight)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=recipe.rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    if recipe.optimizer == "adamw":
+        betas = (recipe.momentum, 0.999)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=recipe.rate, betas=betas, weight_decay=recipe.weight_decay
+        )
+    else:
+        optimiser = torch.optim.SGD(
+            network.parameters(), lr=recipe.rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = recipe.rate_at(step)
         first, second, index = views_of(data, recipe, step)
@@ -70,6 +76,7 @@ def stack_of(recipes: list[Training]) -> Stack:
         {"embedder": "mlp", "loss": "barlow"},
         {"embedder": "mlp", "loss": "supcon", "batch": 0},
         {"embedder": "table", "held_out": 0.0},
+        {"embedder": "mlp", "optimizer": "adamw", "warmup": 4},
     ],
     ids=str,
 )
@@ -82,6 +89,20 @@ def test_a_member_is_the_network_trained_alone(change):
         network = alone(recipe, SMALL.steps)
         for name, expected in network.state_dict().items():
             torch.testing.assert_close(stack.params[name][m].detach(), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", ("sgd", "lars", "adamw"))
+def test_a_member_is_the_run_of_train(optimizer):
+    recipes = members(replace(SMALL, optimizer=optimizer, warmup=5))
+    stack = stack_of(recipes)
+    for _ in range(SMALL.steps):
+        stack.step()
+    for m, recipe in enumerate(recipes):
+        data = load(recipe, dtype=torch.float64)
+        model = trainee(recipe, data, device=torch.device("cpu"), dtype=torch.float64)
+        state = loop.train(replace(recipe, sharpness=False), data, model)
+        for name, value in stack.params.items():
+            torch.testing.assert_close(value[m].detach(), state.params[f"network.{name}"], rtol=1e-9, atol=1e-10)
 
 
 def test_convolutional_members_too():
