@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bounds.setting import positive_number
-from clopsim.losses.pairs import Reduction, per_anchor, reduced
+from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.views import check_views, unit_rows
 
 LARGEST_SCALE = 100.0
@@ -21,6 +21,7 @@ def clip(
     temperature: float | Tensor = 0.07,
     reduction: Reduction = "mean",
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """CLIP: every image against all texts and every text against all images, none against its own tower.
 
@@ -32,11 +33,17 @@ def clip(
     Source: Radford et al., arXiv:2103.00020 (reconstruction from the paper's pseudocode, Figure 3).
     first, second: (N, d) raw embeddings of the towers, normalised inside; labels are not used. temperature: tau > 0,
     or a scalar tensor such as LearnedTemperature gives. tiled: as in info_nce. Returns float32 or better.
+    anchors: (r,) numbers of the embeddings (view after view) that are anchors, the others being keys only; a mean still
+    divides by all of them, so that parts add up (gathered uses it).
     Raises ValueError for wrong shapes, a temperature <= 0, an unknown reduction.
     """
     check_views(first, second, labels)
     return clip_of_rows(
-        torch.cat([unit_rows(first), unit_rows(second)]), temperature=temperature, reduction=reduction, tiled=tiled
+        torch.cat([unit_rows(first), unit_rows(second)]),
+        temperature=temperature,
+        reduction=reduction,
+        tiled=tiled,
+        anchors=anchors,
     )
 
 
@@ -47,17 +54,27 @@ def clip_of_rows(
     temperature: float | Tensor = 0.07,
     reduction: Reduction = "mean",
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """The formula of clip on unit rows z (2N, d), images first, which it does not normalise.
 
     Errors: as clip, except for the shapes of views.
     """
     image, text = z.chunk(2)
+    here = there = order = None
+    if anchors is not None:
+        order = torch.cat([(anchors < len(image)).nonzero(), (anchors >= len(image)).nonzero()]).flatten()
+        here, there = anchors[anchors < len(image)], anchors[anchors >= len(image)] - len(image)
     losses = [
-        per_anchor(anchors, keys, temperature=temperature, itself=False, attraction=keys, tiled=tiled)[0]
-        for anchors, keys in ((image, text), (text, image))
+        per_anchor(
+            chosen(tower, mine), keys, temperature=temperature, itself=False, attraction=chosen(keys, mine), tiled=tiled
+        )[0]
+        for tower, keys, mine in ((image, text, here), (text, image, there))
     ]
-    return reduced(torch.cat(losses), None, reduction)
+    each = torch.cat(losses)
+    return reduced(
+        each if order is None else each[order.argsort()], None, reduction, total=None if order is None else len(z)
+    )
 
 
 def moco(

@@ -56,7 +56,10 @@ class CLOP(nn.Module):
     def forward(self, first: Views, second: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """first, second: (N, d) raw embeddings, or first alone as the base takes it; labels: (N,) integers, -1 =
         unlabelled, or None. Returns a scalar."""
-        loss = self.base(first, second, labels)
+        return self.with_prototypes(self.base(first, second, labels), first, second, labels)
+
+    def with_prototypes(self, loss: Tensor, first: Views, second: Tensor | None, labels: Tensor | None) -> Tensor:
+        """The base's value plus the term of the prototypes."""
         if labels is None:
             return loss
         return loss + self.weight * prototype_term(

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from clopsim.losses.pairs import Reduction, per_anchor, reduced
+from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.positives import mean_of_other_views, same_sample
 from clopsim.losses.views import Views, stacked
 
@@ -15,6 +15,7 @@ def dcl(
     temperature: float | Tensor = 0.1,
     reduction: Reduction = "mean",
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """DCL: InfoNCE whose denominator holds the 2N - 2 negatives only.
 
@@ -29,10 +30,12 @@ def dcl(
     Source: Yeh et al., arXiv:2110.06848 (reconstruction from the paper and two public implementations).
     first, second: (N, d) raw embeddings, normalised inside, or first alone as (V, N, d) or a list of V >= 2 views;
     labels are not used; tiled: as in info_nce. Returns float32 or better.
+    anchors: (r,) numbers of the embeddings (view after view) that are anchors, the others being keys only; a mean still
+    divides by all of them, so that parts add up (gathered uses it).
     Raises ValueError for wrong shapes, N < 2, a temperature <= 0, an unknown reduction.
     """
     z, count = stacked(first, second, labels, low=2)
-    return dcl_of_rows(z, temperature=temperature, reduction=reduction, tiled=tiled, views=count)
+    return dcl_of_rows(z, temperature=temperature, reduction=reduction, tiled=tiled, views=count, anchors=anchors)
 
 
 def dcl_of_rows(
@@ -42,6 +45,7 @@ def dcl_of_rows(
     temperature: float | Tensor = 0.1,
     reduction: Reduction = "mean",
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
     views: int = 2,
 ) -> Tensor:
     """The formula of dcl on unit rows z (V N, d), N >= 2, view after view, which it does not normalise.
@@ -49,12 +53,13 @@ def dcl_of_rows(
     Errors: as dcl, except for the shapes of views.
     """
     loss, known = per_anchor(
-        z,
+        chosen(z, anchors),
         z,
         temperature=temperature,
         itself=True,
         hidden=same_sample(len(z) // views),
-        attraction=mean_of_other_views(z, views),
+        attraction=chosen(mean_of_other_views(z, views), anchors),
         tiled=tiled,
+        numbers=anchors,
     )
-    return reduced(loss, known, reduction)
+    return reduced(loss, known, reduction, total=None if anchors is None else len(z))

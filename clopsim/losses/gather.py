@@ -2,13 +2,21 @@
 
 from __future__ import annotations  # torch.distributed has no ProcessGroup in builds without it
 
+import inspect
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from clopsim.losses.clop import CLOP
 from clopsim.losses.views import PairLoss, check_views, shown
+
+DTYPES = (
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+)  # fmt: skip
+"""Those of embeddings and labels, numbered alike in every process."""
 
 
 def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss:
@@ -24,8 +32,11 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
     one, is as good as any other.
 
     Without an initialised process group it is the loss itself, so one script serves one process and many. Every process
-    must bring the same dimension, and all of them labels or none: ValueError in each otherwise. The shares are gathered
-    first and read, for which a GPU waits. Each process computes the whole (2WN, 2WN) matrix of a contrastive loss.
+    must bring the same dimension and dtypes, and all of them labels or none: ValueError in each otherwise. The shares
+    are gathered first and read, for which a GPU waits.
+
+    A loss that takes anchors (infonce, supcon, dcl, clip, alone or as the base of CLOP) is computed in shares: each
+    process its own 2N anchors against all 2WN keys, whole or in tiles. Any other is computed whole by every process.
 
     loss: any loss of this package's call form, CLOP included (do not wrap the base too); group: None for the default.
     Not for torch.func.vmap; under torch.compile the gather is a graph break.
@@ -37,7 +48,14 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
         check_views(first, second, labels, low=0)
         shares = _shares(first, labels, group)
         first, second = (_gathered_rows(view, shares, group) for view in (first, second))
-        return loss(first, second, None if labels is None else _gathered_rows(labels, shares, group))
+        labels = None if labels is None else _gathered_rows(labels, shares, group)
+        base = loss.base if isinstance(loss, CLOP) else loss
+        if not _takes_anchors(base):
+            return loss(first, second, labels)
+        mine = torch.arange(shares[rank := dist.get_rank(group)], device=first.device) + sum(shares[:rank])
+        part = base(first, second, labels, anchors=torch.cat([mine, mine + sum(shares)]))  # type: ignore[call-arg]
+        value: Tensor = _Total.apply(part, group)  # type: ignore[no-untyped-call]
+        return loss.with_prototypes(value, first, second, labels) if isinstance(loss, CLOP) else value
 
     over_all_processes.__name__ = f"gathered({shown(loss)})"
     return over_all_processes
@@ -53,10 +71,11 @@ def gather_rows(rows: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
 
 def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None) -> list[int]:
     """Number of rows of every process. A collective that does not fit hangs or mixes rows up, so look before."""
-    mine = torch.tensor([len(rows), rows.shape[1:].numel(), labels is not None], device=rows.device)
+    kinds = [-1 if each is None else DTYPES.index(each.dtype) for each in (rows, labels)]
+    mine = torch.tensor([len(rows), rows.shape[1:].numel(), labels is not None, *kinds], device=rows.device)
     parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
     dist.all_gather(parts, mine, group=group)
-    shares, dimensions, labelled = torch.stack(parts).T.tolist()
+    shares, dimensions, labelled, of_rows, of_labels = torch.stack(parts).T.tolist()
     if len(set(dimensions)) > 1:
         raise ValueError(f"first must have one dimension in all processes, got {dimensions}; use one embedder in all")
     if len(set(labelled)) > 1:
@@ -64,11 +83,40 @@ def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None
         raise ValueError(
             f"labels must be given in all processes or in none, got {given}; numbers below 0 stand for unlabelled"
         )
+    for name, found in (("first", of_rows), ("labels", of_labels)):
+        if len(set(found)) > 1:
+            dtypes = [str(DTYPES[each]) for each in found]
+            raise ValueError(f"{name} must have one dtype in all processes, got {dtypes}; use one precision in all")
     return shares
 
 
 def _gathered_rows(rows: Tensor, shares: list[int], group: dist.ProcessGroup | None) -> Tensor:
     return _Gather.apply(rows, shares, group)  # type: ignore[no-untyped-call]
+
+
+def _takes_anchors(loss: PairLoss) -> bool:
+    """Whether a loss adds up from parts of the anchors."""
+    try:
+        options = inspect.signature(loss).parameters
+    except (TypeError, ValueError):  # not every callable tells
+        return False
+    return "anchors" in options and not ("reduction" in options and options["reduction"].default == "none")
+
+
+class _Total(torch.autograd.Function):
+    """Sum over the processes. Every process's value depends on every part, so its adjoint is the same sum."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+        ctx.group = group
+        total = part.clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        own: Tensor = _Total.apply(gradients[0], ctx.group)  # type: ignore[no-untyped-call]
+        return own, None
 
 
 class _Gather(torch.autograd.Function):

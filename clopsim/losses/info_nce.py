@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from clopsim.losses.pairs import Reduction, per_anchor, reduced, unit_negatives
+from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced, unit_negatives
 from clopsim.losses.positives import mean_of_other_views
 from clopsim.losses.views import Views, stacked
 
@@ -16,6 +16,7 @@ def info_nce(
     reduction: Reduction = "mean",
     negatives: Tensor | None = None,
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE / NT-Xent: every embedding is an anchor, its other view the positive, the 2N - 2 others negatives.
 
@@ -34,6 +35,8 @@ def info_nce(
     labels are not used. negatives: more embeddings that every anchor is pushed from, (M, d), or (V N, M, d) its own;
     give them without gradient to keep them fixed. tiled: None takes the cosines in tiles from 2N = 2048 on (memory of
     the batch instead of its square, no second derivatives); True and False force either. Returns float32 or better.
+    anchors: (r,) numbers of the embeddings (view after view) that are anchors, the others being keys only; a mean still
+    divides by all of them, so that parts add up (gathered uses it).
     Raises ValueError for wrong shapes, a temperature <= 0, an unknown reduction.
 
     >>> import torch, clopsim
@@ -42,7 +45,7 @@ def info_nce(
     """
     z, count = stacked(first, second, labels)
     return info_nce_of_rows(
-        z, temperature=temperature, reduction=reduction, negatives=negatives, tiled=tiled, views=count
+        z, temperature=temperature, reduction=reduction, negatives=negatives, tiled=tiled, views=count, anchors=anchors
     )
 
 
@@ -54,6 +57,7 @@ def info_nce_of_rows(
     reduction: Reduction = "mean",
     negatives: Tensor | None = None,
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
     views: int = 2,
 ) -> Tensor:
     """The formula of info_nce on unit rows z (V N, d), view after view, which it does not normalise.
@@ -61,12 +65,13 @@ def info_nce_of_rows(
     Errors: as info_nce, except for the shapes of views.
     """
     loss, known = per_anchor(
-        z,
+        chosen(z, anchors),
         z,
         temperature=temperature,
         itself=True,
-        attraction=mean_of_other_views(z, views),
-        negatives=unit_negatives(negatives, z),
+        attraction=chosen(mean_of_other_views(z, views), anchors),
+        negatives=unit_negatives(negatives, z, anchors),
         tiled=tiled,
+        numbers=anchors,
     )
-    return reduced(loss, known, reduction)
+    return reduced(loss, known, reduction, total=None if anchors is None else len(z))

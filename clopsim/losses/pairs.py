@@ -35,17 +35,19 @@ def per_anchor(
     form: Form = "out",
     negatives: Tensor | None = None,
     tiled: bool | None = None,
+    numbers: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Loss of every anchor, (n,), and which of them have a positive, (n,) or None for all; 0 for one that has none.
 
-    anchors, keys: (n, d), (m, d) unit rows. itself: both are the same rows, and no anchor sees itself. hidden: further
+    anchors, keys: (n, d), (m, d) unit rows. itself: anchors are among the keys, and none sees itself. hidden: further
     pairs outside the sum. positives: pairs of P(i); or instead of them attraction: (n, d), the mean of each anchor's
     positive keys, where that is had without looking at all pairs (form "out"). negatives: unit rows that join every
-    anchor's sum, (M, d), or (n, M, d) of their own. tiled: see TILED_FROM.
+    anchor's sum, (M, d), or (n, M, d) of their own. tiled: see TILED_FROM. numbers: (n,) of the anchors among the keys,
+    where they are not the first ones.
     """
     tau = scalar_temperature(temperature, anchors)
     n, m = len(anchors), len(keys)
-    masks = Masks(itself, hidden, positives, form)
+    masks = Masks(itself, hidden, positives, form, numbers)
     if tiled if tiled is not None else n * m >= TILED_FROM:
         lse, pull, count = tiled_sums(anchors, keys, tau, masks)
     else:
@@ -60,8 +62,11 @@ def per_anchor(
     return torch.where(known, lse - pull, 0.0), known
 
 
-def unit_negatives(negatives: Tensor | None, z: Tensor) -> Tensor | None:
-    """The further negatives of anchors z (n, d) as unit rows. Errors: ValueError for another shape, dtype or device."""
+def unit_negatives(negatives: Tensor | None, z: Tensor, anchors: Tensor | None = None) -> Tensor | None:
+    """The further negatives of embeddings z (n, d), or of those that are anchors, as unit rows.
+
+    Errors: ValueError for another shape, dtype or device.
+    """
     if negatives is None:
         return None
     n, d = z.shape
@@ -74,16 +79,35 @@ def unit_negatives(negatives: Tensor | None, z: Tensor) -> Tensor | None:
         )
     if negatives.device != z.device:
         raise ValueError(f"negatives must be on {z.device} as the embeddings, got {negatives.device}; move them there")
+    if own and anchors is not None:
+        negatives = negatives[anchors]
     return unit_rows(negatives).to(z.dtype)
 
 
-def reduced(loss: Tensor, known: Tensor | None, reduction: Reduction) -> Tensor:
-    """Mean over the anchors that have a positive, sum, or the anchors' own values; no positive anywhere: 0."""
+def chosen(z: Tensor, anchors: Tensor | None) -> Tensor:
+    """The rows of z (n, d) that are anchors, all for None. Errors: ValueError unless anchors are their numbers (r,)."""
+    if anchors is None:
+        return z
+    if anchors.ndim != 1 or anchors.dtype != torch.long or anchors.device != z.device:
+        raise ValueError(
+            f"anchors must be numbers of embeddings, int64 of shape (r,) on {z.device}, got {anchors.dtype} of shape "
+            f"{tuple(anchors.shape)} on {anchors.device}; torch.arange gives such"
+        )
+    return z[anchors]
+
+
+def reduced(loss: Tensor, known: Tensor | None, reduction: Reduction, *, total: int | None = None) -> Tensor:
+    """Mean over the anchors that have a positive, sum, or the anchors' own values; no positive anywhere: 0.
+
+    total: embeddings of the whole batch, where the anchors are a part of it: means of parts add up to that of all.
+    """
     one_of("reduction", reduction, ("mean", "sum", "none"))
     if reduction == "none":
         return loss
     if reduction == "sum":
         return loss.sum()
+    if total is not None:
+        return loss.sum() / total
     return loss.mean() if known is None else loss.sum() / known.sum().clamp(min=1)
 
 
@@ -91,7 +115,10 @@ def _whole_sums(anchors: Tensor, keys: Tensor, tau: Tensor, masks: Masks) -> tup
     """log sum over the seen keys, attraction, number of positives, (n,) each, from the whole matrix."""
     with full_precision(anchors):
         s = anchors @ keys.mT / tau  # (n, m)
-    rows, columns = _numbers(anchors)[:, None], _numbers(keys)[None]
+    rows, columns = (
+        masks.rows(slice(0, len(anchors)), anchors)[:, None],
+        torch.arange(len(keys), device=keys.device)[None],
+    )
     hidden = rows == columns if masks.itself else (rows < 0) & (columns < 0)
     if masks.hidden is not None:
         hidden = hidden | masks.hidden(rows, columns)
@@ -106,10 +133,6 @@ def _whole_sums(anchors: Tensor, keys: Tensor, tau: Tensor, masks: Masks) -> tup
         return lse, torch.where(positives, s, 0.0).sum(dim=-1) / count.clamp(min=1), count
     some = positives | (count == 0)[:, None]
     return lse, torch.logsumexp(s.masked_fill(~some, -torch.inf), dim=-1) - count.clamp(min=1).log(), count
-
-
-def _numbers(rows: Tensor) -> Tensor:
-    return torch.arange(rows.shape[0], device=rows.device)
 
 
 def scalar_temperature(temperature: float | Tensor, like: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.losses.pairs import Form, Reduction, per_anchor, reduced, unit_negatives
+from clopsim.losses.pairs import Form, Reduction, chosen, per_anchor, reduced, unit_negatives
 from clopsim.losses.positives import positives_of
 from clopsim.losses.views import Views, stacked
 
@@ -20,6 +20,7 @@ def supcon(
     positives: Tensor | None = None,
     negatives: Tensor | None = None,
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """SupCon: the positives P(i) are the anchor's other views and all views of every sample with its label.
 
@@ -39,6 +40,8 @@ def supcon(
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views.
     labels: (N,) integers, (N, C) of 0 and 1 for several labels a sample (positive where one is shared), or None;
     positives: instead of labels a boolean mask (N, N) of samples. negatives, tiled: as in info_nce. Returns float32 or
+    anchors: (r,) numbers of the embeddings (view after view) that are anchors, the others being keys only; a mean still
+    divides by all of them, so that parts add up (gathered uses it).
     better. Raises ValueError for wrong shapes, a temperature <= 0, an unknown form or reduction.
     """
     z, count = stacked(first, second, labels, several=True)
@@ -51,6 +54,7 @@ def supcon(
         positives=positives,
         negatives=negatives,
         tiled=tiled,
+        anchors=anchors,
         views=count,
     )
 
@@ -65,6 +69,7 @@ def supcon_of_rows(
     positives: Tensor | None = None,
     negatives: Tensor | None = None,
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
     views: int = 2,
 ) -> Tensor:
     """The formula of supcon on unit rows z (V N, d), view after view, which it does not normalise.
@@ -73,14 +78,17 @@ def supcon_of_rows(
     """
     one_of("form", form, ("out", "in"))
     of_samples = None if labels is None else labels[: len(z) // views]
+    if anchors is not None and views == 1:
+        raise ValueError("anchors needs two views or more, got one; with one, anchors without a positive are left out")
     loss, known = per_anchor(
-        z,
+        chosen(z, anchors),
         z,
         temperature=temperature,
         itself=True,
         positives=positives_of(z, views, of_samples, positives),
         form=form,
-        negatives=unit_negatives(negatives, z),
+        negatives=unit_negatives(negatives, z, anchors),
         tiled=tiled,
+        numbers=anchors,
     )
-    return reduced(loss, known if views == 1 else None, reduction)
+    return reduced(loss, known if views == 1 else None, reduction, total=None if anchors is None else len(z))

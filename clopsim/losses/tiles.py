@@ -23,10 +23,17 @@ Mask = Callable[[Tensor, Tensor], Tensor]
 class Masks(NamedTuple):
     """Which pairs are outside the sum and which are positive."""
 
-    itself: bool  # anchors and keys are the same rows, and none is its own key
+    itself: bool  # anchors are among the keys, and none is its own key
     hidden: Mask | None  # more pairs outside the sum
     positives: Mask | None
     form: Literal["out", "in"]
+    numbers: Tensor | None = None  # (n,) of the anchors among the keys; None: 0 .. n - 1
+
+    def rows(self, part: slice, like: Tensor) -> Tensor:
+        """Numbers of some anchors."""
+        if self.numbers is not None:
+            return self.numbers[part]
+        return torch.arange(part.start, part.stop, device=like.device)
 
 
 def tiled_sums(anchors: Tensor, keys: Tensor, tau: Tensor, masks: Masks) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,7 +55,7 @@ def _tile(scaled: Tensor, keys: Tensor, masks: Masks, part: slice) -> tuple[Tens
     Without positives the cosines are needed once only and the third is the first, changed in place.
     """
     s = scaled[part] @ keys.mT  # (r, m)
-    rows = torch.arange(part.start, part.stop, device=s.device)
+    rows = masks.rows(part, s)
     columns = torch.arange(len(keys), device=s.device)
     positives = None if masks.positives is None else masks.positives(rows[:, None], columns[None])
     seen = s if positives is None else s.clone()

@@ -7,6 +7,7 @@ shares of the batch as RANK.uneven.pt, and what is refused as RANK.refused.pt.
 import os
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,11 +25,16 @@ def losses():
     """Every registered loss, and CLOP over two of them in its three distances."""
     prototypes = OrthonormalPrototypes(3, DIMENSION, dtype=torch.float64)
     plain = {name: by_name(name, temperature=0.3) for name in LOSSES}
-    return plain | {
-        f"clop {distance} over {base}": CLOP(plain[base], prototypes, 3.0, distance=distance)
-        for base in ("infonce", "vicreg")
-        for distance in ("cosine", "euclidean", "manhattan")
-    }
+    tiles = {f"{name} in tiles": partial(plain[name], tiled=True) for name in ("infonce", "supcon", "dcl", "clip")}
+    return (
+        plain
+        | tiles
+        | {
+            f"clop {distance} over {base}": CLOP(plain[base], prototypes, 3.0, distance=distance)
+            for base in ("infonce", "vicreg")
+            for distance in ("cosine", "euclidean", "manhattan")
+        }
+    )
 
 
 def step(rank, shares, group=None):
@@ -51,12 +57,18 @@ def step(rank, shares, group=None):
 
 
 def refused(rank):
-    """What every process says when one of them brings another dimension, or no labels."""
+    """What every process says when one of them brings another dimension, no labels, or another dtype."""
     loss, messages = gathered(by_name("infonce", temperature=0.3)), []
     for dimension, labels in ((4 if rank == 2 else 5, None), (5, None if rank == 1 else torch.zeros(3).long())):
         x = torch.ones(3, dimension)
         try:
             loss(x, x, labels)
+        except ValueError as error:
+            messages.append(str(error))
+    x, y = torch.ones(3, 5), torch.zeros(3).long()
+    for rows, labels in ((x.bfloat16() if rank == 3 else x, y), (x, y.int() if rank == 0 else y)):
+        try:
+            loss(rows, rows, labels)
         except ValueError as error:
             messages.append(str(error))
     return messages

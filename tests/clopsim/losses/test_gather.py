@@ -70,9 +70,11 @@ def test_labels_matter_on_the_process_without_any(alone, together):
 
 def test_what_does_not_fit_together_is_refused_in_every_process(folder):
     for rank in range(4):
-        dimension, labels = torch.load(folder / f"{rank}.refused.pt")
+        dimension, labels, rows, kinds = torch.load(folder / f"{rank}.refused.pt")
         assert dimension.startswith("first must have one dimension in all processes, got [5, 5, 4, 5];")
         assert labels.startswith("labels must be given in all processes or in none, got ['labels', 'none', 'labels',")
+        assert rows.startswith("first must have one dtype in all processes, got ['torch.float32', 'torch.float32',")
+        assert kinds.startswith("labels must have one dtype in all processes, got ['torch.int32', 'torch.int64',")
 
 
 def test_without_a_process_group_it_is_the_loss(batch):

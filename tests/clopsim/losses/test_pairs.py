@@ -11,6 +11,7 @@ from clopsim.losses import (
     CLOP,
     LearnedTemperature,
     OrthonormalPrototypes,
+    by_name,
     clip,
     dcl,
     info_nce,
@@ -248,3 +249,65 @@ WRONG = (
 def test_wrong_input(call, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         call(torch.ones(4, 3), torch.zeros(4, dtype=torch.long))
+
+
+@pytest.mark.parametrize("tiled", (False, True), ids=("whole", "tiles"))
+@pytest.mark.parametrize("name", ("infonce", "supcon", "supcon_in", "dcl", "clip"))
+def test_parts_of_the_anchors_add_up_to_the_batch_with_its_gradient(name, tiled):
+    generator = torch.Generator().manual_seed(2)
+    views = torch.randn(2, 7, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    labels, loss = torch.tensor([0, 1, 1, -1, 2, 0, 2]), by_name(name, temperature=0.4)
+    whole = loss(*views, labels, tiled=tiled)
+    (expected,) = torch.autograd.grad(whole, views)
+    order = torch.randperm(14, generator=generator)
+    parts = [
+        loss(*views, labels, tiled=tiled, anchors=order[part]) for part in (slice(0, 5), slice(5, 5), slice(5, 14))
+    ]
+    torch.testing.assert_close(sum(parts), whole, rtol=1e-13, atol=0)
+    (found,) = torch.autograd.grad(sum(parts), views)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-14)
+    each = loss(*views, labels, tiled=tiled, reduction="none")
+    own = loss(*views, labels, tiled=tiled, reduction="none", anchors=order[:6])
+    torch.testing.assert_close(own, each[order[:6]], rtol=1e-13, atol=0)
+
+
+def test_own_negatives_go_with_their_anchors_and_anchors_are_checked():
+    views, negatives = torch.randn(2, 5, 4), torch.randn(10, 3, 4)
+    each = info_nce(*views, negatives=negatives, reduction="none")
+    some = torch.tensor([8, 1])
+    torch.testing.assert_close(info_nce(*views, negatives=negatives, reduction="none", anchors=some), each[some])
+    with pytest.raises(ValueError, match=r"^anchors must be numbers of embeddings, int64 of shape \(r,\)"):
+        info_nce(*views, anchors=torch.tensor([True, False]))
+    with pytest.raises(ValueError, match="^anchors needs two views or more, got one"):
+        supcon(views[0], None, torch.zeros(5).long(), anchors=some)
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler uses what torch itself deprecates
+@pytest.mark.parametrize("name", ("infonce", "supcon", "dcl", "clip"))
+def test_tiles_under_compile_autocast_and_a_second_pass_through_the_network(name):
+    """The second pass is GradCache: the loss's gradient in all embeddings first, then the network chunk by chunk."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 12, 6, generator=generator)
+    labels, loss = torch.arange(12) % 3, by_name(name, temperature=0.3)
+    network = torch.nn.Linear(6, 5)
+    whole = loss(*network(x), labels, tiled=False)
+    (expected,) = torch.autograd.grad(whole, network.weight)
+
+    cached = network(x).detach().requires_grad_()
+    loss(*cached, labels, tiled=True).backward()
+    for part in (slice(0, 5), slice(5, 12)):
+        network(x[:, part]).backward(cached.grad[:, part])
+    torch.testing.assert_close(network.weight.grad, expected, rtol=1e-5, atol=1e-7)
+
+    torch.compiler.reset()
+    compiled = torch.compile(lambda a, b: loss(a, b, labels, tiled=True), backend="aot_eager")
+    leaves = [view.detach().requires_grad_() for view in network(x)]
+    value = compiled(*leaves)
+    torch.testing.assert_close(value, whole)
+    torch.testing.assert_close(torch.stack(torch.autograd.grad(value, leaves)), cached.grad, rtol=1e-5, atol=1e-7)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embeddings = network(x)
+        tiles, matrix = (loss(*embeddings, labels, tiled=tiled) for tiled in (True, False))
+    assert tiles.dtype == torch.float32
+    torch.testing.assert_close(tiles, matrix)
