@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
-from clopsim.losses import supcon
+from clopsim.losses import fedrcl, supcon
 from clopsim.metrics import geometry
 from clopsim.protocols import networks
-from clopsim.protocols.protocol import Comparison, Progress, Protocol
+from clopsim.protocols.protocol import Comparison, Progress, Protocol, less
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.recipe import Training
 
 WIDTHS = (64, 64, 32, 10)
 """Pixels, hidden layer, embedding, head."""
+
+LEAST = 10
+"""Samples of the smallest client."""
 
 LAST = 5
 """Rounds that the accuracy at the end is averaged over."""
@@ -52,6 +55,8 @@ def variants(temperature: float) -> dict[str, Contrast | None]:
     return {
         "ce": None,
         "supcon": lambda x, y: supcon(x, None, y, temperature=temperature),
+        "scl": lambda x, y: fedrcl(x, None, y, temperature=temperature, beta=0.0),
+        "fedrcl": lambda x, y: fedrcl(x, None, y, temperature=temperature),
     }
 
 
@@ -69,7 +74,7 @@ def dirichlet_parts(y: NDArray[np.int64], *, clients: int, alpha: float, seed: i
             for part, share in zip(parts, np.split(mine, cuts), strict=True):
                 part.append(share)
         whole = [np.concatenate(part) for part in parts]
-        if min(map(len, whole)) >= 10:
+        if min(map(len, whole)) >= LEAST:
             return whole
 
 
@@ -197,11 +202,6 @@ def within_share(z: Tensor, y: Tensor, *, classes: int) -> Tensor:
     return (z - one_hot @ means).square().sum(dim=(1, 2)).double() / z.shape[1]
 
 
-def _less(measure: str, better: str, worse: str, sign: int = 1) -> Callable[[xr.Dataset], xr.DataArray]:
-    """The paired difference of two variants."""
-    return lambda data: sign * (data[measure].sel(variant=better) - data[measure].sel(variant=worse))
-
-
 FEDERATED = Protocol(
     name="federated",
     identifier="P28",
@@ -215,13 +215,31 @@ FEDERATED = Protocol(
         Comparison(
             "supervised contrast in the clients collapses the classes",
             "within-class share, cross entropy less SupCon",
-            _less("final_within_share", "ce", "supcon"),
+            less("final_within_share", "ce", "supcon"),
             matters=0.01,
         ),
         Comparison(
             "supervised contrast in the clients mitigates their deviations",
             "deviation, cross entropy less SupCon",
-            _less("mean_deviation", "ce", "supcon"),
+            less("mean_deviation", "ce", "supcon"),
+            matters=0.01,
+        ),
+        Comparison(
+            "the relaxed penalty keeps the representations from collapsing",
+            "effective rank, FedRCL less the same without penalty",
+            less("final_effective_rank", "fedrcl", "scl"),
+            matters=0.1,
+        ),
+        Comparison(
+            "FedRCL converges faster than SupCon in the clients",
+            "accuracy after a quarter of the rounds, FedRCL less SupCon",
+            less("early_accuracy", "fedrcl", "supcon"),
+            matters=0.01,
+        ),
+        Comparison(
+            "the penalty raises the accuracy in the end",
+            "final accuracy, FedRCL less the same without penalty",
+            less("final_accuracy", "fedrcl", "scl"),
             matters=0.01,
         ),
     ),

@@ -26,12 +26,12 @@ def fresh(widths: Sequence[int], *, seeds: Sequence[int], copies: int) -> Params
     return parameters
 
 
-def layers(parameters: Params, x: Tensor) -> list[Tensor]:
-    """Output of every layer (M, rows, out) for x (M, rows, in), ReLU after all but the last two: embedding and head."""
+def layers(parameters: Params, x: Tensor, *, linear: int = 2) -> list[Tensor]:
+    """Output of every layer (M, rows, out) for x (M, rows, in), ReLU after all but the last `linear`."""
     count, outputs = len(parameters) // 2, []
     for k in range(count):
         x = torch.baddbmm(parameters[2 * k + 1], x, parameters[2 * k])
-        x = x.relu() if k < count - 2 else x
+        x = x.relu() if k < count - linear else x
         outputs.append(x)
     return outputs
 
@@ -41,3 +41,13 @@ def clipped(gradients: Sequence[Tensor], *, norm: float) -> list[Tensor]:
     lengths = sum((g.flatten(1).square().sum(dim=1) for g in gradients), torch.zeros(len(gradients[0]))).sqrt()
     factor = (norm / lengths.clamp_min(1e-12)).clamp_max(1)[:, None, None]
     return [g * factor for g in gradients]
+
+
+def descend(
+    parameters: Params, velocity: Params, gradients: Sequence[Tensor], *, rate: Tensor, momentum: float
+) -> None:
+    """A step of SGD as torch.optim.SGD, in place: v <- momentum v + g, p <- p - rate v; rate: (M, 1, 1)."""
+    with torch.no_grad():
+        for p, v, g in zip(parameters, velocity, gradients, strict=True):
+            v.mul_(momentum).add_(g)
+            p.addcmul_(v, rate, value=-1)

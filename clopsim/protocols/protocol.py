@@ -29,6 +29,11 @@ class Comparison:
     matters: float  # the smallest difference that would matter
 
 
+def less(measure: str, first: str, second: str) -> Callable[[xr.Dataset], xr.DataArray]:
+    """The measure of one variant less that of another, (seed,)."""
+    return lambda data: data[measure].sel(variant=first) - data[measure].sel(variant=second)
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How the claims on one system of the zoo are tested."""
@@ -68,13 +73,14 @@ class Protocol:
 
     def summary(self, setting: Any, dataset: xr.Dataset) -> dict[str, Any]:
         """Verdicts and the numbers that they rest on, as plain values: what --json prints."""
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(setting).items()}
         rows = []
         for claim, found in zip(self.claims, self.judged(dataset), strict=True):
             each = claim.difference(dataset).to_numpy().tolist()
             rows.append({"claim": claim.said, "measure": claim.measure, **found.to_dict(), "differences": each})
         return {
             "protocol": self.name, "identifier": self.identifier, "system": self.system, "source": self.source,
-            "claims": rows, **self._table(dataset), "setting": {"protocol": self.name, **asdict(setting)},
+            "claims": rows, **self._table(dataset), "setting": {"protocol": self.name, **plain},
         }  # fmt: skip
 
     def _table(self, dataset: xr.Dataset) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The protocols by name."""
 
 from clopsim.protocols.federated import FEDERATED
+from clopsim.protocols.incremental import INCREMENTAL
 from clopsim.protocols.protocol import Protocol
 
-PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (FEDERATED,)}
+PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (FEDERATED, INCREMENTAL)}
