@@ -63,6 +63,14 @@ from bounds.linear_embedder import (
     linear_uniform_curvature,
     linear_uniform_rate,
 )
+from bounds.lorac import LoracCollapse, LoracLine, lorac_collapse, lorac_line
+from bounds.lorac_kink import (
+    LoracSwap,
+    lorac_antipodal_basin,
+    lorac_antipodal_share,
+    lorac_residual_angle,
+    lorac_swap,
+)
 from bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
@@ -95,6 +103,9 @@ __all__ = [
     "Keys",
     "LearnedTemperature",
     "LineMultipliers",
+    "LoracCollapse",
+    "LoracLine",
+    "LoracSwap",
     "Loss",
     "PairEquilibrium",
     "PrototypeDistance",
@@ -168,6 +179,12 @@ __all__ = [
     "linear_uniform_curvature",
     "linear_uniform_rate",
     "lone_unlabelled_cosine",
+    "lorac_antipodal_basin",
+    "lorac_antipodal_share",
+    "lorac_collapse",
+    "lorac_line",
+    "lorac_residual_angle",
+    "lorac_swap",
     "loss_at_collapse",
     "low_temperature_rate",
     "lowest_rank_one_curvature",
