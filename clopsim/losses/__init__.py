@@ -15,6 +15,7 @@ which is a reconstruction from the paper.
 'mean over the 2N anchors'
 """
 
+from clopsim.losses.adversarial import adversarial, noisy
 from clopsim.losses.balance import learned_balance
 from clopsim.losses.barlow_twins import barlow_twins
 from clopsim.losses.blcl import BLCL, blcl
@@ -25,6 +26,7 @@ from clopsim.losses.fedrcl import fedrcl
 from clopsim.losses.gather import gather_rows, gathered
 from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce
+from clopsim.losses.l_statistic import PerAnchor, l_statistic, rank_weights
 from clopsim.losses.lorac import lorac
 from clopsim.losses.pairs import TILED_FROM, Form, Reduction
 from clopsim.losses.pauc import pauc
@@ -50,8 +52,10 @@ __all__ = [
     "LossName",
     "OrthonormalPrototypes",
     "PairLoss",
+    "PerAnchor",
     "Reduction",
     "Views",
+    "adversarial",
     "barlow_twins",
     "blcl",
     "by_name",
@@ -62,12 +66,15 @@ __all__ = [
     "gather_rows",
     "gathered",
     "info_nce",
+    "l_statistic",
     "learned_balance",
     "lorac",
     "moco",
+    "noisy",
     "pauc",
     "prototype_distance",
     "prototype_term",
+    "rank_weights",
     "sscl",
     "supcon",
     "vicreg",

@@ -140,4 +140,4 @@ def scalar_temperature(temperature: float | Tensor, like: Tensor) -> Tensor:
     if isinstance(temperature, Tensor):
         return temperature.to(like.dtype)
     positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
-    return torch.tensor(temperature, dtype=like.dtype, device=like.device)
+    return torch.full((), temperature, dtype=like.dtype, device=like.device)  # func.grad refuses torch.tensor on meta

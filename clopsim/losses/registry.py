@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from bounds.setting import one_of, positive_number
+from clopsim.losses.adversarial import INFO as ADT
 from clopsim.losses.barlow_twins import barlow_twins
 from clopsim.losses.blcl import INFO as BLCL
 from clopsim.losses.clip import clip, clip_of_rows
@@ -14,6 +15,7 @@ from clopsim.losses.fedrcl import DENSE as FEDRCL_DENSE
 from clopsim.losses.fedrcl import INFO as FEDRCL
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
+from clopsim.losses.l_statistic import INFO as LSTAT
 from clopsim.losses.lorac import INFO as LORAC
 from clopsim.losses.pauc import INFO as PAUC
 from clopsim.losses.sscl import INFO as SSCL
@@ -35,6 +37,8 @@ LossName = Literal[
     "fedrcl",
     "fedrcl_dense",
     "sscl",
+    "lstat",
+    "adt",
 ]
 
 LOSSES: dict[LossName, LossInfo] = {
@@ -111,6 +115,8 @@ LOSSES: dict[LossName, LossInfo] = {
     "fedrcl": FEDRCL,
     "fedrcl_dense": FEDRCL_DENSE,
     "sscl": SSCL,
+    "lstat": LSTAT,
+    "adt": ADT,
 }
 """Read-only."""
 

@@ -22,6 +22,8 @@ LossName = Literal[
     "fedrcl",
     "fedrcl_dense",
     "sscl",
+    "lstat",
+    "adt",
 ]
 NamedLoss = Literal[LossName, "clop"]
 """What a user may ask for: clop is InfoNCE with prototypes."""

@@ -46,6 +46,39 @@ def info_nce(first, second, labels, *, temperature):
     return contrastive(first, second, temperature, anchor)
 
 
+def l_statistic(first, second, labels, *, temperature):
+    """The mean over the nine tenths of the anchors with the smallest losses."""
+    ranked = sorted(anchors_of(first, second, temperature))
+    kept = len(ranked) * 9 // 10
+    return sum(ranked[:kept]) / kept
+
+
+def adversarial(first, second, labels, *, temperature):
+    """InfoNCE at rows moved by 0.01 times the gradient of its sum, less 50 |move|^2."""
+    z = [unit(u) for u in first + second]
+    n, d = len(z), len(z[0])
+    weights = [[mp.exp(dot(z[i], z[a]) / temperature) if a != i else mpf(0) for a in range(n)] for i in range(n)]
+    moved, price = [], mpf(0)
+    for i in range(n):
+        pull = [-2 * z[(i + n // 2) % n][k] / temperature for k in range(d)]
+        for a in range(n):
+            share = weights[i][a] / sum(weights[i]) + weights[a][i] / sum(weights[a])
+            pull = [pull[k] + share * z[a][k] / temperature for k in range(d)]
+        radial = dot(pull, z[i])
+        move = [(pull[k] - radial * z[i][k]) / 100 for k in range(d)]
+        price += 50 * dot(move, move)
+        moved.append([z[i][k] + move[k] for k in range(d)])
+    return (sum(anchors_of(moved[: n // 2], moved[n // 2 :], temperature)) - price) / n
+
+
+def anchors_of(first, second, temperature):
+    """The InfoNCE of every anchor."""
+    z = [unit(u) for u in first + second]
+    n = len(z)
+    s = [[dot(z[i], z[a]) / temperature for a in range(n)] for i in range(n)]
+    return [-s[i][(i + n // 2) % n] + mp.log(sum(mp.exp(s[i][a]) for a in range(n) if a != i)) for i in range(n)]
+
+
 def dcl(first, second, labels, *, temperature):
     def anchor(s, i, j):
         return -s[j] + mp.log(sum(mp.exp(s[a]) for a in range(len(s)) if a not in (i, j)))
@@ -237,6 +270,8 @@ LOSSES = {
     "fedrcl": fedrcl,
     "fedrcl_dense": fedrcl_dense,
     "sscl": sscl,
+    "lstat": l_statistic,
+    "adt": adversarial,
     "prototypes": prototypes_term,
 }
 CASES = {
