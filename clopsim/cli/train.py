@@ -55,7 +55,9 @@ def train(
     loss: Annotated[
         NamedLoss,
         choice_option(
-            NamedLoss, "Mean over the embeddings; vicreg, barlow: the batch; clop: infonce, orthonormal prototypes."
+            NamedLoss,
+            "Mean over the embeddings; vicreg, barlow: the batch; simo: a sum over pairs, needs small rates; "
+            "clop: infonce, orthonormal prototypes.",
         ),
     ] = Training.loss,
     temperature: Tau = Training.temperature,

@@ -3,12 +3,12 @@
 first, second: (N, d) raw embeddings of the two views of N samples, second[i] belonging to first[i]; labels: (N,)
 integers, below 0 = unlabelled. Every loss takes its device and dtype from its inputs (half precision is computed in
 float32, also under autocast) and works under torch.func.grad and vmap and under torch.compile; several processes:
-`gathered`. A loss that does not use labels accepts them.
+`gathered`. A loss that does not use labels accepts them; one that needs them says so (LossInfo.needs_labels).
 
 Reductions differ between implementations, and critical learning rates with them. Here the contrastive losses are means
-over the 2N anchors (or sums: reduction="sum"), VICReg and Barlow Twins as their formulas say, and the prototype term is
-a mean over the labelled rows. LOSSES[name] has formula, reduction and source: which loss follows its authors' code, and
-which is a reconstruction from the paper.
+over the 2N anchors (or sums: reduction="sum"), the others as their formulas say (SimO is a sum over pairs), and the
+prototype term is a mean over the labelled rows. LOSSES[name] has formula, reduction and source: which loss follows its
+authors' code, and which is a reconstruction.
 
 >>> import clopsim
 >>> clopsim.losses.LOSSES["infonce"].reduction
@@ -16,6 +16,7 @@ which is a reconstruction from the paper.
 """
 
 from clopsim.losses.adversarial import adversarial, noisy
+from clopsim.losses.anti_collapse import anti_collapse, coding_rate
 from clopsim.losses.balance import learned_balance
 from clopsim.losses.barlow_twins import barlow_twins
 from clopsim.losses.blcl import BLCL, blcl
@@ -33,8 +34,10 @@ from clopsim.losses.pauc import pauc
 from clopsim.losses.prototype_term import Distance, prototype_distance, prototype_term
 from clopsim.losses.prototypes import Kind, OrthonormalPrototypes
 from clopsim.losses.registry import LOSSES, LossName, by_name
+from clopsim.losses.simo import simo
 from clopsim.losses.sscl import Guess, calibrated, sscl
 from clopsim.losses.supcon import supcon
+from clopsim.losses.unhinged import unhinged
 from clopsim.losses.vicreg import vicreg
 from clopsim.losses.views import PairLoss, Views
 
@@ -56,11 +59,13 @@ __all__ = [
     "Reduction",
     "Views",
     "adversarial",
+    "anti_collapse",
     "barlow_twins",
     "blcl",
     "by_name",
     "calibrated",
     "clip",
+    "coding_rate",
     "dcl",
     "fedrcl",
     "gather_rows",
@@ -75,7 +80,9 @@ __all__ = [
     "prototype_distance",
     "prototype_term",
     "rank_weights",
+    "simo",
     "sscl",
     "supcon",
+    "unhinged",
     "vicreg",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bounds.setting import one_of
-from clopsim.losses.views import Views, check_labels, check_views, parts, unit_rows
+from clopsim.losses.views import Views, check_directions, check_labels, check_views, of_class, parts, unit_rows
 
 Distance = Literal["cosine", "euclidean", "manhattan"]
 
@@ -26,24 +26,9 @@ def prototype_distance(
     """
     one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
     check_labels(embeddings, labels)
-    if prototypes.ndim != 2 or prototypes.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"prototypes must have shape (K, {embeddings.shape[1]}), got {tuple(prototypes.shape)}; "
-            "their dimension is that of the embeddings"
-        )
-    if prototypes.device != embeddings.device:
-        raise ValueError(
-            f"prototypes must be on {embeddings.device} as the embeddings, got {prototypes.device}; "
-            "move them, or the CLOP module, there"
-        )
+    check_directions(prototypes, embeddings, "prototypes")
     z = unit_rows(embeddings)  # (N, d)
-    try:
-        c = prototypes.to(z.dtype)[labels.clamp(min=0).long()]  # (N, d)
-    except IndexError:
-        raise ValueError(
-            f"labels must be < {len(prototypes)}, the number of prototypes, got a larger one; "
-            "number the classes from 0, or make more prototypes"
-        ) from None
+    c = of_class(prototypes.to(z.dtype), labels, "prototypes")  # (N, d)
     if distance == "cosine":
         far = 1 - (z * c).sum(dim=-1)
     else:

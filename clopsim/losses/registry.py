@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bounds.setting import one_of, positive_number
 from clopsim.losses.adversarial import INFO as ADT
+from clopsim.losses.anti_collapse import INFO as ANTI_COLLAPSE
 from clopsim.losses.barlow_twins import barlow_twins
 from clopsim.losses.blcl import INFO as BLCL
 from clopsim.losses.clip import clip, clip_of_rows
@@ -18,8 +19,11 @@ from clopsim.losses.info_nce import info_nce, info_nce_of_rows
 from clopsim.losses.l_statistic import INFO as LSTAT
 from clopsim.losses.lorac import INFO as LORAC
 from clopsim.losses.pauc import INFO as PAUC
+from clopsim.losses.simo import INFO as SIMO
+from clopsim.losses.simo import RATIO_INFO as SIMO_RATIO
 from clopsim.losses.sscl import INFO as SSCL
 from clopsim.losses.supcon import supcon, supcon_of_rows
+from clopsim.losses.unhinged import INFO as UNHINGED
 from clopsim.losses.vicreg import VARIANCE_EPSILON, vicreg
 from clopsim.losses.views import PairLoss
 
@@ -39,6 +43,10 @@ LossName = Literal[
     "sscl",
     "lstat",
     "adt",
+    "simo",
+    "simo_ratio",
+    "anti_collapse",
+    "unhinged",
 ]
 
 LOSSES: dict[LossName, LossInfo] = {
@@ -117,14 +125,19 @@ LOSSES: dict[LossName, LossInfo] = {
     "sscl": SSCL,
     "lstat": LSTAT,
     "adt": ADT,
+    "simo": SIMO,
+    "simo_ratio": SIMO_RATIO,
+    "anti_collapse": ANTI_COLLAPSE,
+    "unhinged": UNHINGED,
 }
 """Read-only."""
 
 
-def by_name(name: LossName, *, temperature: float | Tensor) -> PairLoss:
+def by_name(name: LossName, *, temperature: float | Tensor, directions: Tensor | None = None) -> PairLoss:
     """The loss of this name as a callable loss(first, second, labels=None).
 
-    temperature: tau > 0; a scalar tensor is not checked. vicreg and barlow have none and ignore it.
+    temperature: tau > 0; a scalar tensor is not checked. A loss whose LossInfo.takes_temperature is False ignores it.
+    directions: (K, d), of the classes, for a loss with LossInfo.fixed_directions, else ignored; None: its own.
     Raises ValueError for an unknown name or a temperature <= 0.
     """
     one_of("name", name, get_args(LossName))
@@ -132,4 +145,6 @@ def by_name(name: LossName, *, temperature: float | Tensor) -> PairLoss:
         positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     info = LOSSES[name]
     options: dict[str, Any] = {"temperature": temperature} if info.takes_temperature else {}
+    if info.fixed_directions and directions is not None:
+        options["directions"] = directions
     return Named(info.loss, **options)

@@ -104,6 +104,34 @@ def check_labels(first: Tensor, labels: Tensor) -> None:
         raise ValueError(f"labels must be on {first.device} as the embeddings, got {labels.device}; move them there")
 
 
+def of_class(rows: Tensor, labels: Tensor, name: str) -> Tensor:
+    """rows[labels], (K, ...) -> (n, ...); any row for a label below 0. Errors: ValueError for a label >= K.
+
+    On an accelerator and compiled it is the device's own assertion: looking at the labels would make every step wait.
+    """
+    try:
+        return rows[labels.clamp(min=0).long()]
+    except IndexError:
+        raise ValueError(
+            f"labels must be < {len(rows)}, the number of {name}, got a larger one; "
+            f"number the classes from 0, or make more {name}"
+        ) from None
+
+
+def check_directions(rows: Tensor, like: Tensor, name: str, *, low: int = 1) -> None:
+    """Raise ValueError unless rows are (K, d) with K >= low, their dimension and device those of the rows of like."""
+    if rows.ndim != 2 or rows.shape[1] != like.shape[-1] or len(rows) < low:
+        raise ValueError(
+            f"{name} must have shape (K, {like.shape[-1]}){f' with K >= {low}' if low > 1 else ''}, got "
+            f"{tuple(rows.shape)}; their dimension is that of the embeddings"
+        )
+    if rows.device != like.device:
+        raise ValueError(
+            f"{name} must be on {like.device} as the embeddings, got {rows.device}; move them, or the module that "
+            "holds them, there"
+        )
+
+
 def _is_binary(labels: Tensor) -> bool:
     return labels.device.type != "cpu" or bool(((labels == 0) | (labels == 1)).all())  # a GPU would have to wait
 

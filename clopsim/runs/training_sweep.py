@@ -22,7 +22,7 @@ from clopsim.show.variables import described
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
-from clopsim.training.datasets import load, needs_labels
+from clopsim.training.datasets import load
 from clopsim.training.stack.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
 from clopsim.training.trainee import trainee
 
@@ -50,7 +50,7 @@ def prepare(record: TrainingSweep, *, here: bool = True) -> TrainingSweep:
         check_device(name, record.base.precision)
     cells = record.cells()
     hardest = [max(cells, key=lambda cell: (cell.batch, cell.weight))]
-    hardest += [cell for cell in cells if needs_labels(cell.loss)][:1]  # needs labels without prototypes too
+    hardest += {cell.loss: cell for cell in sorted(cells, key=lambda cell: -cell.labelled)}.values()  # with few labels
     hardest += sorted((cell for cell in cells if cell.labelled), key=lambda cell: cell.labelled)[:1]  # must leave one
     dtype = torch.float64 if record.base.precision == "float64" else torch.float32
     for cell in hardest:

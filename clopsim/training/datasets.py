@@ -89,6 +89,8 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
         without = ", ".join(name for name in LOSSES if not needs_labels(name))
         choices = "none" if needs == "prototypes" else f"one of {without}"
         raise ValueError(f"{needs} must be {choices} for data without labels, got {getattr(recipe, needs)!r}")
+    if LOSSES[recipe.loss].needs_labels and not recipe.labelled:
+        raise ValueError(f"labelled must be > 0 for {recipe.loss}, which is 0 without a label, got {recipe.labelled}")
     extreme = max(np.abs(part).max(initial=0) for part in (x, held_x))
     if extreme > torch.finfo(dtype).max:
         short = str(dtype).removeprefix("torch.")

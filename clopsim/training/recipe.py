@@ -24,6 +24,10 @@ LossName = Literal[
     "sscl",
     "lstat",
     "adt",
+    "simo",
+    "simo_ratio",
+    "anti_collapse",
+    "unhinged",
 ]
 NamedLoss = Literal[LossName, "clop"]
 """What a user may ask for: clop is InfoNCE with prototypes."""
@@ -81,7 +85,7 @@ class Training:
     width: int = Embedder.width
     batch_norm: bool = Embedder.batch_norm
     loss: LossName = "infonce"
-    temperature: float = 0.5  # tau; vicreg and barlow have none
+    temperature: float = 0.5  # tau; ignored by a loss that has none
     prototypes: Prototypes = "none"  # one fixed unit vector for each class: CLOP
     weight: float = 1.0  # lambda of the prototype term, >= 0
     distance: Distance = "cosine"  # of the prototype term

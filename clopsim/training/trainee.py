@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
+from clopsim.losses import CLOP, LOSSES, OrthonormalPrototypes, by_name
 from clopsim.training.datasets import DataSet
 from clopsim.training.embedders import build
 from clopsim.training.optimizers import Params
@@ -42,7 +42,8 @@ class _Plain(nn.Module):
 
 def trainee(recipe: Training, data: DataSet, *, device: torch.device, dtype: torch.dtype) -> Trainee:
     """The network and the loss of a recipe, fresh. Errors: ValueError where the classes do not fit the dimension."""
-    loss: nn.Module = _Plain(by_name(recipe.loss, temperature=recipe.temperature))
+    directions = directions_of(recipe, data, device=device, dtype=dtype)
+    loss: nn.Module = _Plain(by_name(recipe.loss, temperature=recipe.temperature, directions=directions))
     if recipe.prototypes != "none":
         prototypes = OrthonormalPrototypes(
             data.classes, recipe.dimension, kind=recipe.prototypes, seed=recipe.seed, dtype=dtype, device=device
@@ -50,6 +51,22 @@ def trainee(recipe: Training, data: DataSet, *, device: torch.device, dtype: tor
         loss = CLOP(loss, prototypes, recipe.weight, distance=recipe.distance)
     network = build(recipe.network, data.shape, samples=len(data.y), seed=recipe.seed, device=device, dtype=dtype)
     return Trainee(network, loss)
+
+
+def directions_of(recipe: Training, data: DataSet, *, device: torch.device, dtype: torch.dtype) -> Tensor | None:
+    """A simplex of fixed class directions from the recipe's seed, (K, d), for a loss that needs them.
+
+    Errors: ValueError where that many do not fit the dimension.
+    """
+    if not LOSSES[recipe.loss].fixed_directions:
+        return None
+    if data.classes < 2:
+        raise ValueError(
+            f"loss must be another one for data of {data.classes} classes, got {recipe.loss!r}: try infonce"
+        )
+    return OrthonormalPrototypes(
+        data.classes, recipe.dimension, kind="simplex", seed=recipe.seed, dtype=dtype, device=device
+    ).vectors
 
 
 Objective = Callable[[Params, Tensor, Tensor, Tensor], Tensor]

@@ -30,6 +30,7 @@ from clopsim.training.optimizers import Moments, Params, at_rest, update
 from clopsim.training.recipe import Training
 from clopsim.training.stack.loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.training.stack.network import stacked_network
+from clopsim.training.trainee import directions_of
 
 SHARED_NOT = frozenset({
     "rate", "weight_decay", "weight", "prototypes", "temperature", "labelled", "label_noise", "seed",
@@ -153,6 +154,9 @@ class Stack:
         plain = torch.tensor([recipe.prototypes == "none" for recipe in recipes], device=self.device)
         self.weight = torch.where(plain, 0.0, column("weight"))
         self.prototypes = _prototypes(recipes, data.classes, dtype, self.device)
+        directions = [directions_of(recipe, data, device=self.device, dtype=dtype) for recipe in recipes]
+        given = [each for each in directions if each is not None]
+        self.directions = torch.stack(given) if given else None  # (M, K, d)
         self.views = [observed_views(recipe, source) for source, recipe in self.sources]
 
     def embed(self, x: Tensor) -> Tensor:
@@ -162,7 +166,14 @@ class Stack:
 
     def losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of each member, (M,), prototypes included."""
-        values = stacked_loss(embeddings, labels, self.temperature, loss=self.recipe.loss, closed_form=self.closed_form)
+        values = stacked_loss(
+            embeddings,
+            labels,
+            self.temperature,
+            loss=self.recipe.loss,
+            closed_form=self.closed_form,
+            directions=self.directions,
+        )
         if self.prototypes is None:
             return values
         return values + self.weight * stacked_prototype_term(

@@ -30,23 +30,31 @@ def has_closed_form(loss: LossName, *, temperature: float, dtype: torch.dtype) -
 
 
 def stacked_loss(
-    embeddings: Tensor, labels: Tensor, temperature: Tensor, *, loss: LossName, closed_form: bool
+    embeddings: Tensor,
+    labels: Tensor,
+    temperature: Tensor,
+    *,
+    loss: LossName,
+    closed_form: bool,
+    directions: Tensor | None = None,
 ) -> Tensor:
     """losses.by_name of every member, (M,), differentiable once.
 
-    embeddings: (M, 2N, d) raw, rows i and i + N the views of sample i; labels: (M, N); temperature: (M,).
-    closed_form: as has_closed_form says, once for all steps, since looking at the temperatures makes a GPU wait.
+    embeddings: (M, 2N, d) raw, rows i and i + N the views of sample i; labels: (M, N); temperature: (M,); directions:
+    (M, K, d) of a loss that has fixed ones. closed_form: as has_closed_form says, once for all steps, since looking at
+    the temperatures makes a GPU wait.
     """
     one_of("loss", loss, tuple(LOSSES))
     if closed_form:
         u = at_least_float32(embeddings)
         return _Contrast.apply(u, temperature.to(u.dtype), loss == "dcl")  # type: ignore[no-untyped-call]
 
-    def one(rows: Tensor, y: Tensor, tau: Tensor) -> Tensor:
+    def one(rows: Tensor, y: Tensor, tau: Tensor, vectors: Tensor | None) -> Tensor:
         first, second = rows.chunk(2)
-        return by_name(loss, temperature=tau)(first, second, y)
+        return by_name(loss, temperature=tau, directions=vectors)(first, second, y)
 
-    return vmap(one)(embeddings, labels, temperature)
+    each = (0, 0, 0, None if directions is None else 0)
+    return vmap(one, in_dims=each)(embeddings, labels, temperature, directions)
 
 
 def stacked_prototype_term(

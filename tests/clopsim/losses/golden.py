@@ -243,6 +243,87 @@ def sscl(first, second, labels, *, temperature):
     return contrastive(first, second, temperature, anchor)
 
 
+def of_sets(sets, answer, ratio, eps):
+    """SimO's l(E, answer), added up over sets of vectors."""
+    total = mpf(0)
+    for rows in sets:
+        pairs = [(a, b) for i, b in enumerate(rows) for a in rows[:i]]
+        d = [sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) for a, b in pairs]
+        o = [dot(a, b) ** 2 for a, b in pairs]
+        if ratio:
+            total += answer * sum(d) / (eps + sum(o)) + (1 - answer) * sum(o) / (eps + sum(d))
+        else:
+            total += sum((1 + near / (eps + far)) ** (1 - 2 * answer) for far, near in zip(d, o, strict=True))
+    return total
+
+
+def simo_rows(z, labels, *, ratio, eps, olean):
+    classes = {k: [row for row, y in zip(z, labels, strict=True) if y == k] for k in sorted(set(labels)) if k >= 0}
+    abreast = [
+        [rows[j] for rows in classes.values() if j < len(rows)]
+        for j in range(max(map(len, classes.values()), default=0))
+    ]
+    means = [[sum(column) / len(rows) for column in columns(rows)] for rows in classes.values()]
+    return (
+        of_sets(classes.values(), 1, ratio, eps)
+        + of_sets(abreast, olean, ratio, eps)
+        + of_sets([means], olean, ratio, eps)
+    )
+
+
+def simo(first, second, labels):
+    one = mpf(1) / 137
+    return simo_rows([unit(u) for u in first + second], labels + labels, ratio=False, eps=one, olean=one)
+
+
+def simo_ratio(first, second, labels):
+    return simo_rows([unit(u) for u in first + second], labels + labels, ratio=True, eps=mpf("0.1"), olean=0)
+
+
+def coding_rate(z, factor):
+    """1/2 log det(I + factor Z'Z), in the matrix of the coordinates."""
+    d = len(z[0])
+    inner = [[(j == k) + factor * sum(row[j] * row[k] for row in z) for k in range(d)] for j in range(d)]
+    return mp.log(mp.det(mp.matrix(inner))) / 2
+
+
+def anti_collapse(first, second, labels):
+    z = [unit(u) for u in first + second]
+    return mp.exp(-coding_rate(z, mpf(len(z[0])) / (len(z) * mpf("0.5"))))
+
+
+def anti_collapse_proxies(z, labels, proxies):
+    """Of unit rows and unit proxies, at the defaults."""
+    n, d, sharpness, margin = len(z), len(z[0]), 64, mpf("0.1")
+    known = [i for i in range(n) if labels[i] >= 0]
+    align = mpf(0)
+    for j in known:
+        p = proxies[labels[j]]
+        alike = [i for i in known if labels[i] == labels[j]]
+        align += mp.log(1 + sum(mp.exp(-sharpness * (dot(z[i], p) - margin)) for i in alike)) / len(known)
+    for k, p in enumerate(proxies):
+        others = [i for i in known if labels[i] != k]
+        align += mp.log(1 + sum(mp.exp(sharpness * (dot(z[i], p) + margin)) for i in others)) / len(proxies)
+    present = sorted({labels[i] for i in known})
+    rate = coding_rate([proxies[k] for k in present], mpf(len(present)) / (d * mpf("0.5")))
+    return align / 100 + mp.exp(-rate)
+
+
+def unhinged_rows(z, labels, directions, gamma):
+    known = [i for i, y in enumerate(labels) if y >= 0]
+    total = mpf(0)
+    for i in known:
+        s = [dot(w, z[i]) for w in directions]
+        total += -s[labels[i]] + gamma * sum(s[k] for k in range(len(s)) if k != labels[i])
+    return total / max(1, len(known))
+
+
+def unhinged(first, second, labels):
+    d = len(first[0])
+    axes = [unit([(j == k) - mpf(1) / d for j in range(d)]) for k in range(d)]
+    return unhinged_rows([unit(u) for u in first + second], labels + labels, axes, mpf(1) / (d - 1))
+
+
 def prototypes_term(first, second, labels, *, prototypes, distance):
     far = {
         "cosine": lambda z, c: 1 - dot(z, c),
@@ -272,15 +353,20 @@ LOSSES = {
     "sscl": sscl,
     "lstat": l_statistic,
     "adt": adversarial,
+    "simo": simo,
+    "simo_ratio": simo_ratio,
+    "anti_collapse": anti_collapse,
+    "unhinged": unhinged,
     "prototypes": prototypes_term,
 }
+WITHOUT_TEMPERATURE = ("vicreg", "barlow", "simo", "simo_ratio", "anti_collapse", "unhinged")
 CASES = {
     f"{name} tau={tau}": (name, {"temperature": tau})
     for name in LOSSES
-    if name not in ("vicreg", "barlow", "prototypes")
+    if name not in (*WITHOUT_TEMPERATURE, "prototypes")
     for tau in ("0.01", "0.1", "0.5")
 }
-CASES |= {name: (name, {}) for name in ("vicreg", "barlow")}
+CASES |= {name: (name, {}) for name in WITHOUT_TEMPERATURE}
 CASES |= {f"prototypes {name}": ("prototypes", {"distance": name}) for name in ("cosine", "euclidean", "manhattan")}
 
 

@@ -127,4 +127,7 @@ def test_what_the_registry_says_is_what_the_function_does(name, batch):
     value = float(loss(first, second, labels))
     turned = float(loss(3 * first, 0.5 * second, labels))
     assert (turned == pytest.approx(value, rel=1e-12)) == LOSSES[name].cosine_only
-    assert (float(other(first, second, labels)) != value) == LOSSES[name].cosine_only
+    assert (float(other(first, second, labels)) != value) == LOSSES[name].takes_temperature
+    if LOSSES[name].needs_labels:
+        with pytest.raises(ValueError, match="labels must be given for .*, got none"):
+            loss(first, second)

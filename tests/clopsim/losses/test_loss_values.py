@@ -25,6 +25,7 @@ from clopsim.sphere.gradient import contrastive_loss
 
 NAMES = get_args(LossName)
 COSINE = [name for name in NAMES if LOSSES[name].cosine_only]
+LINES = [name for name in COSINE if not LOSSES[name].fixed_directions]
 
 
 def line(batch, *, views_differ, samples=6, dimension=5):
@@ -45,12 +46,15 @@ def gradients(loss, first, second, labels):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("temperature", (0.01, 0.5))
 def test_value_at_complete_collapse_is_the_registered_one(name, temperature, batch):
-    point = batch(6, 5)[0][:1].expand(6, 5)
-    for classes in (1, 2, 3):
+    d = (
+        5 if not LOSSES[name].fixed_directions else 3
+    )  # such a loss has one value only where every direction is a class's
+    point = batch(6, d)[0][:1].expand(6, d)
+    for classes in (1, 2, 3)[-1 if LOSSES[name].fixed_directions else 0 :]:
         value = by_name(name, temperature=1.0 if name == "lorac" else temperature)(
             point, point, torch.arange(6) % classes
         )  # lorac's default
-        assert float(value) == pytest.approx(LOSSES[name].at_collapse(6, 5, classes), rel=1e-12, abs=1e-12)
+        assert float(value) == pytest.approx(LOSSES[name].at_collapse(6, d, classes), rel=1e-12, abs=1e-12)
     if name == "infonce":
         assert float(value) == pytest.approx(math.log(2 * 6 - 1), rel=1e-12)
 
@@ -111,16 +115,32 @@ def test_supcon_without_labels_is_info_nce_even_in_its_gradient(form, batch):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", COSINE)
+def rounding(name, first, second, labels):
+    """1e-14 of what cancels there: the gradient without the normalisation."""
+    z = unit_rows(torch.cat([first, second])).requires_grad_()
+    options = {"temperature": 0.5} if LOSSES[name].takes_temperature else {}
+    (ambient,) = torch.autograd.grad(LOSSES[name].of_rows(z, torch.cat([labels, labels]), **options), z)
+    return 1e-14 * max(1.0, float(ambient.abs().max()))
+
+
+@pytest.mark.parametrize("name", LINES)
 @pytest.mark.parametrize("views_differ", (False, True))
 def test_a_line_is_stationary_for_losses_of_the_cosines(name, views_differ, batch):
     """T1."""
     first, second, labels, _ = line(batch, views_differ=views_differ)
     loss = by_name(name, temperature=0.5)
     for gradient in gradients(loss, first, second, labels):
-        assert float(gradient.abs().max()) < 1e-14
+        assert float(gradient.abs().max()) < rounding(name, first, second, labels)
     elsewhere = gradients(loss, *batch())
-    assert float(elsewhere[0].abs().max()) > 1e-2  # the test can fail
+    assert float(elsewhere[0].abs().max()) > 1e-3  # the test can fail
+
+
+@pytest.mark.parametrize("views_differ", (False, True))
+def test_a_line_is_not_stationary_for_losses_with_fixed_directions(views_differ, batch):
+    first, second, labels, _ = line(batch, views_differ=views_differ)
+    for name in set(COSINE) - set(LINES):
+        found = gradients(by_name(name, temperature=0.5), first, second, labels)
+        assert float(found[0].abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("views_differ", (False, True))
@@ -136,7 +156,7 @@ def test_a_line_with_views_that_differ_is_not_stationary_for_barlow(batch):
     assert float(found[0].abs().max()) > 0.1
 
 
-@pytest.mark.parametrize("name", COSINE)
+@pytest.mark.parametrize("name", LINES)
 def test_the_prototypes_pull_a_line_apart_by_exactly_their_tangent_part(name, batch):
     """At a rank-1 state the base has no gradient, so CLOP's is -weight/(2 |S|) (c - (c.z) z) / |u| in each row."""
     first, second, labels, direction = line(batch, views_differ=True)
@@ -147,7 +167,7 @@ def test_the_prototypes_pull_a_line_apart_by_exactly_their_tangent_part(name, ba
     tangent = c - (c @ direction)[:, None] * direction
     for view, found in zip((first, second), gradients(loss, first, second, labels), strict=True):
         wanted = -0.7 / (2 * int(labelled.sum())) * tangent / view.norm(dim=1, keepdim=True) * labelled[:, None]
-        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=rounding(name, first, second, labels))
         assert float(found.abs().max()) > 1e-2
 
 

@@ -100,6 +100,8 @@ def test_label_noise_names_another_class():
         ({"label_noise": 0.5}, None, "^label_noise must be 0 for data of fewer than 2 classes, got 0.5"),
         ({"label_noise": 0.5}, [5] * 40, "^label_noise must be 0 for data of fewer than 2 classes, got 0.5"),
         ({"labelled": 0.01}, [0, 1] * 20, "^labelled must leave a label, got 0.01 of 16 labels; raise it"),
+        ({"labelled": 0.0, "loss": "simo"}, [0, 1] * 20, "^labelled must be > 0 for simo, which is 0 without a label"),
+        ({"loss": "unhinged"}, None, "^loss must be one of infonce, .* for data without labels, got 'unhinged'"),
     ],
 )  # fmt: skip
 def test_settings_of_labels_that_would_change_nothing_are_refused(tmp_path, fields, y, rule):

@@ -24,8 +24,8 @@ SMALL = Training(
 
 
 def members(recipe: Training) -> list[Training]:
-    """Two seeds, and everything that may differ in a stack; VICReg diverges at rates that suit the others."""
-    unit = 0.01 if recipe.loss == "vicreg" else 1.0
+    """Two seeds, and everything that may differ in a stack; VICReg and SimO diverge at rates that suit the others."""
+    unit = {"vicreg": 0.01, "simo": 0.001}.get(recipe.loss, 1.0)
     return [
         replace(recipe, rate=0.3 * unit, seed=1),
         replace(recipe, rate=0.01 * unit, seed=2, weight_decay=0.1, temperature=0.2),
@@ -38,7 +38,12 @@ def alone(recipe: Training, steps: int) -> torch.nn.Module:
     """The textbook loop: a module, torch.optim.SGD, backward."""
     data = load(recipe, dtype=torch.float64)
     network = build(recipe.network, data.shape, samples=len(data.y), seed=recipe.seed, dtype=torch.float64)
-    loss = by_name(recipe.loss, temperature=recipe.temperature)
+    simplex = None
+    if recipe.loss == "unhinged":
+        simplex = OrthonormalPrototypes(
+            data.classes, recipe.dimension, kind="simplex", seed=recipe.seed, dtype=torch.float64
+        ).vectors
+    loss = by_name(recipe.loss, temperature=recipe.temperature, directions=simplex)
     if recipe.prototypes != "none":
         vectors = OrthonormalPrototypes(data.classes, recipe.dimension, seed=recipe.seed, dtype=torch.float64)
         loss = CLOP(loss, vectors, recipe.weight)
@@ -75,6 +80,8 @@ def stack_of(recipes: list[Training]) -> Stack:
         {"embedder": "mlp", "loss": "vicreg", "schedule": "constant", "momentum": 0.0},
         {"embedder": "mlp", "loss": "barlow"},
         {"embedder": "mlp", "loss": "supcon", "batch": 0},
+        {"embedder": "mlp", "loss": "simo"},
+        {"embedder": "mlp", "loss": "unhinged"},
         {"embedder": "table", "held_out": 0.0},
         {"embedder": "mlp", "optimizer": "adamw", "warmup": 4},
     ],

@@ -38,6 +38,17 @@ def test_losses_and_gradients_are_those_of_the_members(name, cache, members, mon
             torch.testing.assert_close(gradient[m], expected, rtol=1e-11, atol=1e-12)
 
 
+def test_fixed_directions_are_each_members_own(members):
+    rows, labels, tau = members
+    vectors = torch.stack(
+        [OrthonormalPrototypes(3, 4, kind="simplex", seed=m, dtype=torch.float64).vectors for m in range(5)]
+    )
+    values = stacked.stacked_loss(rows, labels, tau, loss="unhinged", closed_form=False, directions=vectors)
+    for m in range(5):
+        alone = by_name("unhinged", temperature=1, directions=vectors[m])(*rows[m].chunk(2), labels[m])
+        torch.testing.assert_close(values[m], alone, rtol=1e-13, atol=0)
+
+
 def test_the_prototype_term_takes_each_members_prototypes(members):
     rows, labels, _ = members
     vectors = torch.stack([OrthonormalPrototypes(3, 4, seed=m, dtype=torch.float64).vectors for m in range(5)])
