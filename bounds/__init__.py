@@ -6,6 +6,9 @@ from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_mul
 from bounds.ascent import ascent_rates, largest_loss
 from bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
 from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
+from bounds.class_losses import ClassLoss, Pattern, class_loss
+from bounds.class_means import ClassMode
+from bounds.class_state import ClassState, class_critical_weight, class_state, immune_weight
 from bounds.clusters import ClusterMultipliers, cluster_multipliers
 from bounds.collapse import (
     alignment_collapse_rate,
@@ -95,6 +98,9 @@ from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacem
 __all__ = [
     "AttractingRates",
     "ClassEquilibrium",
+    "ClassLoss",
+    "ClassMode",
+    "ClassState",
     "ClusterMultipliers",
     "CriticalRates",
     "Displacement",
@@ -108,6 +114,7 @@ __all__ = [
     "LoracSwap",
     "Loss",
     "PairEquilibrium",
+    "Pattern",
     "PrototypeDistance",
     "PrototypeWeights",
     "Prototypes",
@@ -128,9 +135,12 @@ __all__ = [
     "bessel_ratios",
     "certify_collapse",
     "class_cosine",
+    "class_critical_weight",
     "class_curvatures",
     "class_effective_rank",
     "class_equilibrium",
+    "class_loss",
+    "class_state",
     "class_weight",
     "cluster_multipliers",
     "collapse_rate",
@@ -164,6 +174,7 @@ __all__ = [
     "harmonics",
     "heavy_ball_collapse_rate",
     "heavy_ball_rate",
+    "immune_weight",
     "is_rank_one_minimum",
     "kernel_harmonics",
     "largest_loss",

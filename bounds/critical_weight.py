@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bounds.setting import SMALLEST_TEMPERATURE, positive_number, whole_number
+from bounds.setting import check_temperature, positive_number, whole_number
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -93,11 +93,7 @@ def check_classes(*, classes: int, per_class: int, temperature: float, dimension
     whole_number("classes", classes, low=2)
     whole_number("per_class", per_class, low=1)
     whole_number("dimension", dimension, low=2)
-    positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
-    if temperature < SMALLEST_TEMPERATURE:
-        raise ValueError(
-            f"temperature must be >= {SMALLEST_TEMPERATURE}, got {temperature}; below it rounding decides the softmax"
-        )
+    check_temperature(temperature)
     if classes > dimension:
         raise ValueError(
             f"classes must be <= dimension, got {classes} > {dimension}; "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.critical_weight import sign_change
-from bounds.setting import SMALLEST_TEMPERATURE, positive_number, whole_number
+from bounds.setting import check_temperature, positive_number, whole_number
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -86,11 +86,7 @@ def euclidean_rank_one_floor(weight: float, class_counts: Sequence[int]) -> floa
 def _check(K: int, m: int, tau: float) -> None:
     whole_number("classes", K, low=2)
     whole_number("per_class", m, low=1)
-    positive_number("temperature", tau, remedy="typical values lie between 0.05 and 1")
-    if tau < SMALLEST_TEMPERATURE:
-        raise ValueError(
-            f"temperature must be >= {SMALLEST_TEMPERATURE}, got {tau}; below it rounding decides the softmax"
-        )
+    check_temperature(tau)
 
 
 def _check_cosine(rho: float, K: int) -> None:

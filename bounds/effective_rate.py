@@ -40,7 +40,8 @@ def multiplier(mu: Floats, *, curvature: Floats, pull: Floats, gradient: Gradien
         tangent: 1 - mu c,     ambient: (1 - mu (a + c)) / (1 - mu a)                    (tight, first order)
 
     Beyond mu = 1/a the ambient step turns the whole state over, z to -z; the factor is that of the deviation relative
-    to the turned state, which has the same cosines. At mu = 1/a it is infinite.
+    to the turned state, which has the same cosines, but not the same prototypes: with those it holds for mu a < 1 only.
+    At mu = 1/a it is infinite.
 
     Valid for: as tangent_rate; curvature: an eigenvalue of the Riemannian Hessian, not 0 at mu = 1/a.
     Source: T27 (ours). mu, curvature, pull: broadcast.
@@ -57,7 +58,8 @@ def critical_rate(curvature: float, *, pull: float, gradient: Gradient) -> float
         ambient: 2/(c + 2a) if positive,     tangent: 2/c if c > 0                                          (tight)
 
     A direction with c > 0 is stable below it, one with c < 0 attracts above it (stable_side). why_never says in words
-    what it means that there is none. For gradients without a pull, or where it is not known, a = 0 is the tangent rate.
+    what it means that there is none. For c < 0 the rate lies beyond mu = 1/a, where the ambient step turns the state
+    over: with prototypes, which see that, such a direction does not attract.
 
     Valid for: as tangent_rate; one step, no momentum. Curvature and pull scale with the loss, so a loss that is a mean
     over n anchors has n times the rates of the sum. Source: T27 (ours).
@@ -107,7 +109,8 @@ def attracting_rates(curvatures: Iterable[float], *, pull: float, gradient: Grad
     2/(c + 2a) and its rising ones a rate below, and the first is the larger of the two. Zeros are directions in which
     nothing changes, such as turns of the whole state; they are left out.
 
-    Valid for: as critical_rate. Source: T27 (ours). curvatures: of every direction of the state, some of them not 0.
+    Valid for: as critical_rate; a maximum only without prototypes, which see that the step turns it over.
+    Source: T27 (ours). curvatures: of every direction of the state, some of them not 0.
     """
     values = [c for c in curvatures if c != 0]
     if not values:

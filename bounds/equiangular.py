@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from bounds.critical_weight import sign_change
 from bounds.equilibrium import ClassEquilibrium, class_effective_rank
-from bounds.setting import SMALLEST_TEMPERATURE, Keys, one_of, positive_number, whole_number
+from bounds.setting import Keys, check_temperature, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -179,11 +179,7 @@ def _check(*, rho: float, K: int, m: int, tau: float, dimension: int) -> None:
     whole_number("classes", K, low=2)
     whole_number("per_class", m, low=1)
     whole_number("dimension", dimension, low=2)
-    positive_number("temperature", tau, remedy="typical values lie between 0.05 and 1")
-    if tau < SMALLEST_TEMPERATURE:
-        raise ValueError(
-            f"temperature must be >= {SMALLEST_TEMPERATURE}, got {tau}; below it rounding decides the softmax"
-        )
+    check_temperature(tau)
     if not -1 / (K - 1) - SIMPLEX <= rho < 1:
         raise ValueError(
             f"prototype_cosine must be in [-1/(classes - 1), 1) = [{-1 / (K - 1):.6g}, 1), got {rho!r}; "

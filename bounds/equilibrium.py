@@ -91,8 +91,20 @@ def class_weight(angle: float, *, classes: int, per_class: int, temperature: flo
     if m > 1:
         x = math.exp(-(1 - s) / tau)
         P = m * x / (m - 1 + (K - 1) * m * x)
+    return weight_that_balances(P, angle, classes=K, temperature=tau)
+
+
+def weight_that_balances(share: float, angle: float, *, classes: int, temperature: float) -> float:
+    """The prototype weight that holds each class at this angle, whatever the loss, for its softmax share P.
+
+        lambda = (2 P/tau) (cos theta - sqrt(K-1) sin theta) (1 + sqrt(K-1) cot theta)                    (tight)
+
+    share: P of one other class, at the cosine that belongs to the angle. Source: T8, T29 (ours).
+    Valid for: arguments that the caller has checked.
+    """
+    K = classes
     W = max(0.0, math.cos(angle) - math.sqrt(K - 1) * math.sin(angle))  # rounding at the upper end
-    return (2 * P / tau) * W * (1 + math.sqrt(K - 1) / math.tan(angle))
+    return (2 * share / temperature) * W * (1 + math.sqrt(K - 1) / math.tan(angle))
 
 
 def class_cosine(angle: float, *, classes: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.critical_weight import sign_change
-from bounds.setting import SMALLEST_TEMPERATURE, positive_number, whole_number
+from bounds.setting import check_temperature, positive_number, whole_number
 
 if TYPE_CHECKING:
     from bounds.derivation import Derivation
@@ -169,11 +169,7 @@ def class_curvatures(
 def _check_pair(sizes: tuple[int, int], temperature: float, dimension: int) -> tuple[int, int]:
     if len(sizes) != 2:
         raise ValueError(f"sizes must be two numbers, got {len(sizes)}; for more classes see class_curvatures")
-    positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
-    if temperature < SMALLEST_TEMPERATURE:
-        raise ValueError(
-            f"temperature must be >= {SMALLEST_TEMPERATURE}, got {temperature}; below it rounding decides the softmax"
-        )
+    check_temperature(temperature)
     whole_number("dimension", dimension, low=3)  # d = 2: a class can spread in the plane of the prototypes alone
     return whole_number("sizes", sizes[0], low=1), whole_number("sizes", sizes[1], low=1)
 

@@ -71,13 +71,18 @@ def _checked_temperature(value: float | Sequence[float] | NDArray[np.float64]) -
     if not values:
         raise ValueError("temperature must have at least one value, got none; give one such as 0.5")
     for tau in values:
-        positive_number("temperature", tau, remedy="typical values lie between 0.05 and 1")
-        if tau < SMALLEST_TEMPERATURE:
-            raise ValueError(
-                f"temperature must be >= {SMALLEST_TEMPERATURE}, got {tau}; below it rounding decides the softmax"
-            )
+        check_temperature(tau)
     floats = tuple(float(tau) for tau in values)
     return floats if several else floats[0]
+
+
+def check_temperature(value: object) -> None:
+    """Raise ValueError unless value is a temperature tau."""
+    positive_number("temperature", value, remedy="typical values lie between 0.05 and 1")
+    if value < SMALLEST_TEMPERATURE:  # type: ignore[operator]
+        raise ValueError(
+            f"temperature must be >= {SMALLEST_TEMPERATURE}, got {value}; below it rounding decides the softmax"
+        )
 
 
 def positive_number(name: str, value: object, *, remedy: str) -> None:

@@ -1,7 +1,7 @@
 """The theorems that hold for every loss of cosines, or for a whole family of them."""
 
 from clopsim.audit.claim import OURS, Claim, derivation_of
-from clopsim.audit.experiments import effective_rate
+from clopsim.audit.experiments import class_state, effective_rate
 
 ANY_LOSS: tuple[Claim, ...] = (
     Claim(
@@ -14,5 +14,20 @@ ANY_LOSS: tuple[Claim, ...] = (
         " prototypes take lambda p from c + 2a, so they widen the ambient range and narrow the tangent one.",
         derivations=(derivation_of("effective_rate"),),
         experiments=(effective_rate.multipliers_from_curvature_and_pull, effective_rate.modes_turn_at_their_rates),
+    ),
+    Claim(
+        identifier="T29",
+        statement="At a class-collapsed state five numbers of a loss give every curvature, with prototypes or without.",
+        source=OURS,
+        assumptions="balanced classes, sum over anchors: merged, NT-Xent, SupCon, DCL, SsCL, FedRCL, BLCL and the like",
+        verdict="proved",
+        finding="T8, T9 and T25 are the merged loss. Above lambda_inf prototypes make the ambient"
+        " step stable at every rate; weak ones can take that away (two samples, low temperature).",
+        derivations=(derivation_of("class_losses"), derivation_of("class_means"), derivation_of("class_state")),
+        experiments=(
+            class_state.class_spectra,
+            class_state.class_states_break_at_their_rates,
+            class_state.weights_that_bind_and_that_make_immune,
+        ),
     ),
 )
