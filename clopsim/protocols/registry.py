@@ -1,7 +1,8 @@
 """The protocols by name."""
 
 from clopsim.protocols.federated import FEDERATED
+from clopsim.protocols.few_labels import FEW_LABELS
 from clopsim.protocols.incremental import INCREMENTAL
 from clopsim.protocols.protocol import Protocol
 
-PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (FEDERATED, INCREMENTAL)}
+PROTOCOLS: dict[str, Protocol] = {each.name: each for each in (FEDERATED, INCREMENTAL, FEW_LABELS)}

@@ -33,7 +33,7 @@ def protocols_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def protocol_report(summary: Mapping[str, Any]) -> str:
-    """Every claim with its verdict and evidence, then the measures; summary as made by Protocol.summary."""
+    """Every claim with its verdict and evidence, then the measures; summary: Protocol.summary, None for nan."""
     setting = summary["setting"]
     count = setting["seeds"]
     lines = textwrap.wrap(f"{summary['system']}, {count} seed{'s' if count > 1 else ''} ({summary['source']})", WIDTH)
@@ -55,8 +55,8 @@ RULE = (
 
 def evidence(row: Mapping[str, Any]) -> str:
     """What a verdict rests on, in a line."""
-    mean = f"{row['mean']:+.3g}"
-    if row["low"] is None or not np.isfinite(row["low"]):
+    mean = _shown(row["mean"], "+.3g")
+    if row["low"] is None:
         return f"{row['measure']}: {mean}, no interval"
     return f"{row['measure']}: {mean} [{row['low']:+.3g}, {row['high']:+.3g}]; {row['matters']:g} would matter"
 
@@ -69,16 +69,16 @@ def measures_table(summary: Mapping[str, Any]) -> str:
     return table(tuple(heads.values()), cells)
 
 
-def _shown(value: Any) -> str:
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+def _shown(value: Any, form: str = ".3g") -> str:
+    if value is None:
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return format(value, form) if isinstance(value, float) else str(value)
 
 
 def draw_protocol(summary: Mapping[str, Any]) -> Figure:
     """Every claim's paired differences, seed by seed, with mean and 95 % interval: right of 0 speaks for the claim.
 
-    summary: as made by Protocol.summary.
+    summary: as made by Protocol.summary, None for nan.
     """
     claims = summary["claims"]
     with mpl.rc_context(STYLE):
@@ -90,9 +90,16 @@ def draw_protocol(summary: Mapping[str, Any]) -> Figure:
             axes.axvline(0, color=GREY, linewidth=1)
             axes.axvline(row["matters"], color=GREY, linewidth=1, linestyle=":")
             axes.plot(differences, np.zeros(differences.size), "o", color=BLUE, markersize=4, alpha=0.5, clip_on=False)
-            if row["low"] is not None and np.isfinite(row["low"]):
+            if row["low"] is not None:
                 axes.plot([row["low"], row["high"]], [0.5, 0.5], color=colour, linewidth=3, solid_capstyle="butt")
-            axes.plot([row["mean"]], [0.5], "|", color=colour, markersize=12, markeredgewidth=2)
+            axes.plot(
+                [np.nan if row["mean"] is None else row["mean"]],
+                [0.5],
+                "|",
+                color=colour,
+                markersize=12,
+                markeredgewidth=2,
+            )
             axes.set(ylim=(-0.5, 1), yticks=[], xlabel=row["measure"])
             axes.xaxis.label.set_size(8)
             axes.margins(x=0.08)
