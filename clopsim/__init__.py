@@ -5,6 +5,7 @@ command's report, shows as such in a notebook, and has its numbers:
 
     clopsim.critical_rates(tau=0.5, dim=8, samples=32)      every critical learning rate, in closed form
     clopsim.threshold("uniform", samples=200)               one of them, searched
+    clopsim.card("infonce"), clopsim.card(my_loss)          any loss: at which rates it collapses, and the simulation
     clopsim.sweep(tau=[0.2, 0.5])                           the main experiment: .dataset, .thresholds, .holds, .plot()
     clopsim.inspect(z, labels=y)                            have these embeddings collapsed?
     clopsim.train(data="digits", loss="infonce", rate=0.1)  train an embedder: .embeddings, .verdict, .plot()
@@ -17,8 +18,8 @@ command's report, shows as such in a notebook, and has its numbers:
 Names are loaded when they are first used, so that importing clopsim is quick and needs no torch.
 
 The rooms, from the top floor down: cli; door (these functions), lab, lessons; runs (what outlives a process) and
-protocols (the zoo's claims, tested); audit and training; sphere (free embeddings) and show; metrics and losses; below
-all of them the theory, bounds. Imports only go down.
+protocols (the zoo's claims, tested); audit, cards and training; sphere (free embeddings) and show; metrics and losses;
+below all of them the theory, bounds. Imports only go down.
 """
 
 from importlib import import_module
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clopsim import losses
+    from clopsim.door.card import card
     from clopsim.door.critical_rates import critical_rates
     from clopsim.door.inspect import inspect
     from clopsim.door.run import open_run
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOP",
     "OrthonormalPrototypes",
+    "card",
     "critical_rates",
     "inspect",
     "losses",
@@ -57,6 +60,7 @@ __all__ = [
 _PLACES = {
     "CLOP": "losses",
     "OrthonormalPrototypes": "losses",
+    "card": "door.card",
     "critical_rates": "door.critical_rates",
     "inspect": "door.inspect",
     "merge": "door.sweep",

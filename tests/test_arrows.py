@@ -12,7 +12,7 @@ STAIRS = (
     ("cli",),
     ("door", "figures", "lab", "lessons"),
     ("protocols", "runs"),
-    ("audit", "training"),
+    ("audit", "cards", "training"),
     ("show", "sphere"),
     ("losses", "metrics"),
     ("bounds",),

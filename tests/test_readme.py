@@ -98,6 +98,19 @@ def test_the_sample_report_is_what_its_commands_print(clopsim):
     assert printed.splitlines()[0] == shown[1].splitlines()[0]
 
 
+def test_the_card_of_the_guide_is_what_its_command_prints(clopsim):
+    code = re.search(r"```python\n# (my_losses.py)\n(.*?)```", GUIDE, flags=re.DOTALL)
+    command = re.search(r"`clopsim (card my_losses[^`]*)`", GUIDE)
+    shown = re.search(r"```\n(COMPLETE COLLAPSE: .*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    assert command
+    assert shown
+    Path(code[1]).write_text(code[2])
+    printed = clopsim(*command[1].split()).stdout
+    for part in shown[1].strip().split("\n\n"):
+        assert part in printed, part
+
+
 def words_of(line):
     """A line of a table without the values in its second column and the width of its columns."""
     name, *rest = re.split(r" {2,}", line)

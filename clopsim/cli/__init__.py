@@ -6,6 +6,7 @@ One file per command; importing it registers the command, in the order of --help
 import os
 
 from clopsim.cli.bounds import bounds
+from clopsim.cli.card import card
 from clopsim.cli.figures import figures
 from clopsim.cli.inspect import inspect
 from clopsim.cli.lab import lab
@@ -24,6 +25,7 @@ from clopsim.cli.zoo import zoo
 __all__ = [
     "app",
     "bounds",
+    "card",
     "figures",
     "inspect",
     "lab",

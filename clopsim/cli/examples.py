@@ -6,6 +6,7 @@ RUN = "data.nc (every variable along every run; xarray.open_dataset reads it)"
 SUMMARY = "summary.json (what --json prints), provenance.json (command, versions, machine, checksums)"
 
 LEAVES: Mapping[str, str] = {
+    "card": "Writes nothing but the PICTURE of --out.",
     "figures": "The folder will hold NAME.png and NAME.csv for every figure; --runs DIR keeps NAME.run.",
     "inspect": "Writes nothing but the PICTURE of --out.",
     "merge": "The run folder will hold what that of the undivided sweep does: see clopsim sweep.",
@@ -30,6 +31,13 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         (
             "what PyTorch code takes, a batch of 256",
             "clopsim bounds --loss full --gradient tangent --reduction mean --samples 512",
+        ),
+    ),
+    "card": (
+        ("SimCLR's loss, as PyTorch code has it", "clopsim card infonce --samples 32 --dim 8 --tau 0.5"),
+        (
+            "a loss of yours, four classes, as a picture too",
+            "clopsim card my_losses.py:my_loss --labels 4 --out card.png",
         ),
     ),
     "figures": (

@@ -11,6 +11,7 @@ OPTION_NAMES = {
     "temperature": "--tau",
     "dimension": "--dim",
     "kind": "KIND",
+    "function": "LOSS",
     "file": "FILE",
     "names": "NAME",
     "protocol": "NAME",

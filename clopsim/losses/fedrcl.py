@@ -121,7 +121,7 @@ def _dense(s: Tensor, tau: Tensor, same: Tensor, positive: Tensor, threshold: fl
     count = positive.sum(dim=-1).clamp(min=1)
     alone = softplus(negatives.squeeze(-1) - 1 / tau, threshold=EXACT)
     contrast = torch.where(company, torch.where(positive, each, 0.0).sum(dim=-1) / count, alone)
-    t = torch.where(s < threshold, -1.0, s)
+    t = torch.where(s < threshold, -1.0, s) if threshold > -1 else s  # rounding takes a cosine below -1 too
     logits = ((t - 1) / tau).masked_fill(~positive, -torch.inf)  # (n, n)
     return contrast, torch.logsumexp(torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=-1), dim=-1)
 

@@ -104,7 +104,7 @@ def test_arguments_are_the_options_of_the_command_and_are_explained(name):
         assert part in function.__doc__
 
 
-@pytest.mark.parametrize("name", ("critical_rates", "threshold", "sweep", "train", "train_sweep"))
+@pytest.mark.parametrize("name", ("card", "critical_rates", "threshold", "sweep", "train", "train_sweep"))
 def test_defaults_are_those_of_the_command(name):
     callback = getattr(cli, SAME.get(name, name).replace("-", "_"))
     theirs = {argument_name(k): v.default for k, v in inspect.signature(callback).parameters.items()}

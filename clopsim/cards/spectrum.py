@@ -1,0 +1,200 @@
+"""The spectrum of a loss at a state: levels with multiplicities, pulls, and the learning rates that they make critical.
+
+Where every row has the same pull a, T27 gives one rate per level: 2/(c + 2a) ambient, 2/c tangent. Where the pulls
+differ, the levels do not stay apart: one ambient step is D^-1 (I - mu (H + A)) with A the pulls and D = I - mu A, which
+has the factor -1 exactly where 2 I - mu (H + 2A) is singular, and the factor 1 only where H is. So the state as a
+whole is stable below 2/max(H + 2A) where H > 0, and attracts above 2/min(H + 2A) where H < 0 and that is positive:
+between 0 and that rate no factor crosses the unit circle, and D keeps its sign. With one pull this is T27 again.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bounds import Gradient
+from bounds.effective_rate import critical_rate, stable_side, why_never
+from clopsim.cards import calculus
+from clopsim.cards.states import rotations
+from clopsim.cards.subject import Subject
+from clopsim.metrics.geometry import effective_rank
+
+Kind = Literal["minimum", "maximum", "saddle", "flat"]
+
+OPTIMUM = "optimum"
+"""Name of the state that descent finds."""
+
+RESTED = 1e-6
+"""Radians: descent has come to rest where Newton's step along the softest level is shorter, and none falls."""
+
+STATIONARY = 1e-8
+"""Largest tangent gradient of a stationary state, in units of that at random rows."""
+
+CLOSE = 1e-7
+"""Eigenvalues this near to each other, in units of the largest, are one level; and those this near to 0 are 0."""
+
+ROUNDED = 1e-12
+"""And those this small beside the second derivatives that cancel in them."""
+
+EQUAL = 1e-8
+"""Pulls that differ by less than this, in units of the largest level or pull, are one."""
+
+
+class Level(NamedTuple):
+    """Directions along which the loss curves alike."""
+
+    curvature: float  # eigenvalue c of the Riemannian Hessian; 0: flat
+    multiplicity: int
+
+
+class Critical(NamedTuple):
+    """The learning rate at which one level, or a state as a whole, turns under one gradient."""
+
+    gradient: Gradient
+    curvature: float | None  # None: the state as a whole, where the rows are pulled unequally
+    multiplicity: int
+    rate: float | None  # None: there is none, and why says so
+    side: Literal["below", "above"] | None  # on which side of it the directions are stable
+    why: str
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A loss at one state."""
+
+    name: str
+    title: str
+    z: Tensor  # (n, d)
+    value: float
+    rank: float  # effective
+    residual: float  # largest tangent gradient of a row, in units of that at random rows; nan: not finite
+    pulls: tuple[float, float]  # smallest and largest z_i . g_i
+    turns: int  # dimension of the turns of the whole state that the loss cannot see
+    has_ambient: bool
+    levels: tuple[Level, ...] = ()  # rising; empty where trouble says why, or where the state is not stationary
+    trouble: str = ""  # why there is no spectrum, a sentence
+    outward: tuple[float, float] | None = None  # smallest and largest eigenvalue of H + 2A, where the pulls differ
+    hessian: Tensor | None = None  # in tangent coordinates
+    frames: Tensor | None = None  # (n, d, d - 1)
+    pull_of_rows: Tensor | None = None  # (n,)
+
+    @property
+    def pull(self) -> float | None:
+        """The pull where all rows have one."""
+        return self.pulls[0] if self.levels and self.outward is None else None
+
+    @property
+    def stationary(self) -> bool:
+        """Whether the tangent gradient vanishes."""
+        return self.residual < STATIONARY
+
+    @property
+    def flat(self) -> int:
+        """Directions beside the turns along which the loss does not curve."""
+        return max(0, sum(level.multiplicity for level in self.levels if level.curvature == 0) - self.turns)
+
+    @property
+    def kind(self) -> Kind:
+        """What the levels other than 0 make of the state."""
+        signs = {math.copysign(1, level.curvature) for level in self.levels if level.curvature != 0}
+        if not signs:
+            return "flat"
+        return "saddle" if len(signs) == 2 else "minimum" if signs == {1.0} else "maximum"
+
+    def criticals(self) -> list[Critical]:
+        """Every critical rate of the state, ambient first."""
+        gradients: Sequence[Gradient] = ("ambient", "tangent") if self.has_ambient else ("tangent",)
+        found = []
+        for gradient in gradients:
+            if gradient == "ambient" and self.outward is not None:
+                found.append(self._whole())
+                continue
+            a = self.pulls[0] if gradient == "ambient" else 0.0
+            for level in self.levels:
+                if level.curvature == 0:
+                    continue
+                rate = critical_rate(level.curvature, pull=a, gradient=gradient)
+                side = None if rate is None else stable_side(level.curvature)
+                why = why_never(level.curvature, pull=a, gradient=gradient)
+                found.append(Critical(gradient, level.curvature, level.multiplicity, rate, side, why))
+        return found
+
+    def _whole(self) -> Critical:
+        low, high = self.outward or (0.0, 0.0)
+        count = sum(level.multiplicity for level in self.levels if level.curvature != 0)
+        if self.kind == "minimum" and high > 0:
+            return Critical("ambient", None, count, 2 / high, "below", "")
+        if self.kind == "minimum":
+            return Critical("ambient", None, count, None, None, "stable at every rate: H + 2A has no positive level")
+        if self.kind == "maximum" and low > 0:
+            return Critical("ambient", None, count, 2 / low, "above", "")
+        if self.kind == "maximum":
+            return Critical("ambient", None, count, None, None, "it attracts at no rate: H + 2A is not all positive")
+        return Critical("ambient", None, count, None, None, "a saddle whose rows are pulled unequally has no one rate")
+
+
+def spectrum(subject: Subject, z: Tensor, *, name: str, title: str, scale: float, turns: bool) -> Spectrum:
+    """The spectrum at rows z (n, d). scale: the tangent gradient of a row at random rows; turns: whether the loss is
+    blind to turns of the whole state."""
+    value, gradient = calculus.value_and_gradient(subject.value, z)
+    a = calculus.pulls(z, gradient)
+    residual = float(calculus.tangent(z, gradient).norm(dim=-1).max()) / scale
+    count = rotations(subject, z) if turns else 0
+    rank = float(effective_rank(z))
+    plain = Spectrum(
+        name, title, z, float(value), rank, residual, (float(a.min()), float(a.max())), count, subject.has_ambient
+    )
+
+    def without(trouble: str) -> Spectrum:
+        return replace(plain, trouble=trouble)
+
+    if not (math.isfinite(value) and bool(gradient.isfinite().all())):
+        return without("The loss or its gradient is not finite there.")
+    if not plain.stationary:
+        what = "Descent found no place where the gradient vanishes" if name == OPTIMUM else "Not stationary"
+        return without(f"{what}: {residual:.2g} of the gradient at random rows is left.")
+    found = calculus.curvature(subject.value, z)
+    if not bool(found.hessian.isfinite().all()):
+        return without("Its second derivatives are not finite there, so nothing can be said about the directions.")
+    if why := calculus.not_smooth(subject, z, found):
+        return without(f"No curvature: {why}.")
+    hessian = (found.hessian + found.hessian.mT) / 2
+    eigenvalues = torch.linalg.eigvalsh(hessian)
+    largest = float(eigenvalues.abs().max())
+    levels = _levels(eigenvalues, max(CLOSE * largest, ROUNDED * found.size))
+    softest = min((level.curvature for level in levels if level.curvature != 0), default=math.inf)
+    if name == OPTIMUM and not residual * scale < RESTED * softest:
+        return without("Descent has not come to rest: it creeps along a valley that hardly curves.")
+    a = torch.where(found.pulls.abs() <= EQUAL * largest, 0.0, found.pulls)
+    outward = None
+    if subject.has_ambient and float(a.max() - a.min()) > EQUAL * max(largest, float(a.abs().max())):
+        doubled = torch.linalg.eigvalsh(hessian + 2 * torch.diag(a.repeat_interleave(found.frames.shape[2])))
+        outward = float(doubled[0]), float(doubled[-1])
+    return replace(
+        plain,
+        pulls=(float(a.min()), float(a.max())),
+        levels=levels,
+        outward=outward,
+        hessian=hessian,
+        frames=found.frames,
+        pull_of_rows=a,
+    )
+
+
+def _levels(eigenvalues: Tensor, close: float) -> tuple[Level, ...]:
+    """Rising eigenvalues as levels: a new one wherever there is a gap; those within a gap of 0 are 0."""
+    groups: list[list[float]] = []
+    for c in eigenvalues.tolist():
+        if groups and c - groups[-1][-1] <= close:
+            groups[-1].append(c)
+        else:
+            groups.append([c])
+    means = [(math.fsum(group) / len(group), len(group)) for group in groups]
+    zero = [abs(c) <= close for c, _ in means]
+    levels = [Level(c, count) for (c, count), flat in zip(means, zero, strict=True) if not flat]
+    if any(zero):
+        levels.append(Level(0.0, sum(count for (_, count), flat in zip(means, zero, strict=True) if flat)))
+    return tuple(sorted(levels))
