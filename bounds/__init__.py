@@ -84,6 +84,16 @@ from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvatur
 from bounds.rates import CriticalRates, critical_rates
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
+from bounds.trimming import (
+    TrimmedCollapse,
+    TrimmedMultipliers,
+    frozen_trimming_rate,
+    trimmed_collapse,
+    trimmed_multipliers,
+    trimmed_volume,
+    trimmed_volume_rate,
+    trimmed_volume_window,
+)
 from bounds.uniform import (
     Spectrum,
     UniformRate,
@@ -121,6 +131,8 @@ __all__ = [
     "Reduction",
     "Setting",
     "Spectrum",
+    "TrimmedCollapse",
+    "TrimmedMultipliers",
     "UniformRate",
     "UniversalRate",
     "adam_rate",
@@ -169,6 +181,7 @@ __all__ = [
     "flip_rate",
     "fresh_noise_growth",
     "fresh_noise_rate",
+    "frozen_trimming_rate",
     "gradient_bound",
     "harmonic_spectrum",
     "harmonics",
@@ -225,6 +238,11 @@ __all__ = [
     "swap_eigenvalue",
     "tangent_rate",
     "together_curvature",
+    "trimmed_collapse",
+    "trimmed_multipliers",
+    "trimmed_volume",
+    "trimmed_volume_rate",
+    "trimmed_volume_window",
     "two_view_step",
     "uniform_is_resolved",
     "uniform_rate",

@@ -74,7 +74,7 @@ def adversarial_of_rows(
 ) -> Tensor:
     """The formula of adversarial on unit rows z (V N, d), view after view; base: a formula on unit rows.
 
-    A moved row keeps the length of its row, whatever that is. Errors: as adversarial.
+    Moves are relative to the length of a row, which a moved row keeps. Errors: as adversarial.
     """
     return _moved(z, _on_rows(base, labels, options), sigma=sigma, entropy=entropy, steps=steps, reduction=reduction)
 
@@ -134,7 +134,7 @@ def noisy_of_rows(
 ) -> Tensor:
     """The formula of noisy on unit rows z (V N, d), view after view; base: a formula on unit rows.
 
-    A moved row keeps the length of its row, whatever that is. Errors: as noisy.
+    Moves are relative to the length of a row, which a moved row keeps. Errors: as noisy.
     """
     return _drawn(
         z, _on_rows(base, labels, options), noise, sigma=sigma, entropy=entropy, draws=draws, reduction=reduction
@@ -213,9 +213,10 @@ def _drawn(
 
 
 def _turned(z: Tensor, delta: Tensor) -> Tensor:
-    """z + delta with the lengths of z; a row without a length stays 0, cut off for the sake of second derivatives."""
-    moved = z + delta
-    before, after = (rows.square().sum(dim=-1, keepdim=True) for rows in (z, moved))
+    """z + |z| delta with the lengths of z; a row without one stays 0, cut off for the sake of second derivatives."""
+    before = z.square().sum(dim=-1, keepdim=True)
+    moved = z + torch.where(before == 0, 1.0, before).sqrt() * delta
+    after = moved.square().sum(dim=-1, keepdim=True)
     dead = (before == 0) | (after == 0)
     ratio = torch.where(dead, 1.0, before) / torch.where(dead, 1.0, after)
     return torch.where(dead, 0.0, moved * ratio.sqrt())
