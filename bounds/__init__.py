@@ -78,6 +78,7 @@ from bounds.low_temperature import UniversalRate, low_temperature_rate, universa
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
 from bounds.moco import moco_rate
+from bounds.positive_graph import CollapseSpectrum, collapse_spectrum, contrastive_slopes, positive_weights
 from bounds.prototype_weights import PrototypeDistance, Prototypes, PrototypeWeights, prototype_weights
 from bounds.rank_one_floor import rank_one_gradient_floor
 from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
@@ -112,6 +113,7 @@ __all__ = [
     "ClassMode",
     "ClassState",
     "ClusterMultipliers",
+    "CollapseSpectrum",
     "CriticalRates",
     "Displacement",
     "Enclosure",
@@ -156,6 +158,8 @@ __all__ = [
     "class_weight",
     "cluster_multipliers",
     "collapse_rate",
+    "collapse_spectrum",
+    "contrastive_slopes",
     "critical_angle",
     "critical_rate",
     "critical_rates",
@@ -222,6 +226,7 @@ __all__ = [
     "pair_equilibrium",
     "pair_weight",
     "paper_range",
+    "positive_weights",
     "prototype_weights",
     "radial_rate",
     "rank_one_gradient_floor",

@@ -112,7 +112,7 @@ def attracting_rates(curvatures: Iterable[float], *, pull: float, gradient: Grad
     Valid for: as critical_rate; a maximum only without prototypes, which see that the step turns it over.
     Source: T27 (ours). curvatures: of every direction of the state, some of them not 0.
     """
-    values = [c for c in curvatures if c != 0]
+    values = [float(c) for c in curvatures if c != 0]
     if not values:
         raise ValueError("curvatures must hold a number other than 0, got none; without one no rate is critical")
     rates = [critical_rate(c, pull=pull, gradient=gradient) for c in values]

@@ -1,7 +1,7 @@
 """The theorems that hold for every loss of cosines, or for a whole family of them."""
 
 from clopsim.audit.claim import OURS, Claim, derivation_of
-from clopsim.audit.experiments import class_state, effective_rate
+from clopsim.audit.experiments import class_state, effective_rate, positive_graph
 
 ANY_LOSS: tuple[Claim, ...] = (
     Claim(
@@ -14,6 +14,17 @@ ANY_LOSS: tuple[Claim, ...] = (
         " prototypes take lambda p from c + 2a, so they widen the ambient range and narrow the tangent one.",
         derivations=(derivation_of("effective_rate"),),
         experiments=(effective_rate.multipliers_from_curvature_and_pull, effective_rate.modes_turn_at_their_rates),
+    ),
+    Claim(
+        identifier="T28",
+        statement="At complete collapse positives of eigenvalue omega have the curvature -(2/tau)(omega + 1/(n-1)).",
+        source=OURS,
+        assumptions="positives symmetric, rows of sum 1, all others in the softmax; in general the slopes dL/ds decide",
+        verdict="proved",
+        finding="T2 is a case. The parts of the graph of positives, less one, times d - 1, are ways out; the pull is 0,"
+        " so collapse attracts at no rate. Class-mates bind above the confidence sqrt(n/(2n - m)).",
+        derivations=(derivation_of("positive_graph"),),
+        experiments=(positive_graph.collapse_spectra, positive_graph.directions_lost_at_collapse),
     ),
     Claim(
         identifier="T29",

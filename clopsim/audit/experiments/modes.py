@@ -65,10 +65,20 @@ def distinct(found: Modes, *, apart: float = 1e-6) -> list[tuple[float, Tensor]]
     return levels
 
 
-def growth(loss: Loss, z: Tensor, direction: Tensor, *, rate: float, gradient: Gradient, steps: int = STEPS) -> float:
+def growth(
+    loss: Loss,
+    z: Tensor,
+    direction: Tensor,
+    *,
+    rate: float,
+    gradient: Gradient,
+    steps: int = STEPS,
+    onto: Tensor | None = None,
+) -> float:
     """Factor by which so many steps multiply a small deviation along a direction, relative to the state.
 
-    An ambient step may turn the state over; a deviation is then that from the turned state.
+    An ambient step may turn the state over; a deviation is then that from the turned state. onto: what the deviation is
+    projected on, the direction itself where the modes are orthogonal.
     """
     ends = []
     for side in (SIZE, -SIZE):
@@ -77,7 +87,7 @@ def growth(loss: Loss, z: Tensor, direction: Tensor, *, rate: float, gradient: G
         for _ in range(steps):
             now = step(loss, now, rate, gradient)
         ends.append(now * (now * z).sum(dim=-1, keepdim=True).sign())
-    return float(((ends[0] - ends[1]) * direction).sum()) / (2 * SIZE)
+    return float(((ends[0] - ends[1]) * (direction if onto is None else onto)).sum()) / (2 * SIZE)
 
 
 def brackets(
