@@ -35,6 +35,7 @@ class Portrait:
     """Everything that the card says."""
 
     subject: Subject
+    scale: float  # largest tangent gradient of a row at random rows
     turned: float  # relative change of the value as all rows are turned together
     stationary: dict[str, float]  # by place: the largest tangent gradient of a row, in units of that at random rows
     spectra: dict[str, Spectrum]  # by name: collapse, line, simplex, orthonormal (with classes and room), optimum
@@ -67,6 +68,16 @@ class Portrait:
             ):
                 return other.title
         return None
+
+    def at(self, z: Tensor) -> Spectrum:
+        """The spectrum at rows of anybody's, (n, d), of any length but 0. Errors: ValueError for anything else."""
+        shape = (self.subject.rows, self.subject.dimension)
+        if tuple(z.shape) != shape:
+            raise ValueError(f"state must be rows of shape {shape}, got {tuple(z.shape)}; one for each row of the loss")
+        rows = calculus.unit(z.detach().double().cpu())
+        if not bool(rows.isfinite().all()):
+            raise ValueError("state must have finite rows longer than 0, got others; only their direction counts")
+        return spectrum(self.subject, rows, name="", title="rows as given", scale=self.scale, turns=self.turned <= SAME)
 
     def document(self) -> dict[str, Any]:
         """The card as plain values."""
@@ -183,7 +194,7 @@ def portrait(subject: Subject, on_progress: Callable[[float, str], None] = lambd
             prototypes = weights.Weights(None, None, f"of {found.title}: {words[0].lower()}{words[1:].rstrip('.')}")
     on_progress(1.0, "")
     return Portrait(
-        subject, turned, _stationary(subject, spectra, scale), spectra, rates, unit, unit_of, runs, prototypes
+        subject, scale, turned, _stationary(subject, spectra, scale), spectra, rates, unit, unit_of, runs, prototypes
     )
 
 
@@ -214,10 +225,8 @@ def _turned(subject: Subject) -> float:
 
 def _stationary(subject: Subject, spectra: dict[str, Spectrum], scale: float) -> dict[str, float]:
     found = {spectra[name].title: spectra[name].residual for name in spectra if name != OPTIMUM}
-    z = states.mixed_line(subject)
-    _, slope = calculus.value_and_gradient(subject.value, z)
-    found["a line with the rows at either end by chance"] = float(calculus.tangent(z, slope).norm(dim=-1).max()) / scale
-    return found
+    mixed = spectrum(subject, states.mixed_line(subject), name="", title="", scale=scale, turns=False)
+    return found | {"a line with the rows at either end by chance": mixed.residual}
 
 
 def _shown(found: Spectrum) -> list[Critical]:

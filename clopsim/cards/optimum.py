@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from clopsim.cards import calculus, states
+from clopsim.cards.call import Broken
 from clopsim.cards.subject import Subject, random_rows
 
 STARTS = 2
@@ -31,12 +32,14 @@ def own_optimum(subject: Subject) -> Tensor:
     classes = states.simplex(subject)
     if classes is not None:
         starts.append(calculus.unit(classes + SPREAD * random_rows(subject, seed=STARTS + 1)))
-    ends = [_descended(subject, start) for start in starts]
-    ends = [(value, z) for value, z in ends if np.isfinite(value)] or [(np.nan, starts[0])]
+    ends = [end for start in starts if (end := _descended(subject, start)) is not None]
+    if not ends:
+        return starts[0]
     return polished(subject, min(ends, key=lambda end: end[0])[1])
 
 
-def _descended(subject: Subject, start: Tensor) -> tuple[float, Tensor]:
+def _descended(subject: Subject, start: Tensor) -> tuple[float, Tensor] | None:
+    """The value and the place where L-BFGS ends; None where it breaks or leaves the finite numbers."""
     shape = tuple(start.shape)
 
     def of(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -46,8 +49,12 @@ def _descended(subject: Subject, start: Tensor) -> tuple[float, Tensor]:
         return float(value), slope.reshape(-1).numpy()
 
     options = {"maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS, "ftol": 0.0, "gtol": 1e-12}
-    found = minimize(of, start.reshape(-1).numpy(), jac=True, method="L-BFGS-B", options=options)
-    return float(found.fun), calculus.unit(torch.from_numpy(found.x).view(shape))
+    try:
+        found = minimize(of, start.reshape(-1).numpy(), jac=True, method="L-BFGS-B", options=options)
+    except Broken:
+        return None
+    end = calculus.unit(torch.from_numpy(found.x).view(shape))
+    return (float(found.fun), end) if np.isfinite(found.fun) and bool(end.isfinite().all()) else None
 
 
 def polished(subject: Subject, z: Tensor) -> Tensor:
@@ -62,7 +69,10 @@ def polished(subject: Subject, z: Tensor) -> Tensor:
         inverse = torch.where(c.abs() > FLAT * c.abs().max(), 1 / c, 0.0)
         move = basis @ (inverse * (basis.mT @ inside))
         there = calculus.unit(z - torch.einsum("iap,ip->ia", frames, move.view(len(z), -1)))
-        new = calculus.tangent(there, calculus.value_and_gradient(subject.value, there)[1])
+        try:
+            new = calculus.tangent(there, calculus.value_and_gradient(subject.value, there)[1])
+        except Broken:
+            break
         if not float(new.norm()) < float(slope.norm()):
             break
         z, slope = there, new

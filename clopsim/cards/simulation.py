@@ -1,5 +1,6 @@
 """Gradient descent on the sphere with any loss: one step's factors near a state, and where runs end."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from torch import Tensor
 from bounds import Gradient
 from bounds.effective_rate import multiplier
 from clopsim.cards import calculus
+from clopsim.cards.call import Broken
 from clopsim.cards.spectrum import Critical, Spectrum
 from clopsim.cards.states import point
 from clopsim.cards.subject import Subject, random_rows
@@ -145,8 +147,9 @@ def long_runs(subject: Subject, unit_rate: float, on_progress: Callable[[float],
     slope_of = batched_gradient(subject)
     alive = torch.ones(len(z), dtype=torch.bool)
     for done in range(STEPS):
-        now = z[alive]
-        slope = slope_of(now)
+        slope, works = _slopes(slope_of, z[alive])
+        alive[alive.clone()] = works
+        now, slope = z[alive], slope[works]
         slope = torch.where(projected[alive], calculus.tangent(now, slope), slope)
         z[alive] = step(now, slope, rates[alive], "ambient")
         alive &= z.isfinite().all(dim=(1, 2))
@@ -156,6 +159,19 @@ def long_runs(subject: Subject, unit_rate: float, on_progress: Callable[[float],
     ranks = torch.full((len(z),), torch.nan, dtype=z.dtype)
     ranks[alive] = effective_rank(z[alive])
     return tuple(Run(*kind, tuple(part)) for kind, part in zip(kinds, ranks.view(len(kinds), -1).tolist(), strict=True))
+
+
+def _slopes(slope_of: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient of every run, as z, and at which of them the loss works, (runs,)."""
+    try:
+        return slope_of(z), torch.ones(len(z), dtype=torch.bool)
+    except Broken:  # one of them took somebody's loss where it has no value
+        slopes, works = torch.full_like(z, torch.nan), torch.zeros(len(z), dtype=torch.bool)
+        for number in range(len(z)):
+            with contextlib.suppress(Broken):
+                slopes[number] = slope_of(z[number : number + 1])[0]
+                works[number] = True
+        return slopes, works
 
 
 def batched_gradient(subject: Subject) -> Callable[[Tensor], Tensor]:

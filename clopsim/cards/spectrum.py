@@ -18,6 +18,7 @@ from torch import Tensor
 from bounds import Gradient
 from bounds.effective_rate import critical_rate, stable_side, why_never
 from clopsim.cards import calculus
+from clopsim.cards.call import Broken
 from clopsim.cards.states import rotations
 from clopsim.cards.subject import Subject
 from clopsim.metrics.geometry import effective_rank
@@ -139,18 +140,20 @@ class Spectrum:
 def spectrum(subject: Subject, z: Tensor, *, name: str, title: str, scale: float, turns: bool) -> Spectrum:
     """The spectrum at rows z (n, d). scale: the tangent gradient of a row at random rows; turns: whether the loss is
     blind to turns of the whole state."""
-    value, gradient = calculus.value_and_gradient(subject.value, z)
-    a = calculus.pulls(z, gradient)
-    residual = float(calculus.tangent(z, gradient).norm(dim=-1).max()) / scale
     count = rotations(subject, z) if turns else 0
     rank = float(effective_rank(z))
-    plain = Spectrum(
-        name, title, z, float(value), rank, residual, (float(a.min()), float(a.max())), count, subject.has_ambient
-    )
+    plain = Spectrum(name, title, z, math.nan, rank, math.nan, (math.nan, math.nan), count, subject.has_ambient)
 
     def without(trouble: str) -> Spectrum:
         return replace(plain, trouble=trouble)
 
+    try:
+        value, gradient = calculus.value_and_gradient(subject.value, z)
+    except Broken as error:
+        return without(f"The loss breaks there: {error.short}.")
+    a = calculus.pulls(z, gradient)
+    residual = float(calculus.tangent(z, gradient).norm(dim=-1).max()) / scale
+    plain = replace(plain, value=float(value), residual=residual, pulls=(float(a.min()), float(a.max())))
     if not (math.isfinite(value) and bool(gradient.isfinite().all())):
         return without("The loss or its gradient is not finite there.")
     if not plain.stationary:

@@ -1,18 +1,17 @@
 """The loss that a card is about: a formula in the unit rows, whatever form it was given in."""
 
 import inspect
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bounds import Setting
 from bounds.setting import positive_number, whole_number
+from clopsim.cards.call import Broken, arguments, instance, scalar
 from clopsim.losses.info import LossInfo
 from clopsim.losses.registry import LOSSES
 from clopsim.losses.views import shown
@@ -43,8 +42,6 @@ USUAL_CLASSES = (4, 3, 2)
 
 LARGEST = 2048
 """Of n times d: the matrix of second derivatives has its square entries."""
-
-HERE = Path(__file__).parents[1]
 
 SEED = 0
 """Of everything that is drawn."""
@@ -114,7 +111,7 @@ def subject_of(
             )
         known_as = _registration(function)
         if known_as is None:
-            subject = _anybodys(name, _instance(function), dimension, samples, classes)
+            subject = _anybodys(name, instance(function), dimension, samples, classes)
         else:
             subject = _registered(name, *known_as, dimension, samples, classes)
     return _tried(subject)
@@ -153,13 +150,13 @@ def _registered(
         core, form = info.of_rows, options.get("written", info.written)
 
         def value(z: Tensor) -> Tensor:
-            return _scalar(core(z, given, **options))
+            return scalar(core(z, given, **options))
 
     else:
         core, form = info.loss, "rows"
 
         def value(z: Tensor) -> Tensor:
-            return _scalar(core(z[:samples], z[samples:], None if given is None else given[:samples], **options))
+            return scalar(core(z[:samples], z[samples:], None if given is None else given[:samples], **options))
 
     temperature = options.get("temperature")
     return Subject(
@@ -195,20 +192,8 @@ def _peeled(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str,
     return function, options
 
 
-def _instance(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A class as its object without arguments; a module in float64."""
-    if isinstance(function, type):
-        try:
-            function = function()
-        except Exception as error:
-            _refuse(function, error, "to be made without arguments")
-    if isinstance(function, nn.Module):
-        function = function.double()
-    return function
-
-
 def _anybodys(name: str, function: Callable[..., Any], dimension: int, samples: int, classes: int | None) -> Subject:
-    taken = _arguments(function)
+    taken = arguments(function)
     views = taken > 1
     rows = 2 * samples if views else samples
     _not_too_large(rows, dimension)
@@ -225,8 +210,8 @@ def _anybodys(name: str, function: Callable[..., Any], dimension: int, samples: 
                 found = function(z[:samples], z[samples:], labels[:samples] if count else None)
         except Exception as error:
             given = f"{rows} x {rows} cosines" if not views else f"two views of shape ({samples}, {dimension})"
-            _refuse(function, error, f"to work on {given} in float64")
-        return _scalar(found)
+            raise Broken(error, f"to work on {given} in float64") from None
+        return scalar(found)
 
     documented = told[0] if told and not isinstance(function, partial) else ""
     return Subject(
@@ -242,64 +227,6 @@ def _anybodys(name: str, function: Callable[..., Any], dimension: int, samples: 
         form="rows" if views else "cosine",
         of_cosines=None if views else function,
     )
-
-
-def _arguments(function: Callable[..., Any]) -> int:
-    """1: takes the cosines; 2 and 3: takes two views, without and with labels."""
-    target = function.forward if isinstance(function, nn.Module) else function
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"function must have a signature to read, got {shown(function)}; wrap it in one of your own"
-        ) from None
-    kinds = inspect.Parameter
-    places = [each for each in parameters if each.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
-    needed = [each for each in places if each.default is kinds.empty]
-    unset = [each.name for each in parameters if each.kind is kinds.KEYWORD_ONLY and each.default is kinds.empty]
-    if unset:
-        raise ValueError(
-            f"function must have defaults for its options, got {shown(function)} without {', '.join(unset)}; "
-            "set them with functools.partial"
-        )
-    if any(each.kind is kinds.VAR_POSITIONAL for each in parameters) and len(places) < 2:
-        return 3
-    if len(needed) > 3 or not places:
-        raise ValueError(
-            f"function must take the cosine matrix (n, n), or (first, second, labels), got {shown(function)} with "
-            f"{len(needed)} arguments; wrap it in a function that does"
-        )
-    named = [each.name for each in places[:3]]
-    if len(needed) >= 2 or named[1:2] == ["second"]:
-        return 3 if len(needed) == 3 or named[2:3] == ["labels"] else 2
-    return 1
-
-
-def _scalar(found: Any) -> Tensor:
-    if not isinstance(found, Tensor) or not found.is_floating_point():
-        kind = found.dtype if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(f"function must return a float tensor, got {kind}; numbers of Python and NumPy have no slope")
-    if found.numel() != 1:
-        raise ValueError(
-            f"function must return a scalar, got a tensor of shape {tuple(found.shape)}; take its mean or its sum"
-        )
-    return found.reshape(()).double()
-
-
-def _refuse(function: Any, error: Exception, what: str) -> NoReturn:
-    """One plain line about an error inside somebody's loss, with the line of their file."""
-    theirs = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_theirs(frame.filename)]
-    place = f" in line {theirs[-1].lineno} of {theirs[-1].filename}" if theirs else ""
-    why = (str(error).strip().splitlines() or [""])[0]
-    raise ValueError(
-        f"function must be able {what}, got {type(error).__name__}{place}: {why}; try it on random tensors first"
-    ) from None
-
-
-def _is_theirs(file: str) -> bool:
-    """Whether a file is somebody's own: not of this package, no library, no text typed in."""
-    path = Path(file)
-    return path.suffix == ".py" and HERE not in path.parents and "site-packages" not in path.parts
 
 
 def _not_too_large(rows: int, dimension: int) -> None:
@@ -380,7 +307,7 @@ def _with_its_form(subject: Subject, z: Tensor) -> Subject:
     if subject.of_cosines is None:
         return subject
     cosines = (z @ z.mT).requires_grad_()
-    (slope,) = torch.autograd.grad(_scalar(subject.of_cosines(cosines)), cosines)
+    (slope,) = torch.autograd.grad(scalar(subject.of_cosines(cosines)), cosines)
     reads = slope.diagonal().abs().max() > SAME * slope.abs().max()
     return replace(subject, sees_lengths=bool(reads))
 

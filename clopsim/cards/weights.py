@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from clopsim.cards import calculus, states
+from clopsim.cards.call import Broken
 from clopsim.cards.spectrum import STATIONARY
 from clopsim.cards.subject import Subject
 
@@ -54,6 +55,8 @@ def critical_weights(subject: Subject, *, scale: float) -> Weights:
     try:
         lambda_star = _crossing(lambda weight: -ends(weight)[0], start)
         lambda_infinity = _crossing(lambda weight: ends(weight)[1], start) if subject.has_ambient else None
+    except Broken as error:
+        return Weights(None, None, f"the loss breaks at the class points: {error.short}")
     except _Unsettled as reason:
         return Weights(None, None, str(reason))
     return Weights(lambda_star, lambda_infinity, "")

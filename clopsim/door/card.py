@@ -33,15 +33,23 @@ class Card(Answer):
         self.holds: bool = portrait.holds
         self.rates: tuple[Rated, ...] = portrait.rates
 
-    def spectrum(self, name: str) -> "Spectrum":
-        """The loss at a state: "collapse", "line", "simplex", "orthonormal" or "optimum"; levels, pull, criticals().
+    def spectrum(self, state: Any) -> "Spectrum":
+        """The loss at a state, with levels, pull and criticals().
 
-        Errors: ValueError for another name, or where the card has no such state.
+        state: "collapse", "line", "simplex", "orthonormal" or "optimum"; or rows (n, d) of your own, an array or a
+        tensor, of which the direction counts.
+        Errors: ValueError for another name, a state that this card has not, or another shape.
         """
+        if not isinstance(state, str):
+            import torch
+
+            return self._portrait.at(torch.as_tensor(state))
         found = self._portrait.spectra
-        if name not in found:
-            raise ValueError(f"name must be one of {', '.join(found)}, got {name!r}; choose one of them")
-        return found[name]
+        if state not in found:
+            raise ValueError(
+                f"state must be one of {', '.join(found)}, got {state!r}; choose one of them, or give rows"
+            )
+        return found[state]
 
     def report(self) -> str:
         """The page."""

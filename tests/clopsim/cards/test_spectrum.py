@@ -342,3 +342,14 @@ def test_weights_of_the_zoo():
     )  # fmt: skip
     found = critical_weights(subject("blcl", samples=6, dimension=6, classes=3), scale=0.1)
     assert (found.lambda_star, found.lambda_infinity) == (0, pytest.approx(0.63, abs=5e-3))
+
+
+def test_any_rows_of_ones_own_have_a_spectrum():
+    """A point elsewhere than the card's, at other lengths: the same levels."""
+    found = clopsim.card("infonce", samples=3, dim=3, labels=0)
+    there = found.spectrum([[0.0, 2.0, 0.0]] * 6)
+    assert levels(there) == [pytest.approx(level) for level in levels(found.spectrum("collapse"))]
+    assert not found.spectrum(torch.eye(6)[:, :3] + 1).stationary
+    for rows in ([[0.0, 1.0]] * 6, [[0.0, 0.0, 0.0]] * 6, [[math.nan, 0.0, 1.0]] * 6):
+        with pytest.raises(ValueError, match="state must"):
+            found.spectrum(rows)

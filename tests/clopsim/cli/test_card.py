@@ -78,7 +78,7 @@ def test_the_function_gives_what_the_command_prints(mine):
     done = mine("card", "merged", "--samples", 5, "--dim", 3, "--tau", 0.2)
     found = front.card("merged", samples=5, dim=3, tau=0.2)
     assert done.stdout == f"{found}\n"
-    with pytest.raises(ValueError, match="name must be one of collapse, line, optimum, got 'point'"):
+    with pytest.raises(ValueError, match="state must be one of collapse, line, optimum, got 'point'"):
         found.spectrum("point")
     assert isinstance(found.plot(), Figure)
 
@@ -127,13 +127,17 @@ def test_wrong_input_is_one_plain_line(mine, words, message):
     assert done.stdout == ""
 
 
-def test_a_loss_that_breaks_far_off_ends_in_one_plain_line(mine):
-    """Fine at random rows, an error at collapse: it is named with its line."""
+def test_a_loss_that_breaks_somewhere_gets_a_sentence_there(mine):
+    """Fine at random rows, an error at collapse: it is named with its line, and the rest of the card stands."""
     Path("mine.py").write_text(
         "def my_loss(cosines):\n    if cosines.min() > 0.999:\n        raise ArithmeticError('too near')\n"
         "    return cosines.exp().sum()\n"
     )
     done = mine("card", "mine.py:my_loss", *SMALL)
-    assert done.exit_code == 2
-    assert done.stderr.startswith("clopsim: LOSS must be able to work on 6 x 6 cosines in float64, got ArithmeticError")
-    assert "in line 3 of" in done.stderr
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    assert "COMPLETE COLLAPSE: The loss breaks there: ArithmeticError in line 3 of" in text
+    assert "mine.py: too near." in text
+    assert "THE ANTIPODAL LINE (HALF THE ROWS AT EACH END): loss " in text
+    end = [line for line in done.stdout.splitlines() if line.startswith("ambient  collapse")]
+    assert "-" in end[0].split()[2:]  # no rank where the run came too near
