@@ -1,7 +1,7 @@
 """The theorems on the losses of the zoo, and what their authors claim."""
 
 from clopsim.audit.claim import OURS, Claim, derivation_of
-from clopsim.audit.experiments import lorac, trimming
+from clopsim.audit.experiments import learned_balance, lorac, pseudo_labels, relaxed_penalty, trimming
 
 ZOO: tuple[Claim, ...] = (
     Claim(
@@ -32,6 +32,61 @@ ZOO: tuple[Claim, ...] = (
         " than the prior at its default 15; and the low rank leaks: the rank of all embeddings falls too, to 1 at 0.1.",
         experiments=(lorac.low_rank_inside_a_sample,),
         rests_on=("T35",),
+    ),
+    Claim(
+        identifier="T36",
+        statement="A learned balance sigma is half a logarithm of its loss: it multiplies every critical rate by 2L.",
+        source=OURS,
+        assumptions="BLCL-style contrast with the class means of the batch (a reconstruction); sigma at rest above its"
+        " floor; balanced classes",
+        verdict="proved",
+        finding="At complete collapse classes part and nothing acts inside a class, so it attracts at no rate. With the"
+        " balance learned the rates that bear the simplex stay finite as the loss falls to 0, and without a floor the"
+        " weight has no bound. sigma's own rate is 1 in log sigma and L in sigma.",
+        derivations=(derivation_of("learned_balance"),),
+        experiments=(
+            learned_balance.levels_at_collapse,
+            learned_balance.class_points_settle,
+            learned_balance.simplex_while_the_balance_is_learned,
+            learned_balance.sigma_comes_to_rest,
+        ),
+        rests_on=("T29",),
+    ),
+    Claim(
+        identifier="T37",
+        statement="FedRCL's relaxed penalty takes collapse from gradient flow and gives it to large ambient steps.",
+        source=OURS,
+        assumptions="the dense form (ours) of arXiv:2401.04928 without threshold, sum over anchors; balanced classes,"
+        " for pulls and spread at collapse any sizes",
+        verdict="proved",
+        finding="Above beta* complete collapse repels in all directions, and from a larger beta on it attracts ambient"
+        " steps above a rate. Classes are points only below beta_E, which vanishes with the temperature, and else"
+        " two-level simplices. The balanced line attracts at the lowest rate of the losses here.",
+        derivations=(derivation_of("relaxed_penalty"), derivation_of("relaxed_line")),
+        experiments=(
+            relaxed_penalty.levels_at_point_and_line,
+            relaxed_penalty.point_and_line_attract,
+            relaxed_penalty.penalties_that_part_a_class,
+            relaxed_penalty.classes_settle_on_two_levels,
+        ),
+    ),
+    Claim(
+        identifier="T38",
+        statement="Pseudo-labels bind a class only above a confidence, at complete collapse and again on the simplex.",
+        source=OURS,
+        assumptions="SsCL-style contrast (a reconstruction): weights q^2 to classmates, 1 to the other view, rows of"
+        " sum 1; equal confidences, balanced classes",
+        verdict="proved",
+        finding="sqrt(n/(2n - m)), and q_E, which at low temperature is next to 1: every doubt keeps spread inside the"
+        " classes. Calibration by cosines adds (1 - s)/tau_s to the log-odds: nothing at collapse, so it can keep a"
+        " class together and not bring it together.",
+        derivations=(derivation_of("pseudo_labels"),),
+        experiments=(
+            pseudo_labels.levels_at_collapse,
+            pseudo_labels.confidences_that_bind_and_hold,
+            pseudo_labels.views_part_at_their_rate,
+            pseudo_labels.calibration_on_the_way_out,
+        ),
     ),
     Claim(
         identifier="T39",

@@ -1,0 +1,201 @@
+import math
+from importlib import import_module
+
+import pytest
+import torch
+
+from bounds import (
+    attracting_penalty,
+    class_loss,
+    class_point_penalty,
+    class_state,
+    critical_penalty,
+    critical_rate,
+    relaxed_classes,
+    relaxed_collapse,
+    relaxed_collapse_rate,
+    two_level_simplex,
+)
+from clopsim.audit.experiments.modes import growth, modes, step
+from clopsim.audit.experiments.relaxed_penalty import at_ends, dense, labels_of
+from clopsim.losses.fedrcl import fedrcl_of_rows
+
+A, B, C = {"classes": 3, "per_class": 4}, {"classes": 4, "per_class": 4}, {"classes": 10, "per_class": 8}
+REFERENCE = [  # beta*, beta for attraction, beta_E, rate of complete collapse at beta = 1
+    (A, 0.5, 0.2962962962962963, 0.8888888888888888, 0.5222142167614299, 3.0),
+    (B, 0.2, 0.3076923076923077, 0.8205128205128205, 0.025069819628562563, 0.742857142857),
+    (C, 0.1, 0.14090019569471623, 0.6262230919765166, 0.0013479001366352448, 0.15288),
+]
+
+
+@pytest.mark.parametrize("setting, tau, star, attracting, points, rate", REFERENCE)
+def test_values_of_the_document(setting, tau, star, attracting, points, rate):
+    assert critical_penalty(**setting) == pytest.approx(star, rel=1e-13)
+    assert attracting_penalty(**setting) == pytest.approx(attracting, rel=1e-13)
+    assert class_point_penalty(**setting, temperature=tau) == pytest.approx(points, rel=1e-13)
+    given = {**setting, "temperature": tau, "penalty": 1.0}
+    assert relaxed_collapse_rate(**given) == pytest.approx(rate, rel=1e-5)
+    assert relaxed_collapse_rate(**given, gradient="tangent") is None
+
+
+@pytest.mark.parametrize("levels", [("between", -5.33333, 4), ("within", -2.81481, 18)])
+def test_levels_of_the_document_with_their_multiplicities(levels):
+    name, value, number = levels
+    state = relaxed_collapse(**A, temperature=0.5, penalty=1.0)
+    assert state.pull == pytest.approx(3.0, rel=1e-14)
+    assert getattr(state, name) == pytest.approx(value, abs=1e-5)
+    found = modes(dense((4, 4, 4), 0.5, 1.0), at_ends((4, 4, 4), 3, line=False))
+    assert int(((found.curvatures - getattr(state, name)).abs() < 1e-8).sum()) == number
+
+
+@pytest.mark.parametrize("gradient", ("ambient", "tangent"))
+@pytest.mark.parametrize("beta", (0.2, 1.0))
+def test_modes_at_collapse_turn_at_their_rates(gradient, beta):
+    """Document, section 9: beta = 1 class 3.0, within 0.627907 (ambient); beta = 0.2 within 5.192308, 1.261682."""
+    state, loss = relaxed_collapse(**A, temperature=0.5, penalty=beta), dense((4, 4, 4), 0.5, beta)
+    z = at_ends((4, 4, 4), 3, line=False)
+    direction = torch.zeros_like(z)
+    direction[0, 1], direction[1, 1] = 0.5**0.5, -(0.5**0.5)
+    rate = critical_rate(state.within, pull=state.pull, gradient=gradient)
+    expected = {(1.0, "ambient"): 0.627907, (0.2, "ambient"): 1.261682, (0.2, "tangent"): 5.192308}
+    assert rate == pytest.approx(expected[beta, gradient], rel=1e-6) if (beta, gradient) in expected else rate is None
+    for multiple in (0.97, 1.03):
+        size = abs(growth(loss, z, direction, rate=multiple * (rate or 1.0), gradient=gradient))
+        below = size < 1 if state.within > 0 else size > 1
+        assert below == (multiple < 1 or rate is None)
+
+
+def test_one_class_is_flat_without_penalty_and_expels_with_it():
+    """A client with one label."""
+    state = relaxed_collapse(classes=1, per_class=6, temperature=0.5, penalty=0.3)
+    assert state.between is None
+    assert state.within == pytest.approx(-2 * 0.3 / 0.5, rel=1e-14)
+    assert critical_penalty(classes=1, per_class=6) == 0
+    flat = {"classes": 1, "per_class": 6, "temperature": 0.5, "penalty": 0.0}
+    assert relaxed_collapse(**flat).within == 0
+    assert relaxed_collapse_rate(**flat) is None
+    pair = {"classes": 1, "per_class": 2, "temperature": 0.5, "penalty": 0.3}
+    assert relaxed_collapse_rate(**pair) is None  # c + 2a = 0
+    assert relaxed_collapse_rate(classes=1, per_class=6, temperature=0.5, penalty=0.3) == pytest.approx(
+        2 / (2 / 0.5 * 0.3 * 4 / 6), rel=1e-13
+    )
+
+
+def test_classes_of_unequal_sizes():
+    """Each class has its own pull and its own level; small ones part first under SupCon's part alone."""
+    sizes = (2, 4, 6)
+    found = modes(dense(sizes, 0.5, 0.3), at_ends(sizes, 3, line=False))
+    for start, one in zip((0, 2, 6), relaxed_classes(sizes, temperature=0.5, penalty=0.3), strict=True):
+        assert float(found.pulls[start]) == pytest.approx(one.pull, rel=1e-12)
+        assert float((found.curvatures - one.within).abs().min()) < 1e-10
+    rates = [critical_rate(one.within, pull=one.pull, gradient="ambient")
+             for one in relaxed_classes(sizes, temperature=0.5, penalty=0.0)]  # fmt: skip
+    assert rates == sorted(rates)
+
+
+@pytest.mark.parametrize("K, m, tau", [(3, 4, 0.5), (4, 2, 0.3)])
+def test_class_points_are_t29_s(K, m, tau):
+    for penalty, stable in ((0.97, True), (1.03, False)):
+        beta = penalty * class_point_penalty(classes=K, per_class=m, temperature=tau)
+        loss = class_loss("fedrcl", classes=K, per_class=m, temperature=tau, penalty=beta)
+        assert (class_state(loss, dimension=K + 1).lowest.curvature > 0) == stable
+
+
+@pytest.mark.parametrize(
+    "K, m, tau, beta, within", [(3, 4, 0.5, 1.0, 0.72310), (4, 4, 0.2, 1.0, 0.55608), (3, 4, 0.5, 2.0, None)]
+)
+def test_two_levels_are_stationary_and_none_else_beside_them(K, m, tau, beta, within):
+    state = two_level_simplex(classes=K, per_class=m, temperature=tau, penalty=beta)
+    assert within is None or state.within == pytest.approx(within, abs=5e-6)
+    y = labels_of((m,) * K)
+
+    def force(r, s):
+        gram = (s + (r - s) * (y[:, None] == y).double()).fill_diagonal_(1)
+        values, vectors = torch.linalg.eigh(gram)
+        z = (vectors * values.clamp(min=0).sqrt()).requires_grad_()
+        (g,) = torch.autograd.grad(dense((m,) * K, tau, beta)(z), z)
+        return float((g - (g * z).sum(dim=-1, keepdim=True) * z).detach().norm())
+
+    assert force(*state) < 1e-6  # the square root of an eigenvalue that rounding makes 1e-16
+    length = (1 + (m - 1) * state.within) / m
+    for other in (0.9 * length, 1.05 * length):
+        assert force((m * other - 1) / (m - 1), -other / (K - 1)) > 1e-3
+
+
+def test_two_levels_at_both_ends():
+    edge = class_point_penalty(**A, temperature=0.5)
+    assert two_level_simplex(**A, temperature=0.5, penalty=edge) == (1.0, -0.5)
+    just = two_level_simplex(**A, temperature=0.5, penalty=1.001 * edge)
+    assert 0.99 < just.within < 1
+    assert two_level_simplex(**A, temperature=0.5, penalty=50.0) == (pytest.approx(-1 / 3), 0.0)
+    low = two_level_simplex(**A, temperature=0.01, penalty=1.0)  # no underflow: the pull has e^(-(1 - r)/tau)
+    assert -1 / 3 < low.within < 1
+    assert math.isfinite(low.between)
+
+
+def test_with_its_threshold_the_penalty_stops_at_it():
+    """Trap: at r = threshold the gradient jumps. Where the smooth state lies below, the classes slide along it."""
+    tau, threshold, y = 0.2, 0.9, labels_of((4, 4, 4))
+    assert two_level_simplex(**A, temperature=tau, penalty=1.0).within < threshold
+    loss = dense((4, 4, 4), tau, 1.0, threshold=threshold)
+    z = torch.eye(12, dtype=torch.float64)[y] + 0.02 * torch.randn(
+        12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    z = z / z.norm(dim=-1, keepdim=True)
+    for _ in range(600):
+        z = step(loss, z, 0.02 * tau, "tangent")
+    mates = (y[:, None] == y) & ~torch.eye(12, dtype=torch.bool)
+    assert (z @ z.mT)[mates].tolist() == pytest.approx([threshold] * 36, abs=0.02)
+
+
+def test_the_form_as_coded_is_the_dense_one_for_pairs_alone():
+    """m = 2 and n = 4: every pair is the hardest; so T37 holds for it there."""
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = z / z.norm(dim=-1, keepdim=True)
+    y = labels_of((2, 2))
+    code = fedrcl_of_rows(z, y, temperature=0.5, threshold=-1.0, reduction="sum", views=1)
+    torch.testing.assert_close(code, dense((2, 2), 0.5, 1.0)(z), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("function", [relaxed_collapse, two_level_simplex])
+def test_wrong_arguments(function):
+    good = {**A, "temperature": 0.5, "penalty": 1.0}
+    for bad, message in (
+        ({"classes": 0}, "classes must be a whole number >= "),
+        ({"per_class": 1}, "must be a whole number >= 2"),
+        ({"temperature": 0.0}, "temperature must be a finite number > 0"),
+        ({"penalty": -1.0}, "penalty must be a finite number >= 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            function(**{**good, **bad})
+    with pytest.raises(ValueError, match="sizes must hold a class, got none"):
+        relaxed_classes((), temperature=0.5, penalty=1.0)
+    for one in (attracting_penalty, class_point_penalty):
+        with pytest.raises(ValueError, match="classes must be a whole number >= 2, got 1"):
+            one(**{"classes": 1, "per_class": 4} | ({"temperature": 0.5} if one is class_point_penalty else {}))
+
+
+def test_the_pulls_of_the_penalty_are_a_number_s():
+    """Trap: the penalty's 1 written as z_i.z_i has another pull and the same tangent gradient: other ambient rates."""
+    z, tau = at_ends((4,), 3, line=False).requires_grad_(), 0.5
+    s = z @ z.mT
+    written = torch.log1p(
+        ((s - s.diagonal()[:, None]) / tau).exp().masked_fill(torch.eye(4).bool(), 0).sum(dim=-1)
+    ).sum()
+    (g,) = torch.autograd.grad(written, z)
+    assert float((g.detach() * z.detach()).sum(dim=-1).abs().max()) < 1e-12
+    assert relaxed_collapse(classes=1, per_class=4, temperature=tau, penalty=1.0).pull == 3.0
+
+
+def test_proof_and_code():
+    derivation = import_module("bounds.relaxed_penalty").derive()
+    assert derivation.open_zeros() == {}
+    assert derivation.disagreements() == {}
+
+
+@pytest.mark.parametrize("name", ("levels_at_point_and_line", "point_and_line_attract", "penalties_that_part_a_class",
+                                  "classes_settle_on_two_levels"))  # fmt: skip
+def test_experiments_hold_and_notice_five_percent(name):
+    experiment = getattr(import_module("clopsim.audit.experiments.relaxed_penalty"), name)
+    assert experiment().holds
+    assert not any(experiment(factor).holds for factor in (0.95, 1.05))
