@@ -14,6 +14,8 @@ command's report, shows as such in a notebook, and has its numbers:
     clopsim.verify(only="T4")                               the audit of the theory
     clopsim.zoo("federated", seeds=8)                       what authors of other losses claim, tested: .claims, .plot()
     clopsim.CLOP, clopsim.OrthonormalPrototypes, clopsim.losses   for your own training loop
+    clopsim.Monitor(loss, every=100)                        rank, cosines and a warning in your own loop
+    clopsim.stable_rate(model, loss, batches)               how large its learning rate may be now
 
 Names are loaded when they are first used, so that importing clopsim is quick and needs no torch.
 
@@ -31,17 +33,20 @@ if TYPE_CHECKING:
     from clopsim.door.critical_rates import critical_rates
     from clopsim.door.inspect import inspect
     from clopsim.door.run import open_run
+    from clopsim.door.stable_rate import stable_rate
     from clopsim.door.sweep import merge, sweep, train_sweep
     from clopsim.door.threshold import threshold
     from clopsim.door.train import train
     from clopsim.door.verify import verify
     from clopsim.door.zoo import zoo
     from clopsim.losses import CLOP, OrthonormalPrototypes
+    from clopsim.training.monitor import Monitor
 
     __version__: str
 
 __all__ = [
     "CLOP",
+    "Monitor",
     "OrthonormalPrototypes",
     "card",
     "critical_rates",
@@ -49,6 +54,7 @@ __all__ = [
     "losses",
     "merge",
     "open_run",
+    "stable_rate",
     "sweep",
     "threshold",
     "train",
@@ -59,12 +65,14 @@ __all__ = [
 
 _PLACES = {
     "CLOP": "losses",
+    "Monitor": "training.monitor",
     "OrthonormalPrototypes": "losses",
     "card": "door.card",
     "critical_rates": "door.critical_rates",
     "inspect": "door.inspect",
     "merge": "door.sweep",
     "open_run": "door.run",
+    "stable_rate": "door.stable_rate",
     "sweep": "door.sweep",
     "threshold": "door.threshold",
     "train": "door.train",

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bounds.free_norm import effective_rate
 from clopsim.losses import LOSSES
 from clopsim.metrics import geometry, inspection
+from clopsim.training.advice import about_decay, about_rate
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
 from clopsim.training.embedders import with_statistics
@@ -26,9 +26,6 @@ RIDGE = 1e-3
 
 NEAR = 0.01
 """How close, relative to max(1, |value|), a loss counts as being at its value at collapse."""
-
-DEAD_PRODUCT = 0.01
-"""Learning rate times weight decay above which small networks were seen to lose rank for good (theory, section 6)."""
 
 
 class Embeddings(NamedTuple):
@@ -143,19 +140,10 @@ def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
     words = []
     threshold, setting = stable_rate(recipe, len(data.y)), setting_of(recipe, len(data.y))
     if threshold is not None and setting is not None:
-        source = f"T5, momentum {recipe.momentum:g}" if recipe.momentum else "T5"
-        words.append(f"{source}: views stay together while the learning rate is below {threshold:.4g} |u|^2")
         norm = last.get("squared_norm", float("nan"))
-        if np.isfinite(norm) and norm > 0:
-            units = effective_rate(recipe.rate, norm, setting)
-            words[-1] += f"; here |u|^2 = {norm:.4g}, so the rate is {units:.3g} times that"
-        words[-1] += "."
-    product = recipe.rate / (1 - recipe.momentum) * recipe.weight_decay  # the long-run step of what only decays
-    if recipe.optimizer == "sgd" and product > DEAD_PRODUCT:
-        words.append(
-            f"Rate x weight decay{' / (1 - momentum)' if recipe.momentum else ''} is {product:.3g}: small networks "
-            f"lose their rank for good above about {DEAD_PRODUCT:g} to 0.1. Lower the weight decay or the rate."
-        )
+        words.append(about_rate(threshold, setting, rate=recipe.rate, squared_norm=norm))
+    if dead := recipe.optimizer == "sgd" and about_decay(recipe.rate, recipe.momentum, recipe.weight_decay):
+        words.append(dead)
     else:
         warmer = "" if recipe.warmup else ", warm it up (--warmup)"
         larger = ", or raise the batch (the mean's bound grows with it)" if recipe.optimizer == "sgd" else ""

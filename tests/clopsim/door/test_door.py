@@ -28,6 +28,9 @@ SMALL = {"samples": 8, "rates": [0.5, 2], "seeds": 2, "steps": 10, "clusters": 2
 TRAINED = {"data": "clusters", "samples": 40, "features": 4, "dim": 3, "width": 4, "batch": 0, "steps": 3}
 WORDS = ["sweep", "--samples", "8", "--rates", "0.5,2", "--seeds", "2", "--steps", "10", "--clusters", "2"]
 FUNCTIONS = [name for name in clopsim.__all__ if isinstance(getattr(clopsim, name), types.FunctionType)]
+NO_COMMAND = ("stable_rate",)
+"""Functions that need a network of one's own."""
+
 SAME = {"critical_rates": "bounds", "open_run": "show", "train_sweep": "train-sweep"}
 """Functions that are not named as their command."""
 
@@ -85,7 +88,14 @@ def test_help_shows_every_public_name():
     assert clopsim.__version__
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", NO_COMMAND)
+def test_functions_without_a_command_are_explained_too(name):
+    function = getattr(clopsim, name)
+    assert set(inspect.signature(function).parameters) <= set(re.findall(r"\w+", function.__doc__))
+    assert all(part in function.__doc__ for part in ("Returns", "Errors:", "Source:"))
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in NO_COMMAND])
 def test_arguments_are_the_options_of_the_command_and_are_explained(name):
     """A parameter that one of the two lacks, or that the docstring does not name, is a way that only one has."""
     function = getattr(clopsim, name)

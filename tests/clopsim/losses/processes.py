@@ -1,7 +1,7 @@
 """One of the four processes of test_gather.py: python processes.py RANK FOLDER.
 
 Writes values and gradients of all four as RANK.4.pt, of a group of the first two as RANK.2.pt, of all four with unequal
-shares of the batch as RANK.uneven.pt, and what is refused as RANK.refused.pt.
+shares of the batch as RANK.uneven.pt, what a monitor sees as RANK.monitor.pt, and what is refused as RANK.refused.pt.
 """
 
 import os
@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from clopsim.losses import CLOP, LOSSES, OrthonormalPrototypes, by_name, gathered
+from clopsim.training.monitor import Monitor
 
 SAMPLES, INPUTS, DIMENSION = 8, 6, 5
 LABELS = (0, 1, 1, 2, 0, -1, -1, -1)  # labelled per process: 5; 4, 1; 2, 2, 1, 0; uneven: 3, 0, 2, 0
@@ -84,6 +85,14 @@ def penalty(rank, shares):
     return torch.autograd.grad(slope.square().sum(), rows)[0]
 
 
+def monitored(rank, shares):
+    """What a monitor of all processes sees in each of them."""
+    first, second = torch.randn(2, sum(shares), 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    mine = slice(sum(shares[:rank]), sum(shares[: rank + 1]))
+    monitor = Monitor(by_name("infonce", temperature=0.3), gather=True)
+    return monitor(first[mine], second[mine], torch.arange(sum(shares))[mine] % 3)
+
+
 def main():
     rank, folder = int(sys.argv[1]), Path(sys.argv[2])
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
@@ -93,6 +102,7 @@ def main():
     )
     torch.save(step(rank, (2, 2, 2, 2)), folder / f"{rank}.4.pt")
     torch.save(step(rank, UNEVEN), folder / f"{rank}.uneven.pt")
+    torch.save(monitored(rank, (5, 1, 6, 4)), folder / f"{rank}.monitor.pt")
     torch.save(refused(rank), folder / f"{rank}.refused.pt")
     torch.save(penalty(rank, UNEVEN), folder / f"{rank}.penalty.pt")
     pair = dist.new_group([0, 1])

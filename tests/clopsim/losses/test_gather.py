@@ -91,3 +91,11 @@ def test_a_penalty_on_the_gradient_has_its_own_gradient(folder):
     (expected,) = torch.autograd.grad((4 * slope).square().sum(), first)
     found = torch.cat([torch.load(folder / f"{rank}.penalty.pt") for rank in range(4)])
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_monitor_of_all_processes_sees_the_whole_batch_in_each(folder):
+    whole = runpy.run_path(str(SCRIPT))["monitored"](0, (16,))
+    assert whole["effective_rank"] > 3
+    for rank in range(4):
+        seen = torch.load(folder / f"{rank}.monitor.pt")
+        assert seen == pytest.approx(whole)
