@@ -2,6 +2,15 @@
 
 from bounds.adam import adam_rate
 from bounds.alignment import alignment_is_resolved, alignment_uniform_rate, swap_cosine, view_difference_multiplier
+from bounds.anti_collapse import (
+    CodingClasses,
+    CodingCollapse,
+    CodingOptimum,
+    coding_classes,
+    coding_collapse,
+    coding_optimum,
+    coding_weight,
+)
 from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
 from bounds.ascent import ascent_rates, largest_loss
 from bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
@@ -127,6 +136,16 @@ from bounds.trimming import (
     trimmed_volume_rate,
     trimmed_volume_window,
 )
+from bounds.unhinged import (
+    LearnedCurvatures,
+    UnhingedPull,
+    learned_direction_curvatures,
+    unhinged_floor,
+    unhinged_pull,
+    unhinged_rate,
+    unhinged_step,
+    unhinged_swap,
+)
 from bounds.uniform import (
     Spectrum,
     UniformRate,
@@ -146,6 +165,9 @@ __all__ = [
     "ClassMode",
     "ClassState",
     "ClusterMultipliers",
+    "CodingClasses",
+    "CodingCollapse",
+    "CodingOptimum",
     "CollapseSpectrum",
     "CriticalRates",
     "Displacement",
@@ -153,6 +175,7 @@ __all__ = [
     "Gradient",
     "GuessedCollapse",
     "Keys",
+    "LearnedCurvatures",
     "LearnedTemperature",
     "LineMultipliers",
     "LoracCollapse",
@@ -173,6 +196,7 @@ __all__ = [
     "TrimmedCollapse",
     "TrimmedMultipliers",
     "TwoLevelSimplex",
+    "UnhingedPull",
     "UniformRate",
     "UniversalRate",
     "adam_rate",
@@ -203,6 +227,10 @@ __all__ = [
     "class_state",
     "class_weight",
     "cluster_multipliers",
+    "coding_classes",
+    "coding_collapse",
+    "coding_optimum",
+    "coding_weight",
     "collapse_rate",
     "collapse_spectrum",
     "contrastive_slopes",
@@ -252,6 +280,7 @@ __all__ = [
     "lars_view_growth",
     "leading_share_bound",
     "learned_class_rate",
+    "learned_direction_curvatures",
     "learned_temperature",
     "line_multipliers",
     "linear_collapse_curvatures",
@@ -309,6 +338,11 @@ __all__ = [
     "trimmed_volume_window",
     "two_level_simplex",
     "two_view_step",
+    "unhinged_floor",
+    "unhinged_pull",
+    "unhinged_rate",
+    "unhinged_step",
+    "unhinged_swap",
     "uniform_is_resolved",
     "uniform_rate",
     "universal_decay",

@@ -1,0 +1,63 @@
+"""Losses that promise rank: SimO, Anti-Collapse, the unhinged loss. Their theorems, and what their authors claim."""
+
+from clopsim.audit.claim import OURS, Claim, derivation_of
+from clopsim.audit.experiments import anti_collapse, unhinged
+
+RANK_LOSSES: tuple[Claim, ...] = (
+    Claim(
+        identifier="T32",
+        statement="Anti-Collapse: lines only repel, tight frames hold, prototypes above lambda* lower the rank to K.",
+        source=OURS,
+        assumptions="pair form, unit rows; classes on orthonormal points for lambda*, balanced",
+        verdict="proved",
+        finding="Collapse attracts at no rate; a tight frame is stable below 2/c for the tangent step and at every rate"
+        " for the ambient one. lambda* is 0.512 for 4 classes in 8 dimensions at the defaults, below CLOP's 1.",
+        derivations=(derivation_of("anti_collapse"),),
+        experiments=(
+            anti_collapse.multipliers_at_collapse,
+            anti_collapse.highest_curvature_of_frames,
+            anti_collapse.frames_turn_at_their_rate,
+            anti_collapse.many_rows_lower_the_curvature,
+            anti_collapse.prototypes_collapse_classes,
+        ),
+    ),
+    Claim(
+        identifier="T33",
+        statement="Rows of the unhinged loss reach their class's point below 2n/|q| and swap around it above.",
+        source=OURS,
+        assumptions="fixed class directions, mean over n rows; tangent step: ambient steps arrive at every rate",
+        verdict="proved",
+        finding="Each row turns on its circle through q, |q| = 1 + gamma for a simplex. Above the rate it changes sides"
+        " in each step, at up to 45 degrees. No line is stationary for three classes, so T1 fails, by design.",
+        derivations=(derivation_of("unhinged"),),
+        experiments=(
+            unhinged.prototype_limit,
+            unhinged.swaps,
+            unhinged.no_line_is_stationary,
+            unhinged.multipliers_at_learned_directions,
+        ),
+    ),
+    Claim(
+        identifier="P23",
+        statement="The coding-rate term raises the effective rank under a proxy loss.",
+        source="arXiv:2407.03106, in the form of the authors' code",
+        assumptions="free embeddings and proxies, 8 classes of 4 in 16 dimensions, near collapse and at random",
+        verdict="refined",
+        finding="Of the proxies, up to all 8. Not of the embeddings when it is the rate of the proxies, as in the code"
+        " by default; the pair form raises theirs. CLOP's prototypes of weight 1 then lower it, from d to K.",
+        experiments=(anti_collapse.rank_of_proxies_and_embeddings, anti_collapse.rank_with_prototypes),
+        rests_on=("T32",),
+    ),
+    Claim(
+        identifier="P24",
+        statement="The unhinged loss converges from every start but the opposite one if mu |q|/n <= 1, exponentially.",
+        source="arXiv:2312.07841, Theorem 7",
+        assumptions="fixed directions that add up to 0, rows on the sphere or with a free norm of 1",
+        verdict="refined",
+        finding="True, |1 - x| a step for x = mu |q|/n. The condition is half the limit, the half without overshoot: on"
+        " the sphere x < 2 converges; with a free norm so does every x tried, up to 50, as the norm grows.",
+        experiments=(unhinged.step_condition_of_the_theorem, unhinged.free_norm_converges),
+        rests_on=("T33",),
+    ),
+)
+"""One claim: what is said, by whom, under which assumptions, what became of it, and the evidence."""
