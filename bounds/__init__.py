@@ -78,6 +78,8 @@ from bounds.learned_balance import (
     spread_rate,
 )
 from bounds.learned_temperature import LearnedTemperature, learned_temperature
+from bounds.line import LineState, line_rate, line_state
+from bounds.line_slopes import LineSlopes, line_slopes
 from bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
@@ -178,6 +180,8 @@ __all__ = [
     "LearnedCurvatures",
     "LearnedTemperature",
     "LineMultipliers",
+    "LineSlopes",
+    "LineState",
     "LoracCollapse",
     "LoracLine",
     "LoracSwap",
@@ -283,6 +287,9 @@ __all__ = [
     "learned_direction_curvatures",
     "learned_temperature",
     "line_multipliers",
+    "line_rate",
+    "line_slopes",
+    "line_state",
     "linear_collapse_curvatures",
     "linear_collapse_rate",
     "linear_uniform_curvature",

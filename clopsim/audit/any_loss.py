@@ -1,7 +1,7 @@
 """The theorems that hold for every loss of cosines, or for a whole family of them."""
 
 from clopsim.audit.claim import OURS, Claim, derivation_of
-from clopsim.audit.experiments import class_state, effective_rate, positive_graph
+from clopsim.audit.experiments import balanced_line, class_state, effective_rate, positive_graph
 
 ANY_LOSS: tuple[Claim, ...] = (
     Claim(
@@ -40,5 +40,16 @@ ANY_LOSS: tuple[Claim, ...] = (
             class_state.class_states_break_at_their_rates,
             class_state.weights_that_bind_and_that_make_immune,
         ),
+    ),
+    Claim(
+        identifier="T30",
+        statement="The balanced line attracts ambient steps above 2/(c_min + 2a): InfoNCE, DCL, FedRCL, SupCon, SsCL.",
+        source=OURS,
+        assumptions="half of every class at each end, views at opposite ends; sum over anchors, no momentum",
+        verdict="proved",
+        finding="T12 is InfoNCE. The merged loss and SupCon with its mean inside the logarithm are never drawn there,"
+        " nor SupCon with large classes; FedRCL at the lowest rate of all.",
+        derivations=(derivation_of("line_slopes"), derivation_of("line")),
+        experiments=(balanced_line.line_spectra, balanced_line.line_attracts_above_its_rate),
     ),
 )
