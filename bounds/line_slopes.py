@@ -43,10 +43,11 @@ def line_slopes(
         w_s = (2/tau)(P_s - W_s),  w_o = (2/tau)(P_o - W_o),  w_v = (2/tau)(P_o - W_v),  b_s, b_o = (2/tau)(P_s, P_o)
         W: merged 0; nt_xent, dcl W_v = 1; supcon 1/(m-1), "in": 1 and y over (H-1) + H y; sscl as at T29
         fedrcl, N = (n-m)(1+y)/2:   b_s = (2/tau)[(H-1)/(1+N) + H/(y+N)]/(m-1),  b_o = y b_s,
-            w_s = (2/tau)[-N/((1+N)(m-1)) + beta/(H (1+y))],  w_o = w_v = -(2/tau) N/((y+N)(m-1))            (tight)
+            w_s = (2/tau)[-N/((1+N)(m-1)) + beta/(H (1+y))],
+            w_o = w_v = (2/tau)[-N/((y+N)(m-1)) + beta y/(H (1+y))]                                          (tight)
 
-    fedrcl's penalty acts on class-mates above its threshold, so not on those at the other end. blcl has no such line:
-    its class means vanish there.
+    fedrcl is the smooth form, without a threshold: with one its penalty leaves the other end alone, which changes
+    neither c + 2a of "classes, ends" nor so the rate. blcl has no such line: its class means vanish there.
 
     Source: T30 (ours). Arguments as class_loss; per_class: m, even; form: of supcon, as in SupCon.
     Errors: ValueError as class_loss, for odd m, and for blcl.
@@ -63,7 +64,7 @@ def line_slopes(
     if name == "fedrcl":
         N, beta = (n - m) * (1 + y) / 2, float(penalty or 0.0)
         near = T * ((H - 1) / (1 + N) + H / (y + N)) / (m - 1)
-        opposite = -T * N / ((y + N) * (m - 1))
+        opposite = T * (-N / ((y + N) * (m - 1)) + beta * y / (H * (1 + y)))
         same = T * (-N / ((1 + N) * (m - 1)) + beta / (H * (1 + y)))
         return LineSlopes(same, opposite, opposite, near, y * near)
     W_s, W_o, W_v = _line_weights(name, m, y, confidence, form)
@@ -94,7 +95,8 @@ def _closed_slopes(
     T, m, n = 2 / tau, 2 * H, 2 * H * K
     P, D, R, Z = 1 / ((n / 2 - 1) + n / 2 * y), 1 / ((n / 2 - 1) * (1 + y)), 1 + (m - 2) * q**2, (H - 1) + H * y
     N = (n - m) * (1 + y) / 2
-    near, opposite = T * ((H - 1) / (1 + N) + H / (y + N)) / (m - 1), -T * N / ((y + N) * (m - 1))
+    near, push = T * ((H - 1) / (1 + N) + H / (y + N)) / (m - 1), T * beta / (H * (1 + y))
+    opposite = -T * N / ((y + N) * (m - 1)) + y * push
     ends = (T * P, T * y * P)
     claims = {
         "merged": (T * P, T * y * P, T * y * P, *ends),
@@ -103,7 +105,7 @@ def _closed_slopes(
         "supcon, in": (T * (P - 1 / Z), T * (y * P - y / Z), T * (y * P - y / Z), *ends),
         "sscl": (T * (P - q**2 / R), T * (y * P - q**2 / R), T * (y * P - 1 / R), *ends),
         "dcl": (T * D, T * y * D, -T, T * D, T * y * D),
-        "fedrcl": (T * (-N / ((1 + N) * (m - 1)) + beta / (H * (1 + y))), opposite, opposite, near, y * near),
+        "fedrcl": (push - T * N / ((1 + N) * (m - 1)), opposite, opposite, near, y * near),
     }
     return {name: dict(zip(LineSlopes._fields, values, strict=True)) for name, values in claims.items()}
 
@@ -135,7 +137,7 @@ def derive() -> "Derivation":
         "sscl": everyone - (q**2 * (H - 1) * (s.same + s.other) + s.view) / R / tau,
         "dcl": sp.log(own + rest) - s.view / tau,
         "fedrcl": sum(number * sp.log(1 + rest / E(cosine)) for number, cosine in mates) / (m - 1)
-        + beta * sp.log(1 + (H - 1) * E(s.same) + H * y),
+        + beta * sp.log(1 + own + E(s.view)),
     }
     at_line = dict(zip(s, (1, -1, -1, 1, -1), strict=True))
     zeros = {}
@@ -154,7 +156,7 @@ def derive() -> "Derivation":
                  losses["nt_xent"]),
             Step("SupCon, the mean outside the logarithm:", losses["supcon"]),
             Step("inside:", losses["supcon, in"]),
-            Step("FedRCL, whose penalty does not act on class-mates at the other end:", losses["fedrcl"]),
+            Step("FedRCL in its smooth form:", losses["fedrcl"]),
             Step("A slope is twice its derivative over the number of such pairs, anchor and key. For InfoNCE's views,"
                  " with y = exp(-2/tau),", claims["nt_xent"]["view"]),
         ),

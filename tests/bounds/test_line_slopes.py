@@ -18,7 +18,7 @@ def test_slopes_are_those_of_the_loss(name):
     slopes = line_slopes(**given, **SHAPE)
     loss = cosine_loss(
         given["name"], **SHAPE, confidence=given.get("confidence", 0.0), penalty=given.get("penalty", 0.0),
-        inside=given.get("form") == "in", threshold=0.7,
+        inside=given.get("form") == "in",
     )  # fmt: skip
     ends = torch.tensor([1.0, -1.0] * 6, dtype=torch.float64)
     mates, views = class_graphs(3, 4)

@@ -31,7 +31,7 @@ def _line(samples: int) -> Tensor:
 
 def _loss(given: dict[str, Any], shape: dict[str, Any]) -> Loss:
     numbers = {key: value for key, value in given.items() if key != "form"}
-    return cosine_loss(**numbers, **shape, inside=given.get("form") == "in", threshold=0.7)
+    return cosine_loss(**numbers, **shape, inside=given.get("form") == "in")
 
 
 def line_spectra(factor: float = 1.0) -> Experiment:

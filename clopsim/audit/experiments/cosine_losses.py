@@ -40,12 +40,10 @@ def cosine_loss(
     confidence: float = 0.0,
     penalty: float = 0.0,
     inside: bool = False,
-    threshold: float = -1.0,
 ) -> Loss:
     """The loss that bounds.class_losses.class_loss describes, on n = K m rows, class after class, views adjacent.
 
-    inside: SupCon with the mean inside the logarithm; threshold: of FedRCL's penalty, whose class-mates with a cosine
-    below it count as opposite ones.
+    inside: SupCon with the mean inside the logarithm.
     """
     mates, views = class_graphs(classes, per_class)
     eye = torch.eye(len(mates), dtype=torch.bool)
@@ -67,8 +65,7 @@ def cosine_loss(
         logits = z @ z.mT / temperature
         negatives = logits.masked_fill((mates > 0) | eye, -torch.inf).logsumexp(dim=-1, keepdim=True)
         contrast = (torch.nn.functional.softplus(negatives - logits) * mates).sum() / (per_class - 1)
-        close = torch.where(logits < threshold / temperature, -1 / temperature, logits)
-        near = (close - 1 / temperature).masked_fill(mates == 0, -torch.inf).logsumexp(dim=-1)
+        near = (logits - 1 / temperature).masked_fill(mates == 0, -torch.inf).logsumexp(dim=-1)
         return contrast + penalty * torch.nn.functional.softplus(near).sum()
 
     def blcl(z: Tensor) -> Tensor:
