@@ -138,6 +138,7 @@ from bounds.trimming import (
     trimmed_volume_rate,
     trimmed_volume_window,
 )
+from bounds.unequal_pulls import unequal_attracting_rates
 from bounds.unhinged import (
     LearnedCurvatures,
     UnhingedPull,
@@ -345,6 +346,7 @@ __all__ = [
     "trimmed_volume_window",
     "two_level_simplex",
     "two_view_step",
+    "unequal_attracting_rates",
     "unhinged_floor",
     "unhinged_pull",
     "unhinged_rate",

@@ -1,7 +1,7 @@
 """The theorems that hold for every loss of cosines, or for a whole family of them."""
 
 from clopsim.audit.claim import OURS, Claim, derivation_of
-from clopsim.audit.experiments import balanced_line, class_state, effective_rate, positive_graph
+from clopsim.audit.experiments import balanced_line, class_state, effective_rate, positive_graph, unequal_pulls
 
 ANY_LOSS: tuple[Claim, ...] = (
     Claim(
@@ -14,6 +14,20 @@ ANY_LOSS: tuple[Claim, ...] = (
         " prototypes take lambda p from c + 2a, so they widen the ambient range and narrow the tangent one.",
         derivations=(derivation_of("effective_rate"),),
         experiments=(effective_rate.multipliers_from_curvature_and_pull, effective_rate.modes_turn_at_their_rates),
+    ),
+    Claim(
+        identifier="T27a",
+        statement="Under unequal pulls A a state as a whole turns at 2 over an end of the spectrum of H + 2A.",
+        source=OURS,
+        assumptions="any differentiable loss of cosines, a stationary state, ambient step; rates at which no embedding"
+        " or every one is turned over",
+        verdict="proved",
+        finding="Every embedding steps at a rate of its own, mu/(1 - mu a_i), so levels mix. A minimum attracts below"
+        " 2/max(H + 2A), a maximum above 2/min(H + 2A), a saddle at no rate; with one pull this is T27. The card of a"
+        " loss (clopsim card) uses it at optima without symmetry.",
+        derivations=(derivation_of("unequal_pulls"),),
+        experiments=(unequal_pulls.whole_states_turn_at_their_rates,),
+        rests_on=("T27",),
     ),
     Claim(
         identifier="T28",

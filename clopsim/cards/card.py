@@ -141,11 +141,8 @@ def _attracts(found: Spectrum, gradient: Any) -> dict[str, float | None] | None:
     """Between which rates the state attracts; None: at none, or nobody can tell."""
     if not found.levels or found.kind in ("flat", "saddle"):
         return None
-    if gradient == "ambient" and found.outward is not None:
-        (whole,) = (each for each in found.criticals() if each.gradient == "ambient")
-        if whole.rate is None:
-            return {"above": 0.0, "below": None} if found.kind == "minimum" else None
-        return {"above": 0.0, "below": whole.rate} if whole.side == "below" else {"above": whole.rate, "below": None}
+    if gradient == "ambient" and found.unequal:
+        return None if found.whole is None else {"above": found.whole.above, "below": found.whole.below}
     rates = attracting_rates((level.curvature for level in found.levels), pull=found.pulls[0], gradient=gradient)
     return None if rates is None else {"above": rates.above, "below": rates.below}
 

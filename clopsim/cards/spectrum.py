@@ -1,10 +1,7 @@
 """The spectrum of a loss at a state: levels with multiplicities, pulls, and the learning rates that they make critical.
 
 Where every row has the same pull a, T27 gives one rate per level: 2/(c + 2a) ambient, 2/c tangent. Where the pulls
-differ, the levels do not stay apart: one ambient step is D^-1 (I - mu (H + A)) with A the pulls and D = I - mu A, which
-has the factor -1 exactly where 2 I - mu (H + 2A) is singular, and the factor 1 only where H is. So the state as a
-whole is stable below 2/max(H + 2A) where H > 0, and attracts above 2/min(H + 2A) where H < 0 and that is positive:
-between 0 and that rate no factor crosses the unit circle, and D keeps its sign. With one pull this is T27 again.
+differ, levels mix in an ambient step and only the state as a whole has a rate (T27a).
 """
 
 import math
@@ -16,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bounds import Gradient
-from bounds.effective_rate import critical_rate, stable_side, why_never
+from bounds.effective_rate import AttractingRates, critical_rate, stable_side, why_never
+from bounds.unequal_pulls import FLAT, unequal_attracting_rates
 from clopsim.cards import calculus
 from clopsim.cards.call import Broken
 from clopsim.cards.states import rotations
@@ -34,7 +32,7 @@ RESTED = 1e-6
 STATIONARY = 1e-8
 """Largest tangent gradient of a stationary state, in units of that at random rows."""
 
-CLOSE = 1e-7
+CLOSE = FLAT
 """Eigenvalues this near to each other, in units of the largest, are one level; and those this near to 0 are 0."""
 
 ROUNDED = 1e-12
@@ -77,7 +75,8 @@ class Spectrum:
     has_ambient: bool
     levels: tuple[Level, ...] = ()  # rising; empty where trouble says why, or where the state is not stationary
     trouble: str = ""  # why there is no spectrum, a sentence
-    outward: tuple[float, float] | None = None  # smallest and largest eigenvalue of H + 2A, where the pulls differ
+    unequal: bool = False  # whether the pulls of the rows differ, under an ambient step
+    whole: AttractingRates | None = None  # where they do: at which ambient rates the state attracts; None: at none
     hessian: Tensor | None = None  # in tangent coordinates
     frames: Tensor | None = None  # (n, d, d - 1)
     pull_of_rows: Tensor | None = None  # (n,)
@@ -85,7 +84,7 @@ class Spectrum:
     @property
     def pull(self) -> float | None:
         """The pull where all rows have one."""
-        return self.pulls[0] if self.levels and self.outward is None else None
+        return self.pulls[0] if self.levels and not self.unequal else None
 
     @property
     def stationary(self) -> bool:
@@ -110,7 +109,7 @@ class Spectrum:
         gradients: Sequence[Gradient] = ("ambient", "tangent") if self.has_ambient else ("tangent",)
         found = []
         for gradient in gradients:
-            if gradient == "ambient" and self.outward is not None:
+            if gradient == "ambient" and self.unequal:
                 found.append(self._whole())
                 continue
             a = self.pulls[0] if gradient == "ambient" else 0.0
@@ -124,17 +123,21 @@ class Spectrum:
         return found
 
     def _whole(self) -> Critical:
-        low, high = self.outward or (0.0, 0.0)
+        """The ambient rate of the state as a whole (T27a)."""
         count = sum(level.multiplicity for level in self.levels if level.curvature != 0)
-        if self.kind == "minimum" and high > 0:
-            return Critical("ambient", None, count, 2 / high, "below", "")
-        if self.kind == "minimum":
-            return Critical("ambient", None, count, None, None, "stable at every rate: H + 2A has no positive level")
-        if self.kind == "maximum" and low > 0:
-            return Critical("ambient", None, count, 2 / low, "above", "")
-        if self.kind == "maximum":
-            return Critical("ambient", None, count, None, None, "it attracts at no rate: H + 2A is not all positive")
-        return Critical("ambient", None, count, None, None, "a saddle whose rows are pulled unequally has no one rate")
+        whole = self.whole
+        if whole is None or not self.unequal:
+            why = (
+                "a saddle attracts at no rate"
+                if self.kind == "saddle"
+                else "it attracts at no rate: H + 2A <= 0 somewhere"
+            )
+            return Critical("ambient", None, count, None, None, why)
+        if whole.below < math.inf:
+            return Critical("ambient", None, count, whole.below, "below", "")
+        if whole.above > 0:
+            return Critical("ambient", None, count, whole.above, "above", "")
+        return Critical("ambient", None, count, None, None, "it is stable at every rate: H + 2A <= 0")
 
 
 def spectrum(subject: Subject, z: Tensor, *, name: str, title: str, scale: float, turns: bool) -> Spectrum:
@@ -172,15 +175,16 @@ def spectrum(subject: Subject, z: Tensor, *, name: str, title: str, scale: float
     if name == OPTIMUM and not residual * scale < RESTED * softest:
         return without("Descent has not come to rest: it creeps along a valley that hardly curves.")
     a = torch.where(found.pulls.abs() <= EQUAL * largest, 0.0, found.pulls)
-    outward = None
-    if subject.has_ambient and float(a.max() - a.min()) > EQUAL * max(largest, float(a.abs().max())):
-        doubled = torch.linalg.eigvalsh(hessian + 2 * torch.diag(a.repeat_interleave(found.frames.shape[2])))
-        outward = float(doubled[0]), float(doubled[-1])
+    unequal = subject.has_ambient and float(a.max() - a.min()) > EQUAL * max(largest, float(a.abs().max()))
+    whole = None
+    if unequal and any(level.curvature != 0 for level in levels):
+        whole = unequal_attracting_rates(hessian.numpy(), pulls=a.repeat_interleave(found.frames.shape[2]).numpy())
     return replace(
         plain,
         pulls=(float(a.min()), float(a.max())),
         levels=levels,
-        outward=outward,
+        unequal=unequal,
+        whole=whole,
         hessian=hessian,
         frames=found.frames,
         pull_of_rows=a,
