@@ -96,7 +96,7 @@ def _state(state: Mapping[str, Any], rates: Sequence[Mapping[str, Any]]) -> str:
         words += (
             " With unequal pulls the levels mix in an ambient step: only the state as a whole has a rate, 2 over an"
         )
-        words += " end of the spectrum of H + 2A, H the curvatures and A the pulls."
+        words += " end of the spectrum of H + 2A, H the curvatures and A the pulls (T27a)."
     if state["flat"]:
         many = "1 direction" if state["flat"] == 1 else f"{state['flat']} directions"
         words += f" Beside turns of the whole, flat along {many}: nothing is decided there."
