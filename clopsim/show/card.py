@@ -92,10 +92,8 @@ def _state(state: Mapping[str, Any], rates: Sequence[Mapping[str, Any]]) -> str:
         pull = "no radial part"
     words = f"{title}: loss {state['loss']:.6g}, effective rank {state['effective_rank']:.4g}, {pull}; "
     words += f"{KINDS[state['kind']]}, {_attraction(state)}."
-    if state["pull"] is None and "ambient" in state["attracts"]:
-        words += (
-            " With unequal pulls the levels mix in an ambient step: only the state as a whole has a rate, 2 over an"
-        )
+    if state["pull"] is None and "ambient" in state["attracts"] and state["kind"] != "saddle":
+        words += " With unequal pulls levels mix in an ambient step, and the state as a whole has a rate: 2 over an"
         words += " end of the spectrum of H + 2A, H the curvatures and A the pulls (T27a)."
     if state["flat"]:
         many = "1 direction" if state["flat"] == 1 else f"{state['flat']} directions"
@@ -163,8 +161,6 @@ def _stable(state: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
     """On which side of its rate a level is stable, in two words."""
     if rate["rate"] is not None:
         return f"{'<' if rate['side'] == 'below' else '>'} {rate['rate']:.6g}"
-    if rate["curvature"] is None and state["kind"] == "saddle":
-        return "no one rate"
     return "always" if (rate["curvature"] or 0) > 0 or state["kind"] == "minimum" else "never"
 
 
