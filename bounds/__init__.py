@@ -128,6 +128,15 @@ from bounds.relaxed_penalty import (
 )
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
+from bounds.simo import (
+    SimoCollapse,
+    SimoOptimum,
+    simo_collapse,
+    simo_leaning,
+    simo_optimum,
+    simo_split_curvature,
+    simo_split_limit,
+)
 from bounds.trimming import (
     TrimmedCollapse,
     TrimmedMultipliers,
@@ -197,6 +206,8 @@ __all__ = [
     "RelaxedCollapse",
     "RelaxedLine",
     "Setting",
+    "SimoCollapse",
+    "SimoOptimum",
     "Spectrum",
     "TrimmedCollapse",
     "TrimmedMultipliers",
@@ -329,6 +340,11 @@ __all__ = [
     "ripple_multiplier",
     "self_exclusion",
     "sigma_rate",
+    "simo_collapse",
+    "simo_leaning",
+    "simo_optimum",
+    "simo_split_curvature",
+    "simo_split_limit",
     "spin_rate",
     "spread_curvature",
     "spread_growth",
