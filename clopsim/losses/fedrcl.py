@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 
 from bounds.setting import number_from_zero, one_of
 from clopsim.losses.info import LossInfo, Named
-from clopsim.losses.pairs import Reduction, reduced, scalar_temperature
+from clopsim.losses.pairs import Reduction, chosen, reduced, scalar_temperature
 from clopsim.losses.views import Views, full_precision, stacked, with_labels
 
 NEGATIVES = 2
@@ -32,6 +32,7 @@ def fedrcl(
     beta: float | Tensor = 1.0,
     threshold: float = 0.7,
     reduction: Reduction = "mean",
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """FedRCL: L_i = scl_i + beta pen_i, P(i) the embeddings with the anchor's label, its other views among them.
 
@@ -54,8 +55,9 @@ def fedrcl(
 
     Source: Seo et al., arXiv:2401.04928 (code: authors' code, skynbe/FedRCL at 378beb4; dense: a reconstruction, ours).
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views;
-    labels: (N,) integers; beta: >= 0, 0 leaves the penalty out; threshold: a cosine. Returns float32 or better. Raises
-    ValueError for missing labels, wrong shapes, a temperature <= 0, a beta < 0, an unknown form or reduction.
+    labels: (N,) integers; beta: >= 0, 0 leaves the penalty out; threshold: a cosine; anchors: as in supcon.
+    Returns float32 or better. Raises ValueError for missing labels, wrong shapes, a temperature <= 0, a beta < 0, an
+    unknown form or reduction.
     """
     labels = with_labels("fedrcl", labels)
     z, count = stacked(first, second, labels)
@@ -67,6 +69,7 @@ def fedrcl(
         beta=beta,
         threshold=threshold,
         reduction=reduction,
+        anchors=anchors,
         views=count,
     )
 
@@ -80,6 +83,7 @@ def fedrcl_of_rows(
     beta: float | Tensor = 1.0,
     threshold: float = 0.7,
     reduction: Reduction = "mean",
+    anchors: Tensor | None = None,
     views: int = 2,
 ) -> Tensor:
     """The formula of fedrcl on unit rows z (V N, d), view after view, which it does not normalise; labels: (V N,).
@@ -92,12 +96,14 @@ def fedrcl_of_rows(
     tau = scalar_temperature(temperature, z)
     sample = torch.arange(len(z), device=z.device) % (len(z) // views)
     number = torch.where(labels >= 0, labels.long(), -1 - sample)
-    same = number[:, None] == number[None]  # (n, n)
-    positive = same & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    columns = torch.arange(len(z), device=z.device)
+    rows = columns if anchors is None else anchors
     with full_precision(z):
-        s = z @ z.mT
+        s = chosen(z, anchors) @ z.mT  # (n, n), of the anchors (r, n)
+    same = number[rows][:, None] == number
+    positive = same & (rows[:, None] != columns)
     contrast, penalty = (_as_coded if form == "code" else _dense)(s, tau, same, positive, threshold)
-    return reduced(contrast + beta * penalty, None, reduction)
+    return reduced(contrast + beta * penalty, None, reduction, total=None if anchors is None else len(z))
 
 
 def _as_coded(s: Tensor, tau: Tensor, same: Tensor, positive: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
@@ -105,7 +111,7 @@ def _as_coded(s: Tensor, tau: Tensor, same: Tensor, positive: Tensor, threshold:
     company = positive.any(dim=-1)
     hardest = s.masked_fill(~positive, torch.inf).amin(dim=-1)  # amin shares the gradient among ties
     positive_cosine = torch.where(company, hardest, 1.0)
-    negatives = s.masked_fill(same, -torch.inf).topk(min(NEGATIVES, len(s)), dim=-1).values
+    negatives = s.masked_fill(same, -torch.inf).topk(min(NEGATIVES, s.shape[-1]), dim=-1).values
     logits = torch.cat([positive_cosine[:, None], negatives], dim=-1) / tau
     contrast = torch.logsumexp(logits, dim=-1) - positive_cosine / tau
     t = torch.where(company & ~(hardest < threshold), hardest, -1.0)

@@ -35,8 +35,9 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
     must bring the same dimension and dtypes, and all of them labels or none: ValueError in each otherwise. The shares
     are gathered first and read, for which a GPU waits.
 
-    A loss that takes anchors (infonce, supcon, dcl, clip, alone or as the base of CLOP) is computed in shares: each
-    process its own 2N anchors against all 2WN keys, whole or in tiles. Any other is computed whole by every process.
+    A loss that takes anchors (infonce, supcon, dcl, clip, fedrcl, sscl, alone or as the base of CLOP) is computed in
+    shares: each process its own 2N anchors against all 2WN keys, whole or in tiles. Any other is computed whole by
+    every process.
 
     loss: any loss of this package's call form, CLOP included (do not wrap the base too); group: None for the default.
     Not for torch.func.vmap; under torch.compile the gather is a graph break.

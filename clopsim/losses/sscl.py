@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
-from clopsim.losses.pairs import Reduction, per_anchor, reduced
+from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.positives import other_views
 from clopsim.losses.views import Views, full_precision, stacked, unit_rows, with_labels
 
@@ -23,6 +23,7 @@ def sscl(
     threshold: float = 0.9,
     reduction: Reduction = "mean",
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
 ) -> Tensor:
     """SsCL-style contrastive part: guesses choose the positives, their confidences q weigh them.
 
@@ -43,8 +44,9 @@ def sscl(
     SsCL adds cross-entropy on the labels and on the guesses; calibrated makes the guesses.
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views.
     labels: (N,) integers, the guessed classes; confidence: one in [0, 1] for all, or (N,), without gradient;
-    threshold: theta. tiled: as in info_nce. Returns float32 or better. Raises ValueError for missing labels, wrong
-    shapes, a temperature <= 0, a confidence outside [0, 1], an unknown reduction.
+    threshold: theta; tiled, anchors: as in supcon.
+    Returns float32 or better. Raises ValueError for missing labels, wrong shapes, a temperature <= 0, a confidence
+    outside [0, 1], an unknown reduction.
     """
     labels = with_labels("sscl", labels)
     z, count = stacked(first, second, labels)
@@ -63,6 +65,7 @@ def sscl(
         threshold=threshold,
         reduction=reduction,
         tiled=tiled,
+        anchors=anchors,
         views=count,
     )
 
@@ -76,6 +79,7 @@ def sscl_of_rows(
     threshold: float = 0.9,
     reduction: Reduction = "mean",
     tiled: bool | None = None,
+    anchors: Tensor | None = None,
     views: int = 2,
 ) -> Tensor:
     """The formula of sscl on unit rows z (V N, d), view after view, which it does not normalise.
@@ -87,13 +91,18 @@ def sscl_of_rows(
         if confidence > 1:
             raise ValueError(f"confidence must be <= 1, got {confidence!r}; it is a probability")
     q = torch.as_tensor(confidence, dtype=z.dtype, device=z.device).detach().expand(len(z))
-    weight = _weights(labels, torch.where((q >= threshold) & (labels >= 0), q, 0.0), len(z) // views)
+    if anchors is not None and views == 1:
+        raise ValueError("anchors needs two views or more, got one; with one, anchors without a positive are left out")
+    rows = chosen(z, anchors)
+    weight = _weights(labels, torch.where((q >= threshold) & (labels >= 0), q, 0.0), len(z) // views, anchors)
     total = weight.sum(dim=-1, keepdim=True)
     with full_precision(z):
         attraction = weight / torch.where(total > 0, total, 1.0) @ z
-    loss, _ = per_anchor(z, z, temperature=temperature, itself=True, attraction=attraction, tiled=tiled)
+    loss, _ = per_anchor(
+        rows, z, temperature=temperature, itself=True, attraction=attraction, tiled=tiled, numbers=anchors
+    )
     if views > 1:
-        return reduced(loss, None, reduction)
+        return reduced(loss, None, reduction, total=None if anchors is None else len(z))
     known = total.squeeze(-1) > 0
     return reduced(torch.where(known, loss, 0.0), known, reduction)
 
@@ -133,12 +142,12 @@ def calibrated(logits: Tensor, embeddings: Tensor, means: Tensor, *, temperature
     return Guess(label, confidence)
 
 
-def _weights(labels: Tensor, q: Tensor, samples: int) -> Tensor:
-    """(n, n) weights of pairs before their rows are normalised: 1 for another view, q_i q_p for agreeing guesses."""
+def _weights(labels: Tensor, q: Tensor, samples: int, anchors: Tensor | None) -> Tensor:
+    """(n, n), of anchors (r, n): weights before rows are normalised; 1 to another view, q_i q_p to agreeing guesses."""
     number = torch.arange(len(q), device=q.device)
-    rows, columns = number[:, None], number[None]
-    agree = (labels[:, None] == labels[None]) & (rows != columns)
-    return torch.where(other_views(samples)(rows, columns), 1.0, torch.where(agree, q[:, None] * q[None], 0.0))
+    rows, columns = (number if anchors is None else anchors)[:, None], number[None]
+    agree = (labels[rows] == labels[None]) & (rows != columns)
+    return torch.where(other_views(samples)(rows, columns), 1.0, torch.where(agree, q[rows] * q[None], 0.0))
 
 
 INFO = LossInfo(

@@ -39,10 +39,10 @@ def supcon(
     Source: Khosla et al., arXiv:2004.11362; out: authors' code, in: paper, reconstruction.
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views.
     labels: (N,) integers, (N, C) of 0 and 1 for several labels a sample (positive where one is shared), or None;
-    positives: instead of labels a boolean mask (N, N) of samples. negatives, tiled: as in info_nce. Returns float32 or
+    positives: instead of labels a boolean mask (N, N) of samples. negatives, tiled: as in info_nce.
     anchors: (r,) numbers of the embeddings (view after view) that are anchors, the others being keys only; a mean still
     divides by all of them, so that parts add up (gathered uses it).
-    better. Raises ValueError for wrong shapes, a temperature <= 0, an unknown form or reduction.
+    Returns float32 or better. Raises ValueError for wrong shapes, a temperature <= 0, an unknown form or reduction.
     """
     z, count = stacked(first, second, labels, several=True)
     return supcon_of_rows(

@@ -129,3 +129,22 @@ def test_wrong_options():
         fedrcl(first, second, LABELS["one class"], form="hard")
     with pytest.raises(ValueError, match="beta must be a finite number >= 0, .*0 leaves the penalty out"):
         fedrcl(first, second, LABELS["one class"], beta=-1.0)
+
+
+@pytest.mark.parametrize("form", ("code", "dense"))
+def test_parts_of_the_anchors_add_up_to_the_batch_with_its_gradient(form):
+    first, second = narrow(4)
+    views, labels = torch.stack([first, second]).requires_grad_(), LABELS["unlabelled"]
+    whole = fedrcl(*views, labels, form=form)
+    (expected,) = torch.autograd.grad(whole, views)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    parts = [
+        fedrcl(*views, labels, form=form, anchors=order[part]) for part in (slice(0, 5), slice(5, 5), slice(5, 12))
+    ]
+    torch.testing.assert_close(sum(parts), whole, rtol=1e-13, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(sum(parts), views)[0], expected, rtol=1e-11, atol=1e-13)
+    each = fedrcl(*views, labels, form=form, reduction="none")
+    own = fedrcl(*views, labels, form=form, reduction="none", anchors=order[:5])
+    torch.testing.assert_close(own, each[order[:5]], rtol=1e-13, atol=0)
+    with pytest.raises(ValueError, match=r"^anchors must be numbers of embeddings, int64 of shape \(r,\)"):
+        fedrcl(*views, labels, form=form, anchors=torch.tensor([True]))

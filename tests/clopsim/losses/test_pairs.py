@@ -252,7 +252,7 @@ def test_wrong_input(call, message):
 
 
 @pytest.mark.parametrize("tiled", (False, True), ids=("whole", "tiles"))
-@pytest.mark.parametrize("name", ("infonce", "supcon", "supcon_in", "dcl", "clip"))
+@pytest.mark.parametrize("name", ("infonce", "supcon", "supcon_in", "dcl", "clip", "sscl"))
 def test_parts_of_the_anchors_add_up_to_the_batch_with_its_gradient(name, tiled):
     generator = torch.Generator().manual_seed(2)
     views = torch.randn(2, 7, 4, generator=generator, dtype=torch.float64).requires_grad_()

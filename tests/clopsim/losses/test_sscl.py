@@ -97,6 +97,11 @@ def test_wrong_options(batch):
         sscl(first, second, Y, confidence=Q[:3])
 
 
+def test_anchors_need_two_views(batch):
+    with pytest.raises(ValueError, match="^anchors needs two views or more, got one"):
+        sscl(batch()[0], None, Y, anchors=torch.tensor([0]))
+
+
 def simplex(classes):
     vectors = torch.eye(classes, dtype=torch.float64) - 1 / classes
     return vectors / vectors.norm(dim=1, keepdim=True)
