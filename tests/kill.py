@@ -1,6 +1,6 @@
-"""Kill a sweep with SIGKILL again and again, resume it, and hold what it ends with against an uninterrupted run.
+"""Kill a sweep or a training with SIGKILL again and again, resume it, and hold its end against an uninterrupted run's.
 
-    python -m tests.kill 100 [SEED [sweep|train-sweep]]
+    python -m tests.kill 100 [SEED [sweep|train-sweep|train]]
 
 Half of the kills come from outside after a random time, half from inside at a random file operation: before a file is
 opened, renamed or removed or a folder made, or in the middle of a write. Prints what happened as JSON; exits with 1 if
@@ -15,13 +15,16 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
-from clopsim.runs import executors, kinds, plan, results, store
+import clopsim
+from clopsim.door.arguments import argument_name
+from clopsim.runs import executors, kinds, plan, results, store, training_run
 from clopsim.runs import folder as runs
 from clopsim.runs.config import Sweep
-from clopsim.runs.plan import Config
+from clopsim.runs.plan import Recorded
 from clopsim.runs.recipes import TrainingSweep
 from clopsim.runs.states import describe
 from clopsim.training.recipe import Training
@@ -35,16 +38,27 @@ CONFIGS = {
         batch=(8,),
         seeds=6,
     ),
-}
+    "train": Training(
+        data="clusters", samples=40, features=6, dimension=4, width=8, batch=8, steps=60, save_every=7,
+        sharpness=False, device="cpu",
+    ),
+}  # fmt: skip
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 FILES = {
     "sweep": (results.DATA, results.SUMMARY, kinds.FIGURE),
     "train-sweep": (results.DATA, results.SUMMARY),
+    "train": (results.DATA, results.SUMMARY, training_run.FIGURE, training_run.EMBEDDINGS, "checkpoint.pt"),
 }
 
 
-def sweep(folder: Path, config: Config) -> None:
-    """What `clopsim sweep --out FOLDER --resume` does, after parsing."""
+def sweep(folder: Path, config: Recorded) -> None:
+    """What `clopsim KIND --out FOLDER --resume` does, after parsing."""
+    if isinstance(config, Training):
+        options = {argument_name(name): value for name, value in config.to_plain().items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is complete
+            clopsim.train(**options, out=folder, resume=True)
+        return
     with store.locked(folder):
         begun = runs.begin(folder, config, origin=results.origin_now("clopsim sweep"), resume=True)
         if begun is not None:
@@ -95,7 +109,7 @@ def die_at(last: int, counter: Path | None = None) -> None:
 
 
 def attempt(
-    folder: Path, config: Config, *, after: float | None = None, at: int = 0, counter: Path | None = None
+    folder: Path, config: Recorded, *, after: float | None = None, at: int = 0, counter: Path | None = None
 ) -> bool:
     """Go on with the sweep in a process of its own; whether it was killed (after seconds, or at an operation)."""
     child = os.fork()

@@ -10,14 +10,14 @@ LEAVES: Mapping[str, str] = {
     "figures": "The folder will hold NAME.png and NAME.csv for every figure; --runs DIR keeps NAME.run.",
     "inspect": "Writes nothing but the PICTURE of --out.",
     "merge": "The run folder will hold what that of the undivided sweep does: see clopsim sweep.",
-    "show": "The figure is drawn over that of the run folder, or where --figure says.",
+    "show": "Writes nothing but the FILE of --figure.",
     "sweep": (
         f"The run folder will hold {RUN}, {SUMMARY}, sweep.png (the curves with every predicted line). While it runs: "
         "plan.json and chunks/."
     ),
     "train": (
         f"The run folder will hold {RUN}, {SUMMARY}, train.png, embeddings.npz (z, norm, y, labels, split) and "
-        "checkpoint.pt. While it runs: FOLDER.checkpoint.pt beside it."
+        "checkpoint.pt. While it runs: plan.json and checkpoint."
     ),
     "train-sweep": f"The run folder will hold {RUN}, {SUMMARY}. While it runs: plan.json and chunks/.",
     "zoo": f"The run folder will hold {RUN}, {SUMMARY}, zoo.png (the differences behind every verdict).",
@@ -65,7 +65,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("those of another folder, for a script", "clopsim runs results --json"),
     ),
     "show": (
-        ("table and figure of a run", "clopsim show run"),
+        ("table of a run", "clopsim show run"),
         ("the figure for a paper", "clopsim show run --figure curve.pdf"),
     ),
     "sweep": (

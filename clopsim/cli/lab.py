@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from clopsim.cli.shell import app, user_input, write_whole
+from clopsim.cli.shell import app, user_input
+from clopsim.runs.store import write_atomically
 
 
 @app.command()
@@ -28,7 +29,7 @@ def lab(
         else:
             path = _writable(out, force=force)
         try:
-            write_whole(path, assemble())
+            write_atomically(path, assemble().encode())
         except OSError as error:
             raise ValueError(f"out could not be written to {path}: {error.strerror}; choose another place") from None
     typer.echo(path)

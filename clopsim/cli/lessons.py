@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from clopsim.cli.shell import app, user_input, write_whole
+from clopsim.cli.shell import app, user_input
+from clopsim.runs.store import write_atomically
 
 
 @app.command()
@@ -28,7 +29,7 @@ def lessons(
         try:
             out.mkdir(parents=True, exist_ok=True)
             for name in NOTEBOOKS:
-                write_whole(out / name, read(name))
+                write_atomically(out / name, read(name).encode())
         except OSError as error:
             raise ValueError(f"out could not be written to {out}: {error.strerror}; choose another place") from None
     for name in NOTEBOOKS:

@@ -1,7 +1,9 @@
-"""What the commands of both kinds of sweep share: the options of their execution, and how their run is told."""
+"""What the commands that make runs share: the options of their execution, their folder, how their run is told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -37,16 +39,40 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first c
 def run_command(
     function: Callable[..., Any], context: typer.Context, parameters: Mapping[str, Any], *, kind: str
 ) -> NoReturn:
-    """Run a sweep of that kind as the command line says, print its report and exit with its status.
+    """Make a run of that kind as the command line says, print its report and exit with its status.
 
     What is not given on the command line is left to the configuration file, or to the run that is resumed.
     """
-    with user_input():
+    with user_input(json_output=parameters["json_output"]):
         given = options(parameters, context)
-        if parameters["out"] is None:
-            if parameters["resume"]:
-                raise ValueError("resume must come with a folder, got none; add --out FOLDER")
-            given["out"] = Path("runs") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
-        found = function(**given)
+        if parameters["out"] is None and parameters["resume"]:
+            raise ValueError("resume must come with a folder, got none; add --out FOLDER")
+        with nullcontext(parameters["out"]) if parameters["out"] else _new_folder(kind) as folder:
+            found = function(**{**given, "out": folder})
     say(found, json_output=parameters["json_output"])
     raise typer.Exit(found.status)
+
+
+@contextmanager
+def _new_folder(kind: str) -> Iterator[Path]:
+    """A folder that nobody else has, named by kind and time; it goes if nothing came of it."""
+    root, name = Path("runs"), f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    made = not root.exists()
+    try:
+        root.mkdir(exist_ok=True)
+        for number in count(1):
+            folder = root / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                continue
+    except OSError as error:
+        raise ValueError(f"out must be writable, got {str(root)!r} ({error.strerror}); choose a folder") from None
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+            if made:
+                root.rmdir()

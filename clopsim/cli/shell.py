@@ -1,15 +1,15 @@
-"""What every command shares: the application, plain errors, exit statuses, what is said, whole files."""
+"""What every command shares: the application, plain errors, exit statuses, what is said."""
 
 import inspect
 import json
 import os
 import re
+import signal
 import sys
-import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from clopsim.cli.examples import epilog
 from clopsim.door import answer
-from clopsim.door.answer import FAILS, HOLDS, INTERRUPTED, UNTOLD, WRONG_INPUT, Answer
+from clopsim.door.answer import FAILS, HOLDS, INTERRUPTED, TERMINATED, UNTOLD, WRONG_INPUT, Answer
 from clopsim.door.arguments import WrongArgument, argument_name, option_name
 from clopsim.door.progress import progress
 from clopsim.runs import code
@@ -36,7 +36,6 @@ __all__ = [
     "progress",
     "say",
     "user_input",
-    "write_whole",
 ]
 
 
@@ -49,13 +48,43 @@ class Stopped(typer.Abort):
         self.status = status
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a scheduler sends it before it kills: what a Ctrl-C keeps is kept then too."""
+
+
+def _how(error: BaseException | None) -> tuple[str, int]:
+    """How a command was told to end, in a word, and its exit status."""
+    return ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does; not in a process that it starts, nor outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    mine = os.getpid()
+
+    def end(number: int, _: Any) -> None:
+        if os.getpid() == mine:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class PlainErrors(TyperGroup):
     """A command group whose errors are one plain line on stderr and status 2."""
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run the command; exit with its status unless standalone_mode is off."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _terminable():
                 warnings.simplefilter("always", Remark)
                 warnings.showwarning = _shown_plainly(warnings.showwarning)
                 status = super().main(args, standalone_mode=False, **kwargs)
@@ -71,12 +100,12 @@ class PlainErrors(TyperGroup):
         except Stopped as stop:
             typer.echo(f"clopsim: {stop}", err=True)
             sys.exit(stop.status)
-        except typer.Abort:
-            status = INTERRUPTED
+        except typer.Abort as stop:
+            how, status = _how(stop.__cause__)
+            if standalone_mode:
+                typer.echo(f"clopsim: {how}; nothing was written", err=True)
         if not standalone_mode:
             return status
-        if status == INTERRUPTED:
-            typer.echo("clopsim: interrupted; nothing was written", err=True)
         sys.exit(status or 0)
 
     def resolve_command(self, context: Any, args: list[str]) -> Any:
@@ -112,7 +141,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Does contrastive training collapse where the theory says? Critical learning rates, predicted and observed.",
     epilog="Exit status: 0 the theory holds, 1 it does not or a run broke, 2 the input is wrong, 3 n is too small to "
-    "tell (threshold), 130 interrupted.",
+    "tell (threshold), 130 interrupted, 143 terminated.",
 )
 
 
@@ -132,17 +161,20 @@ def _root(
 
 
 @contextmanager
-def user_input() -> Iterator[None]:
+def user_input(*, json_output: bool = False) -> Iterator[None]:
     """Turn a ValueError about a parameter of some command into a wrong-input error about its option.
 
-    A run that ended early ends the command with the status of that.
+    A run that ended early ends the command with the status of that, and with json_output with its document.
     """
     try:
         yield
     except answer.Stopped as stop:
+        if json_output and stop.document is not None:
+            typer.echo(json.dumps(finite(stop.document), indent=2, allow_nan=False))
         raise Stopped(str(stop), stop.status) from stop
     except answer.Interrupted as stop:
-        raise Stopped(str(stop), INTERRUPTED) from None
+        how, status = _how(stop.__cause__)
+        raise Stopped(f"{how}; {stop}", status) from None
     except ValueError as error:
         message = error.about_field if isinstance(error, WrongArgument) else str(error)
         first = re.match(r"\w+", message)
@@ -182,16 +214,3 @@ def _parameters() -> set[str]:
     """The parameters of all commands."""
     callbacks = [command.callback for command in app.registered_commands if command.callback]
     return {name for callback in callbacks for name in inspect.signature(callback).parameters}
-
-
-def write_whole(path: Path, text: str) -> None:
-    """All or nothing: a failed write leaves no half file and an old one as it was."""
-    handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(staging, 0o644)
-        os.replace(staging, path)
-    except BaseException:
-        Path(staging).unlink(missing_ok=True)
-        raise

@@ -1,13 +1,13 @@
 """`clopsim train`."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
-from clopsim.cli.shell import HOLDS, app, options, say, user_input
+from clopsim.cli.running import Force, Resume, run_command
+from clopsim.cli.shell import app
 from clopsim.cli.training_options import (
     BatchNorm,
     Classes,
@@ -36,6 +36,7 @@ from clopsim.training.recipe import NamedLoss, Precision, Prototypes, Training
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Source = Training.data,
     samples: Drawn = Training.samples,
     features: Features = Training.features,
@@ -89,20 +90,13 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write. (default: runs/train-DATE-TIME)", show_default=False)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a killed run in --out.")] = (
-        False
-    ),
+    force: Force = False,
+    resume: Resume = False,
     json_output: Json = False,
 ) -> None:
     """Train an embedder with a contrastive loss: does it keep its rank, and what are its embeddings worth?
 
-    A run that was killed goes on from its checkpoint with --out FOLDER --resume, bit for bit on as many threads.
+    A run that was killed or interrupted goes on with --out FOLDER --resume, bit for bit on as many threads; the folder
+    knows the other options.
     """
-    given = options({**locals(), "out": out or Path("runs") / f"train-{datetime.now():%Y%m%d-%H%M%S}"})
-    with user_input():
-        if resume and out is None:
-            raise ValueError("resume needs --out, the folder of the run to go on with")
-        found = run(**given)
-    say(found, json_output=json_output)
-    raise typer.Exit(HOLDS)
+    run_command(run, context, locals(), kind="train")

@@ -29,19 +29,22 @@ class Answer:
 
 
 class Stopped(RuntimeError):
-    """A run that ended early, with one line about what is kept; status: of the command's exit."""
+    """A run that ended early, with one line about what is kept.
 
-    def __init__(self, message: str, status: int) -> None:
+    status: of the command's exit; document: what the command prints with --json, if there is something to say.
+    """
+
+    def __init__(self, message: str, status: int, document: dict[str, Any] | None = None) -> None:
         """Remember the exit status too."""
         super().__init__(message)
-        self.status = status
+        self.status, self.document = status, document
 
 
 class Interrupted(KeyboardInterrupt):
     """A run that was interrupted, with one line about what is kept."""
 
 
-HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED = 0, 1, 2, 3, 130
+HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 """Exit statuses of the commands."""
 
 

@@ -1,6 +1,7 @@
 """Configuration files: options by their names in TOML, a list on any axis for a grid."""
 
 import json
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +24,10 @@ GRID = "grid.toml"
 
 MOST_POINTS = 500
 """Of a grid: every point has a folder that is held open."""
+
+
+LONGEST_NAME = 200
+"""Bytes of a folder's name; file systems take 255, and a staging name needs some."""
 
 
 class Grid(NamedTuple):
@@ -95,9 +100,16 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
     points: dict[str, Config] = {}
     for choice in product(*axes.values()):
         chosen = dict(zip(axes, choice, strict=True))
-        name = ",".join(f"{key}={value}" for key, value in chosen.items())
+        name = _folder_name(",".join(f"{key}={value}" for key, value in chosen.items()), len(points))
         points[name] = record.from_plain({**full, **chosen})
     return Grid(points, text)
+
+
+def _folder_name(text: str, number: int) -> str:
+    """The name of a point's folder, which lies in that of the grid whatever the values are."""
+    if len(text.encode()) <= LONGEST_NAME and not re.search(r'[/\\:*?"<>|\x00-\x1f]', text):
+        return text
+    return f"{number:03d}," + re.sub(r"[^\w.,=+-]", "_", text)[: LONGEST_NAME // 4]
 
 
 def reproducing_command(config: Config | Training) -> str:

@@ -175,11 +175,11 @@ def _told(again: str | None, begun: "Mapping[str, Store]", state: Mapping[str, f
         yield
     except Stopped:
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if not begun or not kept:
             raise
         done = f"{100 * state['share']:.0f} %"
-        raise Interrupted(f"interrupted; {done} is kept, go on with: {again}") from None
+        raise Interrupted(f"{done} is kept, go on with: {again}") from error
     except RuntimeError as error:
         raise Stopped(_with(str(error), "try again with", again or "", kept), FAILS) from None
     except OSError as error:

@@ -130,7 +130,8 @@ def merge(folders: Sequence[str | Path], *, out: str | Path, force: bool = False
             found = store.load(each)
             if found is None:
                 raise ValueError(f"folders must hold shares of a sweep, got {str(each)!r}; see sweep --shard")
-            stack.enter_context(store.locked(each))
+            if store.is_held(each):
+                raise ValueError(f"folders must not be in use, got {str(each)!r}; another process works there")
             shares.append(found)
         try:
             stack.enter_context(store.locked(place))

@@ -1,6 +1,8 @@
 """clopsim.train: what `clopsim train` does."""
 
-from contextlib import suppress
+import shlex
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from clopsim.door.configfile import defaults, reproducing_command
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
+from clopsim.runs.states import PROVENANCE, recorded_config, recorded_summary
+from clopsim.runs.store import PLAN
 from clopsim.training.recipe import Training, spelt_out
 
 if TYPE_CHECKING:
@@ -48,10 +52,12 @@ def train(
     >>> clopsim.train(data="clusters", samples=40, batch=0, rate=0.1, steps=3, sharpness=False).embeddings.shape
     (40, 16)
     """
-    recipe = Training(**spelt_out({**defaults(Training), **options}))
     folder = as_path(out)
     if resume and folder is None:
         raise ValueError("resume needs --out, the folder of the run to go on with")
+    if resume and force:
+        raise ValueError("resume must come without --force, got both; choose one of them")
+    recipe = Training(**spelt_out({**_recorded(folder if resume else None), **options}))
     with run.temporary(folder) as place:
         if folder is not None:
             return _train(recipe, folder, kept=True, force=force, resume=resume)
@@ -60,63 +66,69 @@ def train(
             return run.TrainingRun(done.summary, None, loaded=dataset.load(), arrays=done.arrays)
 
 
-class _Checked(Exception):
-    """Leaves a run folder's block before anything is written."""
+def _recorded(folder: Path | None) -> dict[str, Any]:
+    """The options of the run that stands in a folder; the defaults where there is none."""
+    if folder is None or not ((folder / PLAN).exists() or (folder / PROVENANCE).exists()):
+        return defaults(Training)
+    found = recorded_config(folder)
+    if not isinstance(found, Training):
+        again = shlex.join(["clopsim", found.kind, "--out", str(folder), "--resume"])
+        raise ValueError(f"out must hold a training, got {str(folder)!r}, a {found.kind}; resume it: {again}")
+    return found.to_plain()
 
 
 def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: bool) -> run.TrainingRun:
-    """Run a recipe in its folder; kept: whether the folder outlives the call."""
+    """Run a recipe in its folder, held alone from the first moment; kept: whether the folder outlives the call."""
     ready.check_libraries(*ready.WRITERS, *ready.JUDGES, picture=kept)
-    from clopsim.runs import results, training_run
+    from clopsim.runs import store, training_run
+    from clopsim.runs.folder import committed
     from clopsim.sphere.devices import choose
-    from clopsim.training import checkpoint, evaluation, loop
+    from clopsim.training import evaluation, loop
     from clopsim.training.datasets import load
     from clopsim.training.trainee import trainee
 
-    unfinished = checkpoint.path_of(folder)
+    again = shlex.join(["clopsim", "train", "--out", str(folder), "--resume"])
     device, dtype = choose(recipe.device, recipe.precision)
-    if unfinished.exists() and not (resume or force):
-        raise ValueError(
-            f"out must have no unfinished run, got {str(unfinished)!r}; go on with --resume or start anew with --force"
-        )
-    data = load(recipe, device=device, dtype=dtype)
-    model = trainee(recipe, data, device=device, dtype=dtype)
-    state = checkpoint.load(unfinished, recipe, device=device) if resume else None
-    with suppress(_Checked), results.run_folder(folder, force=force):  # refuses now what it would refuse at the end
-        raise _Checked
-    ready.check_room(folder, training_run.size(model, data, recipe))
-    origin = results.origin_now(reproducing_command(recipe))
-    try:
-        with progress("train") as advance:
-            state = loop.train(
-                recipe,
-                data,
-                model,
-                state=state,
-                on_checkpoint=lambda state: checkpoint.save(unfinished, recipe, state),
-                on_progress=lambda state: advance(state.step / recipe.steps, _note(state)),
-                on_product=lambda state, number: advance(state.step / recipe.steps, f"sharpness, product {number}"),
-            )
-    except loop.Diverged as error:
-        text = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
-        last = f" The last good checkpoint is {unfinished}" if kept else ""
-        raise Stopped(f"{text}{last}", FAILS) from None
-    except KeyboardInterrupt:
-        if not kept:
-            raise
-        raise Interrupted(f"interrupted; {unfinished} stays, go on with --resume") from None
-    try:
-        with results.run_folder(folder, force=force) as staging:
-            summary = training_run.write(staging, recipe, data, model, state=state, origin=origin, picture=kept)
-    except Exception as error:  # of whatever kind: the training is done and must not be lost to it
-        if not kept:
-            raise
-        of_out = isinstance(error, ValueError) and str(error).startswith("out ")
-        why = f"--{error}" if of_out else message(error)
-        text = f"{why}; the training is kept in {unfinished}, go on with --resume"
-        raise Stopped(text, WRONG_INPUT if of_out else FAILS) from error
-    with suppress(OSError):
-        unfinished.unlink(missing_ok=True)
+    with store.locked(folder):
+        data = load(recipe, device=device, dtype=dtype)
+        model = trainee(recipe, data, device=device, dtype=dtype)
+        begun = training_run.begin(
+            folder, recipe, room=training_run.size(model, data, recipe), resume=resume, force=force, device=device,
+            command=reproducing_command(recipe),
+        )  # fmt: skip
+        if begun is None:
+            warnings.warn(f"{folder} is complete, nothing was left to do", ready.Remark, stacklevel=3)
+            return run.TrainingRun(recorded_summary(folder), folder)
+        one, state = begun
+        try:
+            with progress("train") as advance:
+                state = loop.train(
+                    recipe,
+                    data,
+                    model,
+                    state=state,
+                    on_checkpoint=partial(training_run.keep, one),
+                    on_progress=lambda state: advance(state.step / recipe.steps, _note(state)),
+                    on_product=lambda state, number: advance(state.step / recipe.steps, f"sharpness, product {number}"),
+                )
+            with committed(folder) as staging:
+                summary = training_run.write(staging, recipe, data, model, state=state, origin=one.origin, picture=kept)
+            training_run.close(one)
+        except loop.Diverged as error:
+            text = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
+            last = f" {folder} keeps the last good state, after {training_run.steps_kept(one)} steps." if kept else ""
+            raise Stopped(f"{text}{last}", FAILS, {"verdict": "diverged", "text": text, "step": error.step}) from None
+        except KeyboardInterrupt as error:
+            if not kept:
+                raise
+            done = f"{100 * training_run.steps_kept(one) // recipe.steps} %"
+            raise Interrupted(f"{done} is kept, go on with: {again}") from error
+        except Exception as error:  # of whatever kind: what is trained must not be lost to it
+            if not kept:
+                raise
+            reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else message(error)
+            status = WRONG_INPUT if isinstance(error, OSError) else FAILS
+            raise Stopped(f"{reason}; the training is kept, go on with: {again}", status) from error
     return run.TrainingRun(summary, folder)
 
 

@@ -1,7 +1,7 @@
 """clopsim.zoo: what `clopsim zoo` does."""
 
 import shlex
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.progress import progress
 from clopsim.runs import ready
+from clopsim.runs.states import PROVENANCE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,25 +81,30 @@ def zoo(
     chosen = PROTOCOLS[protocol]
     setting, folder = chosen.with_seeds(seeds), as_path(out)
     ready.check_libraries(*ready.WRITERS, picture=folder is not None)
-    from clopsim.runs import results
+    from clopsim.runs import store
+    from clopsim.runs.folder import check_free
 
-    if folder is not None:
-        with suppress(_Checked), results.run_folder(folder, force=force):  # refuses now what it would refuse at the end
-            raise _Checked
+    with nullcontext() if folder is None else store.locked(folder):
+        if folder is not None:
+            complete = (folder / PROVENANCE).is_file()
+            check_free(folder, store.load(folder), complete=complete, force=force)
+        return _run(chosen, setting, folder, protocol, seeds)
+
+
+def _run(chosen: Any, setting: Any, folder: Path | None, protocol: str, seeds: int | None) -> run.ZooRun:
+    from clopsim.runs import results
+    from clopsim.runs.folder import committed
+
     origin = results.origin_now(shlex.join(["clopsim", "zoo", protocol, *(["--seeds", str(seeds)] if seeds else [])]))
     with progress("zoo") as advance:
         dataset = chosen.dataset(setting, on_progress=lambda share: advance(share, protocol))
     summary = ready.finite(chosen.summary(setting, dataset))
     if folder is None:
         return run.ZooRun(summary, None, loaded=_attributed(dataset, summary, origin))
-    with results.run_folder(folder, force=force) as staging:
+    with committed(folder) as staging:
         results.picture(staging / "zoo.png", run.ZooRun(summary, None).plot)
         results.save(staging, _attributed(dataset, summary, origin), summary, origin=origin)
     return run.ZooRun(summary, folder)
-
-
-class _Checked(Exception):
-    """Leaves a run folder's block before anything is written."""
 
 
 def _attributed(dataset: "xr.Dataset", summary: dict[str, Any], origin: dict[str, Any]) -> "xr.Dataset":

@@ -49,6 +49,13 @@ def _of_this_tree() -> str:
         return "unknown"
 
 
+REMEDIES = {
+    "data": "bring those back, or start again with --force",
+    "threads": "set OMP_NUM_THREADS to that, or start again with --force",
+}
+"""What to do about another thing than the code."""
+
+
 @cache
 def code() -> Mapping[str, str]:
     """What decides the bits of a result: a digest of the theory's and the simulator's source, and library versions."""
@@ -62,10 +69,14 @@ def code() -> Mapping[str, str]:
 
 
 def check_code(planned: Mapping[str, str], found: Mapping[str, str], *, where: str) -> None:
-    """ValueError unless the code that is found gives the same results as the planned code."""
+    """ValueError unless the code that is found gives the same results as the planned code.
+
+    What else decides the bits of a run stands there too: the data that were read, the threads of a training.
+    """
     for name, value in planned.items():
         earlier = name == "source" and value in SAME_BITS and found.get(name) == code()["source"]
         if found.get(name) != value and not earlier:
             other = f"got {name} {value} there and {found.get(name)} in {where}"
             remedy = "use that version, or start again with --force"
-            raise ValueError(f"out must go on with the code it began with, {other}; {remedy}")
+            what = name if name in REMEDIES else "code"
+            raise ValueError(f"out must go on with the {what} it began with, {other}; {REMEDIES.get(name, remedy)}")

@@ -8,6 +8,7 @@ as a whole: about 1 kB for each network of 1000 steps.
 """
 
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +23,9 @@ from clopsim.runs.code import check_code, code
 from clopsim.runs.executors import Executor
 from clopsim.runs.jobs import Job, Pace, work_off
 from clopsim.runs.kinds import FIGURE
-from clopsim.runs.plan import Chunk, Config, Task
+from clopsim.runs.plan import Chunk, Config, Recorded, Task
 from clopsim.runs.states import recorded_config
 from clopsim.runs.store import Share, Store
-
-COMMIT = ".commit"
 
 
 def begin(
@@ -38,10 +37,28 @@ def begin(
     resume: bool = False,
     force: bool = False,
 ) -> Store | None:
+    """The store of a new sweep; see claim."""
+    kind = kinds.of(config)
+    document = plan.document(config, kind.made_by(config))
+    room = 2 * kind.size(config) // (share[1] if share else 1)
+    return claim(folder, config, document, room, share=share, origin=origin, resume=resume, force=force)
+
+
+def claim(
+    folder: Path,
+    config: Recorded,
+    document: Mapping[str, Any],
+    room: int,
+    *,
+    share: Share | None = None,
+    origin: Mapping[str, Any],
+    resume: bool = False,
+    force: bool = False,
+) -> Store | None:
     """The store of a new run, or with resume of the one that stands there; None if that one is complete.
 
     Call it under store.locked(folder). With force a run folder is replaced, its files staying until the new ones are
-    there. origin: results.origin_now of the start.
+    there. document: its plan; room: bytes that it will take; origin: results.origin_now of the start.
 
     Errors: ValueError for a folder that is in the way, another configuration, share or code, no room; store.Damaged.
     """
@@ -62,9 +79,17 @@ def begin(
             raise ValueError(
                 f"shard must stay {_share(found.share)} in {shown!r}, got {_share(share)}; choose another --out"
             )
-        check_code(found.plan["code"], code(), where="this installation")
+        check_code(found.plan["code"], document["code"], where="this installation")
         return found
-    if not (found or complete or store.is_fresh(folder)):
+    check_free(folder, found, complete=complete, resume=resume, force=force)
+    ready.check_room(folder, room)
+    return store.create(folder, document, share=share, origin=origin)
+
+
+def check_free(folder: Path, found: Store | None, *, complete: bool, resume: bool = False, force: bool) -> None:
+    """ValueError unless a new run may have the folder; found: the unfinished one there, complete: a whole one is."""
+    shown = str(folder)
+    if not (found or complete or store.is_fresh(folder)) and not (force and store.is_ours(folder)):
         if force or resume:
             what = "replaced" if force else "resumed"
             raise ValueError(f"out must be a run folder to be {what}, got {shown!r}; choose another folder")
@@ -75,8 +100,6 @@ def begin(
         )
     if complete and not force:
         raise ValueError(f"out must not exist, got {shown!r}, which does; choose another folder or add --force")
-    ready.check_room(folder, 2 * kinds.of(config).size(config) // (share[1] if share else 1))
-    return store.create(folder, plan.document(config), share=share, origin=origin)
 
 
 def run_all(
@@ -132,21 +155,30 @@ def finish(done: Store, *, picture: bool = True) -> dict[str, Any]:
 @contextmanager
 def committed(folder: Path) -> Iterator[Path]:
     """A place inside a run folder for new files, which replace its old ones one by one, the provenance last."""
-    staging = folder / COMMIT
+    staging, old = folder / store.COMMIT, _listed(folder)
     shutil.rmtree(staging, ignore_errors=True)
     try:
         staging.mkdir()
         yield staging
         names = sorted(path.name for path in staging.iterdir() if path.name != results.PROVENANCE)
         (folder / results.PROVENANCE).unlink(missing_ok=True)
-        if FIGURE not in names:
-            (folder / FIGURE).unlink(missing_ok=True)  # of another kind of run, which this one replaces
+        for name in old - set(names):  # of another kind of run, which this one replaces
+            (folder / name).unlink(missing_ok=True)
         for name in [*names, results.PROVENANCE]:
             store.move(staging / name, folder / name)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), error.filename or str(folder)) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _listed(folder: Path) -> set[str]:
+    """Names of the files that a complete run has written, those alone that a run of ours writes."""
+    try:
+        found = json.loads((folder / results.PROVENANCE).read_text())["sha256"]
+        return set(found) & store.OURS
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def redraw(draw: Callable[[], Figure], target: Path) -> None:
@@ -188,8 +220,10 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
                 f"{str(holders[0].folder)!r} is unfinished: resume it" if holders else "add the folder of its share"
             )
             raise ValueError(f"folders must hold every task, got none with task {number}; {remedy}")
-    check_code(first.plan["code"], code(), where="this installation")
-    whole = begin(into, config, origin=first.origin, force=force)
+    here = {**first.plan["code"], **code()}  # the data need not be where shares are joined
+    check_code(first.plan["code"], here, where="this installation")
+    document, room = plan.document(config, first.plan["code"]), 2 * kinds.of(config).size(config)
+    whole = claim(into, config, document, room, origin=first.origin, force=force)
     if whole is None:
         raise RuntimeError("a run that is begun anew cannot be complete")
     for number, one in sorted(owner.items(), key=lambda item: item[0]):
@@ -197,7 +231,7 @@ def merge(shares: Sequence[Store], into: Path, *, force: bool = False) -> Store:
     return whole
 
 
-def check_same(config: Config, recorded: Config, *, where: str) -> None:
+def check_same(config: Recorded, recorded: Recorded, *, where: str) -> None:
     """ValueError that names the first field in which two configurations differ."""
     theirs = {"kind": recorded.kind, **recorded.to_plain()}
     for name, value in {"kind": config.kind, **config.to_plain()}.items():

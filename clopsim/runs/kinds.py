@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from clopsim.runs import chunks, plan, results, sweep, training_sweep
+from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import Work
 from clopsim.runs.plan import Config, Search
@@ -29,6 +30,7 @@ class Kind:
     """How a kind of sweep is checked, computed and put together. Its configurations are what the functions take."""
 
     prepare: Callable[..., Any]  # (config, here=): the configuration to run, once data and device are known to suit it
+    made_by: Callable[[Any], Mapping[str, str]]  # what decides the bits: the code, and the data that are read
     perform: Work  # ((config, task), worker): what a worker does
     failures_of: Callable[[Any, Results], Failures]
     write: Callable[[Path, Any, Read, Failures, Mapping[str, Any]], dict[str, Any]]
@@ -65,10 +67,17 @@ def _write_training_sweep(
 
 KINDS: Mapping[type[Config], Kind] = {
     Sweep: Kind(
-        sweep.prepare, chunks.perform, sweep.failures_of, _write_sweep, sweep.size, lambda data: plots.draw_sweep(data)
+        sweep.prepare,
+        lambda config: code(),
+        chunks.perform,
+        sweep.failures_of,
+        _write_sweep,
+        sweep.size,
+        lambda data: plots.draw_sweep(data),
     ),
     TrainingSweep: Kind(
         training_sweep.prepare,
+        training_sweep.made_by,
         training_sweep.perform,
         training_sweep.failures_of,
         _write_training_sweep,

@@ -18,6 +18,7 @@ from clopsim.runs import recipes
 from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.recipes import TrainingSweep
+from clopsim.training.recipe import Training
 
 BATCH = {"cpu": 2**16}
 """Cosines advanced at once, by type of device: 512 KiB in float64, so that a batch stays in the cache of a core."""
@@ -50,6 +51,9 @@ UNKNOWN = 2**10
 
 Config = Sweep | TrainingSweep
 RECORDS: dict[str, type[Sweep] | type[TrainingSweep]] = {record.kind: record for record in (Sweep, TrainingSweep)}
+
+Recorded = Config | Training
+"""What a run folder can have been told to do."""
 
 SearchKind = Literal["collapse", "alignment_collapse"]
 
@@ -150,13 +154,27 @@ def seconds(config: Config) -> float:
     return SECONDS * rows * config.base.steps / ROW_STEPS["cpu"]
 
 
-def document(config: Config) -> dict[str, Any]:
-    """The plan as plain JSON: what a run folder, a shard and a worker must agree on."""
-    plain = {"kind": config.kind, "config": config.to_plain(), "code": code(), "tasks": len(tasks(config))}
+def document(config: Recorded, made_by: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The plan as plain JSON: what a run folder, a shard and a worker must agree on.
+
+    made_by: code() and what else decides the bits; by default the code alone.
+    """
+    count = 1 if isinstance(config, Training) else len(tasks(config))
+    plain = {"kind": config.kind, "config": config.to_plain(), "code": dict(made_by or code()), "tasks": count}
     result: dict[str, Any] = json.loads(json.dumps(plain))  # tuples become lists here, not on the first reading
     return result
 
 
 def recorded(plan: Mapping[str, Any]) -> Config:
-    """The configuration in a plan."""
-    return RECORDS[plan["kind"]].from_plain(plan["config"])
+    """The configuration in the plan of a sweep. Errors: ValueError for another run."""
+    found = from_plain(plan["kind"], plan["config"])
+    if isinstance(found, Training):
+        raise ValueError(f"out must be the folder of a sweep, got one of a {found.kind}; choose another folder")
+    return found
+
+
+def from_plain(kind: str, values: Mapping[str, Any]) -> Recorded:
+    """The record of a kind from plain values."""
+    if kind == Training.kind:
+        return Training.from_plain(values)
+    return RECORDS[kind].from_plain(values)

@@ -2,21 +2,17 @@
 
 import io
 import json
-import os
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from clopsim.runs import ready, states
+from clopsim.runs import ready, states, store
 from clopsim.runs.code import version
 
 if TYPE_CHECKING:
@@ -26,51 +22,17 @@ DATA, SUMMARY, PROVENANCE = states.DATA, states.SUMMARY, states.PROVENANCE
 PACKAGES = ("clopsim", "numpy", "scipy", "torch", "matplotlib", "xarray", "scikit-learn")
 
 
-@contextmanager
-def run_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
-    """Yield a hidden folder beside `out` to write into; it becomes `out` when the block ends well, else it is removed.
-
-    Errors: ValueError if out exists and force is off, if force would replace something that is no run folder, or if
-    the place is not writable.
-    """
-    if out.exists() or out.is_symlink():
-        if not force:
-            raise ValueError(f"out must not exist, got {str(out)!r}, which does; choose another folder or add --force")
-        if not (out / PROVENANCE).is_file():
-            raise ValueError(f"out must be a run folder to be replaced, got {str(out)!r}; choose another folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
-    try:
-        yield staging
-        with suppress(OSError):  # a file system without modes
-            staging.chmod(0o755)
-        if out.exists():
-            staging.joinpath(DATA).stat()  # only a complete run may replace another
-            old = out.with_name(f".{out.name}-{os.getpid()}.old")
-            out.rename(old)
-            staging.rename(out)
-            shutil.rmtree(old, ignore_errors=True)  # the new one stands
-        else:
-            staging.rename(out)
-    except OSError as error:  # a disk that is full
-        raise ValueError(f"out must be writable, got {str(out)!r} ({error.strerror}); choose another folder") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
 def save(
     folder: Path,
     dataset: xr.Dataset,
     summary: Mapping[str, Any],
     *,
     origin: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write data.nc and what record() writes."""
     save_data(folder, dataset)
-    record(folder, summary, origin=origin)
+    record(folder, summary, origin=origin, more=more)
 
 
 def save_data(folder: Path, dataset: xr.Dataset) -> None:
@@ -103,12 +65,13 @@ def record(
         **(more or {}),
         "sha256": {path.name: states.checksum(path) for path in sorted(folder.iterdir())},
     }
-    (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
+    provenance = json.loads(json.dumps(provenance))  # as it will be read
+    (folder / PROVENANCE).write_text(json.dumps(provenance | {"seal": store.digest_of(provenance)}, indent=2) + "\n")
 
 
 def picture(path: Path, draw: "Callable[[], Figure]") -> None:
     """Draw a run's picture; where that fails nothing is left of it, and a warning says how to draw it later."""
-    with ready.spared(path.name, "clopsim show draws it anew"):
+    with ready.spared(path.name, "clopsim show --figure draws it anew"):
         content = io.BytesIO()
         draw().savefig(content, format=path.suffix[1:], dpi=150)
         try:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clopsim.runs import plan, store
-from clopsim.runs.plan import Config
+from clopsim.runs.executors import message
+from clopsim.runs.plan import Recorded
 
 PARTS = {"thresholds": "sweep", "runs": "train-sweep", "accuracy": "train", "claims": "zoo"}
 """Commands by what only their summaries have."""
@@ -31,10 +32,16 @@ class Run:
 
 def run_folders(root: Path) -> Iterator[Path]:
     """The run folders at and under a folder, sorted; a run's own folder is not searched further."""
-    if (root / store.PLAN).exists() or (root / PROVENANCE).exists() or (root / DATA).exists():
+    try:
+        inside = sorted(root.iterdir())
+        found = any((root / name).exists() for name in (store.PLAN, PROVENANCE, DATA))
+    except OSError:  # not ours to read: described as damaged
         yield root
         return
-    for path in sorted(root.iterdir()):
+    if found:
+        yield root
+        return
+    for path in inside:
         if path.is_dir() and not path.name.startswith(".") and not path.is_symlink():
             yield from run_folders(path)
 
@@ -54,11 +61,13 @@ def describe(folder: Path) -> Run:
             state, detail = _progress(unfinished)
             if state != "failed":
                 summary = {}
-    except (store.Damaged, OSError) as error:
-        state, detail = "damaged", f"damaged: {error}"
+        setting = _setting(kind, config)
+    except Exception as error:  # whatever one folder holds, the others are listed
+        why = str(error) if isinstance(error, store.Damaged | OSError) else message(error)
+        state, detail, setting, summary = "damaged", f"damaged: {why}", "", {}
     holds = summary.get("holds")
     verdict = "" if holds is None else "holds" if holds else "fails"
-    return Run(str(folder), kind, _setting(kind, config), state, detail, verdict, date)
+    return Run(str(folder), kind, setting, state, detail, verdict, date)
 
 
 def kind_of(summary: Mapping[str, Any]) -> str:
@@ -67,12 +76,14 @@ def kind_of(summary: Mapping[str, Any]) -> str:
 
 
 def recorded_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a complete run. Errors: store.Damaged unless it and data.nc are what the run wrote."""
+    """summary.json of a complete run. Errors: store.Damaged unless every file is what the run wrote."""
     sums = _provenance(folder).get("sha256", {})
-    for name in (DATA, SUMMARY):
+    for name in (DATA, SUMMARY, *sorted(set(sums) - {DATA, SUMMARY})):
         try:
             found = checksum(folder / name)
         except FileNotFoundError:
+            if name.endswith(".png"):
+                continue  # a picture can be drawn again from the data
             raise store.Damaged(
                 f"out must be a whole run, got {folder} without {name}; start again with --force"
             ) from None
@@ -95,35 +106,46 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def recorded_config(folder: Path) -> Config:
-    """The configuration of a sweep's folder, complete or not. Errors: store.Damaged; ValueError for another run."""
+def recorded_config(folder: Path) -> Recorded:
+    """What a run folder was told to do, complete or not. Errors: store.Damaged; ValueError for another kind of run."""
     unfinished = store.load(folder)
     if unfinished is not None:
-        return plan.recorded(unfinished.plan)
+        return plan.from_plain(unfinished.plan["kind"], unfinished.plan["config"])
     summary = recorded_summary(folder)
     kind = kind_of(summary)
-    if kind not in plan.RECORDS:
-        raise ValueError(f"out must be the folder of a sweep, got {str(folder)!r}, of a {kind}; choose another folder")
+    if kind not in (*plan.RECORDS, "train"):
+        raise ValueError(
+            f"out must be the folder of a sweep or a training, got {str(folder)!r}, of a {kind}; choose another folder"
+        )
     rates = {"rates": summary["rates"]} if kind == "sweep" else {}
-    return plan.RECORDS[kind].from_plain({**summary["setting"], **rates})
+    return plan.from_plain(kind, {**summary["setting"], **rates})
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(errors="replace"))
         _ = found["date"]
+        seal = found.pop("seal", None)  # an earlier version wrote none
+        if seal is not None and seal != store.digest_of(found):
+            raise ValueError
     except FileNotFoundError:
         raise store.Damaged(
             f"out must be a whole run, got {folder} without {PROVENANCE}; start again with --force"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise store.Damaged(
-            f"out must be undamaged, got {folder / PROVENANCE}, which is no JSON of ours; start again with --force"
+            f"out must be undamaged, got {folder / PROVENANCE}, which is not what was written; start again with --force"
         ) from None
     return found
 
 
 def _progress(unfinished: store.Store) -> tuple[str, str]:
+    if unfinished.plan["kind"] == "train":
+        kept = unfinished.kept()
+        percent = f"{100 * (kept[0] if kept else 0) // unfinished.plan['config']['steps']} %"
+        if store.is_held(unfinished.folder):
+            return "running", f"running, {percent} kept"
+        return "resumable", f"resumable at {percent}"
     done, all_ = unfinished.finished(), len(unfinished.numbers())
     percent = f"{100 * sum(not count for count in done.values()) // max(1, all_)} %"
     if store.is_held(unfinished.folder):

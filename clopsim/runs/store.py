@@ -2,6 +2,7 @@
 
     plan.json      what is to be done, by which code; written first, removed when the run is complete
     chunks/00012   the result of task 12: a line of JSON (format, plan, checksum, errors, machine), then an .npz
+    checkpoint     of a training: its last state, in the same form
     .lock          held by the process that works here; the system frees it when that process dies, however it dies
 
 Every file is written under another name, forced to disk and renamed, so it is there whole or not at all.
@@ -25,7 +26,19 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 FORMAT = 1
-PLAN, CHUNKS, LOCK = "plan.json", "chunks", ".lock"
+PLAN, CHUNKS, LOCK, COMMIT = "plan.json", "chunks", ".lock", ".commit"
+
+CHECKPOINT = "checkpoint"
+"""The last state of an unfinished training, sealed."""
+
+MOST_TASKS = 2**20
+"""A plan of more is none of ours."""
+
+OURS = frozenset({
+    PLAN, CHUNKS, LOCK, COMMIT, CHECKPOINT, "data.nc", "summary.json", "provenance.json", "sweep.png", "train.png",
+    "zoo.png", "embeddings.npz", "checkpoint.pt",
+})  # fmt: skip
+"""Names in a run folder."""
 
 Share = tuple[int, int]
 
@@ -56,7 +69,7 @@ class Store:
     @cached_property
     def digest(self) -> str:
         """Identity of the plan."""
-        return _sha256(_canonical(self.plan))
+        return digest_of(self.plan)
 
     def numbers(self) -> list[int]:
         """The tasks of this folder's share: every N-th from the I-th on."""
@@ -93,6 +106,20 @@ class Store:
             found[allowed[path.name]] = len(self.read(allowed[path.name]).errors)
         return found
 
+    def keep(self, step: int, content: Mapping[str, NDArray[Any]]) -> None:
+        """Keep the state of a training after a number of steps. Errors: OSError; the old one stands then."""
+        write_atomically(self.folder / CHECKPOINT, seal({"plan": self.digest, "step": step}, content))
+
+    def kept(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
+        """The kept state of a training and its number of steps, if there is one. Errors: Damaged."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return None
+        header, payload = unseal(path)
+        if header["plan"] != self.digest:
+            raise Damaged(f"out must hold one training, got {path} of another; start again with --force")
+        return header["step"], arrays(payload)
+
     def close_plan(self) -> None:
         """Remove what only an unfinished run needs; a run killed here is complete."""
         (self.folder / PLAN).unlink(missing_ok=True)
@@ -106,7 +133,7 @@ def create(folder: Path, plan: Mapping[str, Any], *, share: Share | None, origin
     store = Store(folder, plan, share, {**origin, "date": datetime.now(UTC).isoformat(timespec="seconds")})
     body = {"format": FORMAT, "plan": plan, "share": share, "origin": store.origin}
     (folder / CHUNKS).mkdir(exist_ok=True)
-    text = json.dumps(body | {"sha256": _sha256(_canonical(body))}, indent=2) + "\n"
+    text = json.dumps(body | {"sha256": digest_of(body)}, indent=2) + "\n"
     write_atomically(folder / PLAN, text.encode())
     return store
 
@@ -119,14 +146,18 @@ def load(folder: Path) -> Store | None:
         return None
     try:
         body = json.loads(text)
-        if body.pop("sha256") != _sha256(_canonical(body)):
+        if body.pop("sha256") != digest_of(body):
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(
             f"out must be undamaged, got {folder / PLAN} with a wrong checksum; start again with --force"
         ) from None
     if body["format"] != FORMAT:
         raise Damaged(f"out must have format {FORMAT}, got {body['format']} in {folder / PLAN}; use its version")
+    if not (isinstance(body["plan"].get("tasks"), int) and 0 <= body["plan"]["tasks"] <= MOST_TASKS):
+        raise Damaged(
+            f"out must hold a plan of ours, got {folder / PLAN} with too many tasks; start again with --force"
+        )
     return Store(folder, body["plan"], tuple(body["share"]) if body["share"] else None, body["origin"])
 
 
@@ -138,7 +169,7 @@ def locked(folder: Path) -> Iterator[None]:
     (the library filelock decides). Errors: ValueError if another process holds it or it cannot be written.
     """
     lock = FileLock(folder / LOCK, timeout=0)
-    new = not folder.exists()
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -156,9 +187,9 @@ def locked(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             (folder / LOCK).unlink()  # under the lock; whoever waits for it notices
         lock.release()
-        if new:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # only if nothing came of it
+        with contextlib.suppress(OSError):
+            for each in new:
+                each.rmdir()  # only if nothing came of it
 
 
 def is_held(folder: Path) -> bool:
@@ -181,9 +212,16 @@ def is_fresh(folder: Path) -> bool:
     )
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether a folder holds nothing but what runs of ours leave there, whole or killed at any moment."""
+    return all(path.name in OURS or path.name.endswith(".tmp") for path in folder.iterdir())
+
+
 def clear_chunks(folder: Path) -> None:
     """Remove the results of a plan that is gone."""
     shutil.rmtree(folder / CHUNKS, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def seal(header: Mapping[str, Any], content: Mapping[str, NDArray[Any]]) -> bytes:
@@ -207,7 +245,7 @@ def unseal(path: Path) -> tuple[dict[str, Any], bytes]:
             raise ValueError
     except Damaged:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(
             f"out must be undamaged, got {path} with a wrong checksum; delete that file, then resume"
         ) from None
@@ -221,7 +259,14 @@ def arrays(payload: bytes) -> dict[str, NDArray[Any]]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and on the disk when this returns."""
+    """Write a file whole or not at all, and on the disk when this returns.
+
+    Through a link, to where it points; a device or a pipe is written to, never replaced.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -254,6 +299,11 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def digest_of(document: Any) -> str:
+    """SHA-256 of a document of JSON, whatever the order of its keys."""
+    return _sha256(_canonical(document))
 
 
 def _canonical(document: Any) -> bytes:

@@ -1,6 +1,7 @@
-"""What a finished training leaves in its folder."""
+"""A training in its run folder: begin or go on, keep its state, and what it leaves when it is finished."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,72 @@ import torch
 from numpy.typing import NDArray
 
 from clopsim.metrics.classes import UNLABELLED
-from clopsim.runs import ready, results
+from clopsim.runs import plan, ready, results
+from clopsim.runs.code import code
+from clopsim.runs.folder import claim
+from clopsim.runs.store import PLAN, Store
 from clopsim.show import plots
 from clopsim.training import checkpoint, evaluation
 from clopsim.training.checkpoint import State
-from clopsim.training.datasets import DataSet
+from clopsim.training.datasets import DataSet, fingerprint
 from clopsim.training.observation import dataset_of, predictions
 from clopsim.training.recipe import Training
 from clopsim.training.trainee import Trainee
 
 FIGURE, EMBEDDINGS = "train.png", "embeddings.npz"
+
+
+def begin(
+    folder: Path,
+    recipe: Training,
+    *,
+    room: int,
+    resume: bool,
+    force: bool,
+    device: torch.device,
+    command: str,
+) -> tuple[Store, State | None] | None:
+    """The store of a new training, or with resume of the one there with its state; None if that one is complete.
+
+    Call it under store.locked(folder). Errors: as runs.folder.claim; ValueError for a checkpoint of an earlier version
+    of another recipe.
+    """
+    earlier = checkpoint.path_of(folder)
+    if earlier.exists() and not (resume or force):
+        raise ValueError(
+            f"out must have no unfinished run, got {str(earlier)!r}; go on with --resume or start anew with --force"
+        )
+    made_by = {**code(), **fingerprint(recipe), "threads": str(torch.get_num_threads())}
+    state = None
+    if resume and earlier.exists() and not (folder / PLAN).exists():
+        state = checkpoint.load(earlier, recipe, device=device)
+    document = plan.document(recipe, made_by)
+    one = claim(folder, recipe, document, room, origin=results.origin_now(command), resume=resume, force=force)
+    if one is None:
+        return None
+    if state is not None:
+        keep(one, state)
+    if (kept := one.kept()) is not None:
+        state = checkpoint.from_arrays(kept[1], device=device)
+    return one, state
+
+
+def keep(one: Store, state: State) -> None:
+    """Keep the state of a training. Errors: OSError where the disk says no; the state before stands then."""
+    one.keep(state.step, checkpoint.to_arrays(state))
+
+
+def steps_kept(one: Store) -> int:
+    """Steps after which the kept state stands."""
+    kept = one.kept()
+    return kept[0] if kept else 0
+
+
+def close(one: Store) -> None:
+    """Remove what only an unfinished training needs."""
+    one.close_plan()
+    with suppress(OSError):
+        checkpoint.path_of(one.folder).unlink(missing_ok=True)
 
 
 def write(
@@ -71,7 +128,7 @@ def write(
         split=np.repeat(["train", "held_out"], [len(part) for part in embeddings]),
     )
     checkpoint.save(folder / "checkpoint.pt", recipe, state)
-    results.save(folder, dataset, summary, origin=origin)
+    results.save(folder, dataset, summary, origin=origin, more={"started": origin["date"]})
     return summary
 
 

@@ -22,7 +22,7 @@ from clopsim.show.variables import described
 from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
-from clopsim.training.datasets import load
+from clopsim.training.datasets import fingerprint, load
 from clopsim.training.stack.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
 from clopsim.training.trainee import trainee
 
@@ -65,12 +65,17 @@ def perform(job: tuple[TrainingSweep, Chunk], worker: int = 0) -> Result:
     worker: number of the worker, which picks its device.
     """
     record, task = job
-    made_by = dict(code())  # now: the source may be edited while it runs
+    made = made_by(record)  # now: source and data may change while it runs
     device = own_device(record.base.device, worker)
     cells = plan.ordered(record)[task.first : task.first + task.size]
     with threadpool_limits(1):  # of NumPy and scikit-learn, whose threads would change last bits
         trained = train_together([record.recipe(cell) for cell in cells], device=device, workers=1)
-    return Result(_arrays(trained), {}, made_by, machine(device))
+    return Result(_arrays(trained), {}, made, machine(device))
+
+
+def made_by(record: TrainingSweep) -> dict[str, str]:
+    """What decides the bits of a result: the code and the data."""
+    return {**code(), **fingerprint(record.base)}
 
 
 def run_training_sweep(record: TrainingSweep, on_progress: Callable[[float], None] = lambda share: None) -> xr.Dataset:

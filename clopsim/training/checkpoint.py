@@ -1,15 +1,17 @@
-"""The state of a training run and the file that keeps it: written whole or not at all."""
+"""The state of a training run: as arrays, for the checkpoints of a run folder, and as a file for torch.load."""
 
 import io
-import os
+import json
 import pickle
 import zipfile
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clopsim.training.optimizers import Params
 from clopsim.training.recipe import Training
@@ -30,18 +32,16 @@ class State:
 
 
 def path_of(out: Path) -> Path:
-    """Where the checkpoint of an unfinished run lies: beside its folder."""
-    return out.with_name(out.name + ".checkpoint.pt")
+    """Where earlier versions kept the checkpoint of an unfinished run: beside its folder."""
+    return out.parent / f"{out.name}.checkpoint.pt"
 
 
 def save(path: Path, recipe: Training, state: State) -> None:
-    """Write the file under another name, flush it to the disk, then rename: a kill leaves the old or the new one.
-
-    Errors: ValueError where the place is not writable.
-    """
+    """Write weights, moments and records of a finished run as a file for torch.load."""
+    state = from_arrays(to_arrays(state))  # pickle tells equal words apart: one state has one file, resumed or not
     content = {
         "format": FORMAT,
-        "recipe": asdict(recipe),
+        "recipe": json.loads(json.dumps(asdict(recipe))),
         "step": state.step,
         "params": state.params,
         "velocity": state.velocity,
@@ -50,23 +50,34 @@ def save(path: Path, recipe: Training, state: State) -> None:
     }
     whole = io.BytesIO()
     torch.save(content, whole)  # not into the file: where the disk is full torch raises a RuntimeError of its own
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(whole.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise ValueError(f"out must be writable, got {str(path)!r} ({error.strerror}); choose another folder") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    path.write_bytes(whole.getbuffer())
+
+
+TENSORS = ("params", "velocity", "squares")
+
+
+def to_arrays(state: State) -> dict[str, NDArray[Any]]:
+    """The state as arrays by name, for a sealed file; nothing is rounded."""
+    found: dict[str, NDArray[Any]] = {"step": np.array(state.step)}
+    for part in TENSORS:
+        found |= {f"{part}/{name}": value.cpu().numpy() for name, value in getattr(state, part).items()}
+    return found | {f"records/{name}": np.array(values, dtype=np.float64) for name, values in state.records.items()}
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], *, device: torch.device | str = "cpu") -> State:
+    """The state that to_arrays was given."""
+    parts: dict[str, dict[str, Any]] = {name: {} for name in (*TENSORS, "records")}
+    for name, values in arrays.items():
+        part, _, own = name.partition("/")
+        if part == "records":
+            parts[part][own] = values.tolist()
+        elif own:
+            parts[part][own] = torch.from_numpy(values).to(device)
+    return State(int(arrays["step"]), parts["params"], parts["velocity"], parts["records"], parts["squares"])
 
 
 def load(path: Path, recipe: Training, *, device: torch.device | str = "cpu") -> State:
-    """The state in a file, for a recipe that must be the one it was written with.
+    """The state in a file that save wrote, for a recipe that must be the one it was written with.
 
     Errors: ValueError for a file that is missing, damaged, of another format or of another recipe.
     """

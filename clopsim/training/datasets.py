@@ -1,5 +1,6 @@
 """Data sets for training: read, split, thinned and labelled once by seed, then whole on the device."""
 
+import hashlib
 import math
 import warnings
 import zipfile
@@ -15,7 +16,7 @@ from torch import Tensor
 from clopsim.losses import LOSSES
 from clopsim.metrics.classes import UNLABELLED, numbered
 from clopsim.sphere.data import GaussianClusters, antipodal_lines, gaussian_clusters
-from clopsim.training.recipe import OPENML, LossName, Training
+from clopsim.training.recipe import FILE, OPENML, LossName, Training
 from clopsim.training.views import ViewKind, Views
 
 DRAWN = 512
@@ -136,6 +137,26 @@ def read(recipe: Training) -> Source:
         keep, _ = _shares(source.y, recipe.samples / len(source.y), np.random.default_rng((recipe.seed, KEEP)))
         source = Source(source.x[keep], source.y[keep], source.kind)
     return source
+
+
+def fingerprint(recipe: Training) -> dict[str, str]:
+    """What tells the data of a recipe from others of the same name, as "data"; nothing for built-in data.
+
+    Errors: ValueError about the recipe's fields where the data cannot be read.
+    """
+    digest = hashlib.sha256()
+    if recipe.data.endswith(FILE):
+        try:
+            digest.update(Path(recipe.data).read_bytes())
+        except OSError:
+            read(recipe)  # says what is wrong
+            raise
+    elif recipe.data.startswith(OPENML):
+        source = read(recipe)
+        digest.update(source.x.tobytes() + source.y.tobytes())
+    else:
+        return {}
+    return {"data": digest.hexdigest()[:16]}
 
 
 def visible_labels(recipe: Training, y: Ints, classes: int) -> Ints:

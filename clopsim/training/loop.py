@@ -80,8 +80,8 @@ def train(
 ) -> State:
     """Run a recipe to its last step, from a fresh start or from a state.
 
-    on_checkpoint gets the state at step 0, then every recipe.save_every steps and at the end, never one whose
-    loss or parameters are not finite; on_progress gets it at least every LOOK_EVERY steps, on_product the
+    on_checkpoint gets the state at step 0, then every recipe.save_every steps, at the end and at an interruption, never
+    one whose loss or parameters are not finite; on_progress gets it at least every LOOK_EVERY steps, on_product the
     state and the number of Hessian-vector products while a sharpness is measured.
 
     Errors: Diverged at the first step whose loss is not finite, with the state of the last record or look before it.
@@ -93,23 +93,35 @@ def train(
     saves = range(0, recipe.steps + 1, recipe.save_every)
     stops = sorted({*records, *saves, *range(0, recipe.steps, LOOK_EVERY), recipe.steps})
     state = state or start(model, recipe.optimizer)
-    for stop in stops:
-        if stop < state.step or (stop == state.step and state.records):
-            continue  # done before the checkpoint
-        before, losses = state, []
-        while state.step < stop:
-            state, loss = step(value, state, batch_of(data, recipe, state.step), recipe)
-            losses.append(loss)
-        if losses:
-            _check(torch.stack(losses).cpu(), before)
-        if stop in records:
-            state = observer.record(state, partial(on_product, state))
-            if not math.isfinite(state.records["loss"][-1]):
-                raise Diverged(stop, state.records["loss"][-1], before)
-        if (stop in saves or stop == recipe.steps) and all(bool(p.isfinite().all()) for p in state.params.values()):
-            on_checkpoint(state)
-        on_progress(state)
+    whole: State | None = None  # the last state with the record of its step, if it has one
+    try:
+        for stop in stops:
+            if stop < state.step or (stop == state.step and state.records):
+                continue  # done before the checkpoint
+            before, losses = state, []
+            while state.step < stop:
+                state, loss = step(value, state, batch_of(data, recipe, state.step), recipe)
+                losses.append(loss)
+                whole = whole if state.step in records else state
+            if losses:
+                _check(torch.stack(losses).cpu(), before)
+            if stop in records:
+                state = observer.record(state, partial(on_product, state))
+                if not math.isfinite(state.records["loss"][-1]):
+                    raise Diverged(stop, state.records["loss"][-1], before)
+            whole = state
+            if (stop in saves or stop == recipe.steps) and _is_finite(state):
+                on_checkpoint(state)
+            on_progress(state)
+    except KeyboardInterrupt:
+        if whole is not None and whole.records and _is_finite(whole):
+            on_checkpoint(whole)
+        raise
     return state
+
+
+def _is_finite(state: State) -> bool:
+    return all(bool(each.isfinite().all()) for each in state.params.values())
 
 
 def _check(losses: Tensor, before: State) -> None:

@@ -151,6 +151,11 @@ class Training:
         """The options that make the record, by name."""
         return asdict(self)
 
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Training":
+        """The record from options by name; those that a run of an earlier version lacks have their defaults."""
+        return cls(**with_schedule({**asdict(cls()), **values}))
+
     def rate_at(self, step: int) -> float:
         """Learning rate of the step that leads from `step` to `step + 1`; cosine: mu (1 + cos(pi t/T))/2 of the steps
         t of T after the warm-up.

@@ -16,7 +16,7 @@ import figures
 from clopsim.audit import report
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.ledger import CLAIMS
-from clopsim.runs import chunks, kinds, sweep
+from clopsim.runs import chunks, kinds, results, sweep
 from clopsim.runs import folder as runs
 from clopsim.show import plots
 from clopsim.training import evaluation, loop
@@ -66,13 +66,15 @@ def test_a_picture_that_fails_costs_nothing_else(said, monkeypatch, line, draw):
     with monkeypatch.context() as patch:
         patch.setattr(plots, draw, broken)
         status, printed, errors = said(line)
-        why = f"clopsim: {picture.name} could not be written (LookupError: it broke), all else is; clopsim show draws"
-        assert (status, errors) == (0, f"{why} it anew\n")
+        why = (
+            f"clopsim: {picture.name} could not be written (LookupError: it broke), all else is; clopsim show --figure"
+        )
+        assert (status, errors) == (0, f"{why} draws it anew\n")
         assert said("show run")[:2] == (0, printed)
     assert not picture.exists()
     assert json.loads(said("runs --json")[1]) == []  # there are none in ./runs
     assert json.loads(said("runs . --json")[1])[0]["state"] == "complete"
-    assert said("show run") == (0, printed, "")
+    assert said(f"show run --figure {picture}") == (0, printed, "")
     assert picture.stat().st_size
 
 
@@ -104,31 +106,32 @@ def test_a_sweep_that_cannot_be_put_together_keeps_its_chunks(said, monkeypatch,
     assert said(again.removeprefix("clopsim "))[0] == 0
 
 
-@pytest.mark.parametrize("place", ((evaluation, "accuracies"), (np, "savez")))
+@pytest.mark.parametrize("place", ((evaluation, "accuracies"), (results, "save_data")))
 def test_a_training_that_cannot_be_written_is_kept(said, monkeypatch, place):
     with monkeypatch.context() as patch:
         patch.setattr(*place, broken)
         status, printed, errors = said(TRAIN)
-    why = "clopsim: LookupError: it broke; the training is kept in run.checkpoint.pt, go on with --resume\n"
+    why = "clopsim: LookupError: it broke; the training is kept, go on with: clopsim train --out run --resume\n"
     assert (status, printed, errors) == (1, "", why)
     monkeypatch.setattr(loop, "step", broken)  # nothing is computed again
-    assert said(f"{TRAIN} --resume")[0] == 0
+    assert said("train --out run --resume")[0] == 0
     assert [path.name for path in Path().iterdir()] == ["run"]
+    assert not {"plan.json", "checkpoint", "chunks", ".lock", ".commit"} & {path.name for path in Path("run").iterdir()}
 
 
-def test_a_place_that_is_taken_meanwhile_costs_no_training(said, monkeypatch):
+def test_what_somebody_puts_into_the_folder_meanwhile_stays(said, monkeypatch):
     ordinary = loop.train
 
     def slow(*arguments, **options):
-        Path("run").mkdir()
         Path("run/thesis.tex").write_text("years of work")
         return ordinary(*arguments, **options)
 
     monkeypatch.setattr(loop, "train", slow)
-    status, _, errors = said(TRAIN)
-    assert status == 2
-    assert errors.startswith("clopsim: --out must not exist, got 'run', which does; ")
-    assert errors.endswith("the training is kept in run.checkpoint.pt, go on with --resume\n")
+    assert said(TRAIN)[0] == 0
+    assert Path("run/thesis.tex").read_text() == "years of work"
+    status, _, errors = said(f"{TRAIN} --force")
+    assert (status, errors) == (0, "")
+    assert Path("run/thesis.tex").read_text() == "years of work"
 
 
 def test_shares_that_cannot_be_joined_are_untouched(said, monkeypatch):

@@ -20,6 +20,9 @@ import torch
 import xarray as xr
 
 from clopsim import cli
+from clopsim.runs import store, training_run
+from clopsim.runs.code import code
+from clopsim.training import loop
 from clopsim.training.recipe import NamedLoss, Training
 
 QUICK = shlex.split(
@@ -50,14 +53,15 @@ def test_json_is_one_document_and_the_summary(clopsim):
     assert json.loads(result.stdout)["samples"] == {"train": 64, "labelled": 32, "held_out": 16}
 
 
-def test_show_prints_the_report_and_redraws_the_picture(clopsim):
+def test_show_prints_the_report_and_redraws_the_picture_where_asked(clopsim):
     done = clopsim(*QUICK, "--out", "run")
     picture = Path("run/train.png").read_bytes()
     Path("run/train.png").unlink()
+    before = sorted(Path("run").iterdir())
     assert clopsim("show", "run").stdout == done.stdout
-    assert Path("run/train.png").read_bytes() == picture
-    assert clopsim("show", "run", "--figure", "x.svg").exit_code == 0
-    assert Path("x.svg").stat().st_size
+    assert sorted(Path("run").iterdir()) == before
+    assert clopsim("show", "run", "--figure", "x.png").exit_code == 0
+    assert Path("x.png").read_bytes() == picture
 
 
 def test_without_sharpness_there_is_none(clopsim):
@@ -111,10 +115,14 @@ def test_nan_stops_with_status_1_the_step_the_rate_and_the_last_good_checkpoint(
     assert line.startswith("clopsim: the loss turned ")
     assert re.search(r" of 20, learning rate 1e\+(06|38)\.", line)
     assert "Lower the" in line
-    assert line.endswith("The last good checkpoint is run.checkpoint.pt")
-    assert [path.name for path in Path().iterdir()] == ["run.checkpoint.pt"]
-    content = torch.load("run.checkpoint.pt", weights_only=True)
-    assert all(bool(value.isfinite().all()) for value in content["params"].values())
+    found = re.search(r"run keeps the last good state, after (\d+) steps\.$", line)
+    assert found
+    step, content = store.load(Path("run")).kept()
+    assert step == int(found[1])
+    assert all(np.isfinite(values).all() for name, values in content.items() if name.startswith("params/"))
+    document = json.loads(clopsim(*QUICK, *words.split(), "--out", "other", "--json").stdout)
+    assert document["verdict"] == "diverged"
+    assert document["text"] in line
 
 
 LONG = [*QUICK, "--steps", "600", "--save-every", "10", "--precision", "float64"]
@@ -137,7 +145,7 @@ def finished(tmp_path, *words):
 
 def wait_for_another_checkpoint(tmp_path, process):
     """Until the file has been replaced since now."""
-    path = tmp_path / "run.checkpoint.pt"
+    path = tmp_path / "run/checkpoint"
 
     def stamp():
         return path.stat().st_mtime_ns if path.exists() else 0
@@ -153,15 +161,16 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_bytes(clopsim, tmp_pa
     wait_for_another_checkpoint(tmp_path, process)
     process.kill()
     process.communicate()
-    assert not Path("run").exists()
+    assert {path.name for path in Path("run").iterdir()} <= {"plan.json", "checkpoint", "chunks", ".lock"}
     refused = clopsim(*LONG, "--out", "run")
     assert refused.exit_code == 2
-    assert "go on with --resume or start anew with --force" in refused.stderr
+    assert "an unfinished run; add --resume to go on, --force to replace" in refused.stderr
+    assert re.search(r"^run .* resumable at \d+ %", clopsim("runs", ".").stdout, re.MULTILINE)
     process = started(tmp_path, "--out", "run", "--resume")
     wait_for_another_checkpoint(tmp_path, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    step = torch.load("run.checkpoint.pt", weights_only=True)["step"]
+    step, _ = store.load(Path("run")).kept()
     assert 0 < step < 600
     assert finished(tmp_path, "--out", "run", "--resume") == 0
     assert finished(tmp_path, "--out", "whole") == 0
@@ -173,28 +182,118 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_bytes(clopsim, tmp_pa
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes(), name
 
 
-def test_ctrl_c_keeps_the_checkpoint_and_says_so(clopsim, tmp_path):
-    process = started(tmp_path, "--out", "run")
+@pytest.mark.parametrize("sent, how, status", (("SIGINT", "interrupted", 130), ("SIGTERM", "terminated", 143)))
+def test_ctrl_c_and_a_scheduler_keep_the_step_and_say_so(clopsim, tmp_path, sent, how, status):
+    process = started(tmp_path, "--save-every", "600", "--out", "run")
     wait_for_another_checkpoint(tmp_path, process)
-    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)  # some steps on, long before the next checkpoint
+    process.send_signal(signal.Signals[sent])
     _, errors = process.communicate(timeout=600)
-    assert process.returncode == 130
-    assert errors == "clopsim: interrupted; run.checkpoint.pt stays, go on with --resume\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["run.checkpoint.pt"]
+    assert process.returncode == status
+    found = re.fullmatch(rf"clopsim: {how}; (\d+) % is kept, go on with: clopsim train --out run --resume\n", errors)
+    assert found, errors
+    assert store.load(Path("run")).kept()[0] > 0
+    assert clopsim("train", "--out", "run", "--resume").exit_code == 0
+    assert finished(tmp_path, "--save-every", "600", "--out", "whole") == 0
+    with xr.open_dataset("run/data.nc") as resumed, xr.open_dataset("whole/data.nc") as whole:
+        assert resumed.drop_attrs().identical(whole.drop_attrs())
 
 
 def test_force_starts_anew_over_an_unfinished_run(clopsim):
-    Path("run.checkpoint.pt").write_text("left over")
+    Path("run.checkpoint.pt").write_text("left over by an earlier version")
     assert clopsim(*QUICK, "--out", "run", "--force").exit_code == 0
     assert clopsim(*QUICK, "--out", "run", "--force").exit_code == 0
     assert [path.name for path in Path().iterdir()] == ["run"]
 
 
-def test_a_run_that_is_finished_is_not_resumed(clopsim):
-    clopsim(*QUICK, "--out", "run")
-    result = clopsim(*QUICK, "--out", "run", "--resume")
-    assert result.exit_code == 2
-    assert "--resume needs the checkpoint of an unfinished run, got none at 'run.checkpoint.pt'" in result.stderr
+def test_one_line_starts_goes_on_and_says_complete(clopsim):
+    first = clopsim(*QUICK, "--out", "run", "--resume")
+    assert first.exit_code == 0
+    again = clopsim("train", "--out", "run", "--resume")
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert again.stderr == "clopsim: run is complete, nothing was left to do\n"
+    wrong = clopsim("train", "--out", "run", "--resume", "--rate", "3")
+    assert wrong.exit_code == 2
+    assert "--rate must stay 0.1 in 'run', got 3.0; choose another --out or add --force" in wrong.stderr
+
+
+def test_a_run_goes_on_with_its_own_data_code_and_threads_only(clopsim, monkeypatch):
+    x = np.random.default_rng(0).standard_normal((80, 5))
+    np.savez("mine.npz", x=x, y=np.arange(80) % 4)
+    words = [*QUICK, "--data", "mine.npz", "--samples", "0", "--save-every", "5"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Observer, "record", stopping_at(5))
+        assert clopsim(*words, "--out", "run").exit_code == 130
+    np.savez("mine.npz", x=x + 1e-9, y=np.arange(80) % 4)
+    refused = clopsim("train", "--out", "run", "--resume")
+    assert refused.exit_code == 2
+    assert "--out must go on with the data it began with" in refused.stderr
+    np.savez("mine.npz", x=x, y=np.arange(80) % 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "code", lambda: {**code(), "source": "0" * 16})
+        assert "--out must go on with the code it began with" in clopsim("train", "--out", "run", "--resume").stderr
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 77)
+        assert "set OMP_NUM_THREADS to that" in clopsim("train", "--out", "run", "--resume").stderr
+    assert clopsim("train", "--out", "run", "--resume").exit_code == 0
+
+
+def stopping_at(step):
+    """Observer.record, interrupted once a run has come to that step."""
+    ordinary = loop.Observer.record
+
+    def record(self, state, *more):
+        if state.step >= step:
+            raise KeyboardInterrupt
+        return ordinary(self, state, *more)
+
+    return record
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(clopsim, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Observer, "record", stopping_at(5))
+        clopsim(*QUICK, "--save-every", "5", "--out", "run")
+    path = Path("run/checkpoint")
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(len(whole), size=60):
+        content = bytearray(whole)
+        content[place] ^= 1
+        path.write_bytes(content)
+        result = clopsim("train", "--out", "run", "--resume")
+        assert result.exit_code == 2, place
+        assert len(result.stderr.splitlines()) == 1
+    path.write_bytes(whole)
+    assert clopsim("train", "--out", "run", "--resume").exit_code == 0
+
+
+def test_trainings_that_start_together_have_folders_of_their_own(clopsim, tmp_path):
+    processes = [started(tmp_path, "--steps", "2", "--rate", str(rate)) for rate in (0.1, 0.2, 0.3)]
+    outputs = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    folders = sorted(Path("runs").iterdir())
+    assert len(folders) == 3
+    assert {json.loads((folder / "summary.json").read_text())["setting"]["rate"] for folder in folders} == {
+        0.1,
+        0.2,
+        0.3,
+    }
+
+
+def test_two_trainings_never_work_in_one_folder(clopsim, tmp_path):
+    process = started(tmp_path, "--out", "run")
+    wait_for_another_checkpoint(tmp_path, process)
+    second = clopsim(*QUICK, "--out", "run", "--force")
+    process.kill()
+    process.communicate()
+    assert second.exit_code == 2
+    assert "--out must not be in use, got 'run'; another process works there" in second.stderr
+
+
+def test_a_default_folder_goes_if_nothing_came_of_it(clopsim):
+    assert clopsim(*QUICK, "--data", "gone.npz").exit_code == 2
+    assert not Path("runs").exists()
 
 
 WRONG = [
@@ -244,8 +343,8 @@ WRONG = [
     ("--precision float16", "--precision must be one of float64, float32, bfloat16, got 'float16';"),
     ("--device gpu", "--device must be one that torch has here, got 'gpu'"),
     ("--device meta", "--device must hold numbers, got 'meta';"),
-    ("--resume", "--resume needs --out, the folder of the run to go on with"),
-    ("--resume --out new", "--resume needs the checkpoint of an unfinished run, got none at 'new.checkpoint.pt'"),
+    ("--resume", "--resume must come with a folder, got none; add --out FOLDER"),
+    ("--resume --out new --force", "--resume must come without --force, got both; choose one of them"),
     ("--resume --out torn", "--resume needs an intact checkpoint, got a damaged file 'torn.checkpoint.pt'"),
     ("--out torn", "--out must have no unfinished run, got 'torn.checkpoint.pt'; go on with --resume"),
     ("--out full", "--out must not exist, got 'full', which does;"),
@@ -284,7 +383,9 @@ def test_data_without_labels_and_losses_that_need_them(clopsim):
 def test_options_are_the_fields_of_the_record():
     """A field without an option could not be set; an option without a field would do nothing."""
     parameters = inspect.signature(cli.train).parameters
-    assert set(parameters) - {"out", "force", "resume", "json_output"} == {field.name for field in fields(Training)}
+    assert set(parameters) - {"context", "out", "force", "resume", "json_output"} == {
+        field.name for field in fields(Training)
+    }
     for field in fields(Training):
         assert parameters[field.name].default == field.default
 

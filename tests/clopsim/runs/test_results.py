@@ -1,5 +1,4 @@
 import json
-import os
 import resource
 from pathlib import Path
 
@@ -7,9 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from clopsim.runs import results
+from clopsim.runs import results, states, store
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
+from clopsim.runs.folder import check_free, committed
 from clopsim.sphere.outcomes import Outcome
 
 CONFIG = Sweep(temperature=(0.5, 1.0), samples=8, rates=(0.5, 2.0), seeds=2, steps=10)
@@ -19,7 +19,8 @@ def write(folder: Path) -> Path:
     dataset = job.run_sweep(CONFIG)
     summary = job.summarise(CONFIG, dataset, job.search_thresholds(CONFIG))
     dataset = dataset.assign_attrs(results.attributes(summary, command="clopsim sweep"))
-    with results.run_folder(folder) as staging:
+    folder.mkdir()
+    with committed(folder) as staging:
         results.save(staging, dataset, summary, origin=results.origin_now("clopsim sweep"))
     return folder
 
@@ -51,83 +52,91 @@ def test_same_seed_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("error", (RuntimeError, KeyboardInterrupt))
-def test_a_block_that_fails_leaves_nothing(tmp_path, error):
-    with pytest.raises(error), results.run_folder(tmp_path / "run") as staging:  # noqa: PT012
+def test_a_block_that_fails_leaves_what_was_there(tmp_path, error):
+    (tmp_path / "data.nc").write_text("old")
+    with pytest.raises(error), committed(tmp_path) as staging:  # noqa: PT012
         (staging / "data.nc").write_text("half")
         raise error
-    assert list(tmp_path.iterdir()) == []
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("data.nc", "old")]
 
 
 def test_a_disk_that_is_full_is_named(tmp_path):
     def fill():
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        with results.run_folder(tmp_path / "run") as staging:
+        with committed(tmp_path) as staging:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
             try:
                 np.savez(staging / "embeddings.npz", z=np.ones((100, 100)))
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    with pytest.raises(
-        ValueError, match=r"^out must be writable, got '.*/run' \(File too large\); choose another folder"
-    ):
+    with pytest.raises(OSError, match="File too large"):
         fill()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_force_replaces_a_run_only_when_the_new_one_is_complete(tmp_path):
-    folder = tmp_path / "run"
-    with results.run_folder(folder) as staging:
-        (staging / "data.nc").write_text("old")
-        (staging / "provenance.json").write_text("{}")
-    with (
-        pytest.raises(ValueError, match=r"^out must not exist, got '.*run', which does; .*--force"),
-        results.run_folder(folder),
-    ):
-        pass
-    with pytest.raises(RuntimeError), results.run_folder(folder, force=True):
-        raise RuntimeError
-    assert (folder / "data.nc").read_text() == "old"
-    with results.run_folder(folder, force=True) as staging:
+def test_what_another_kind_of_run_left_goes_and_what_is_the_users_stays(tmp_path):
+    write(tmp_path / "run")
+    provenance = json.loads((tmp_path / "run/provenance.json").read_text())
+    for name in ("embeddings.npz", "mine.txt"):
+        (tmp_path / "run" / name).write_text("")
+        provenance["sha256"][name] = ""
+    (tmp_path / "run/provenance.json").write_text(json.dumps(provenance))
+    with committed(tmp_path / "run") as staging:
         (staging / "data.nc").write_text("new")
         (staging / "provenance.json").write_text("{}")
-    assert (folder / "data.nc").read_text() == "new"
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"data.nc", "provenance.json", "mine.txt"}
 
 
-def test_an_old_run_that_cannot_be_removed_costs_no_new_one(tmp_path, monkeypatch):
-    folder = tmp_path / "run"
-
-    def refused(path, *_, **__):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    for name in ("old", "new"):
-        with monkeypatch.context() as patch, results.run_folder(folder, force=True) as staging:
-            (staging / "data.nc").write_text(name)
-            (staging / "provenance.json").write_text("{}")
-            patch.setattr(os, "rmdir", refused)  # what rmtree ends with
-            patch.setattr(Path, "chmod", refused)
-    assert (folder / "data.nc").read_text() == "new"
-
-
-def test_force_never_deletes_what_is_no_run(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with (
-        pytest.raises(ValueError, match="^out must be a run folder to be replaced"),
-        results.run_folder(tmp_path / "thesis", force=True),
-    ):
-        pass
-    assert (tmp_path / "thesis" / "chapter.tex").exists()
+def test_force_takes_leftovers_of_runs_and_nothing_else(tmp_path):
+    (tmp_path / "chunks").mkdir()
+    (tmp_path / "chunks/00001").write_text("of a run killed while its chunks went")
+    with pytest.raises(ValueError, match="^out must not exist, got .*, which does; choose another folder or add --f"):
+        check_free(tmp_path, None, complete=False, force=False)
+    check_free(tmp_path, None, complete=False, force=True)
+    (tmp_path / "chapter.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="^out must be a run folder to be replaced"):
+        check_free(tmp_path, None, complete=False, force=True)
 
 
 def test_unwritable_places_are_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(ValueError, match="^out must be writable, got '.*file/run'"),
-        results.run_folder(tmp_path / "file" / "run"),
-    ):
-        pass
+    for place in ("file", "file/run"):
+        with pytest.raises(ValueError, match=f"^out must be writable, got '.*{place}'"), store.locked(tmp_path / place):
+            pass
+
+
+def flipped(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+def test_every_file_of_a_run_is_checked_and_the_provenance_too(tmp_path):
+    folder = write(tmp_path / "run")
+    assert states.describe(folder).state == "complete"
+    for name in ("data.nc", "summary.json", "provenance.json"):
+        for place in (20, -20):
+            flipped(folder / name, place)
+            assert states.describe(folder).state == "damaged", (name, place)
+            with pytest.raises(store.Damaged):
+                states.recorded_summary(folder)
+            flipped(folder / name, place)
+    assert states.describe(folder).state == "complete"
+
+
+def test_one_folder_that_cannot_be_read_costs_no_list(tmp_path):
+    write(tmp_path / "run")
+    for name, text in (
+        ("odd", "[" * 100_000), ("null", "null"), ("words", '{"plan": 3, "sha256": 1}'), ("binary", "\x00"),
+    ):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plan.json").write_text(text)
+    body = {"format": 1, "plan": {"kind": "sweep", "tasks": 10**9}, "share": None, "origin": {}}
+    (tmp_path / "huge").mkdir()
+    (tmp_path / "huge/plan.json").write_text(json.dumps(body | {"sha256": store.digest_of(body)}))
+    found = {Path(run.folder).name: run.state for run in map(states.describe, states.run_folders(tmp_path))}
+    assert found == {"run": "complete", **dict.fromkeys(("odd", "null", "words", "binary", "huge"), "damaged")}
 
 
 def test_git_hash_is_a_commit_or_unknown():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clopsim.runs import folder as runs
-from clopsim.runs import plan, results, store
+from clopsim.runs import kinds, plan, results, store
 from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import Done
@@ -162,7 +162,7 @@ def test_resume_refuses_another_configuration_code_or_share(tmp_path, monkeypatc
     with pytest.raises(ValueError, match="^out must not exist, got .*, an unfinished run; add --resume to go on"):
         runs.begin(folder, CONFIG, origin=ORIGIN)
     other_code = {**code(), "torch": "9.9"}
-    monkeypatch.setattr(runs, "code", lambda: other_code)
+    monkeypatch.setattr(kinds, "code", lambda: other_code)
     with pytest.raises(ValueError, match=r"^out must go on with the code it began with, got torch .* there and 9.9 in"):
         runs.begin(folder, CONFIG, origin=ORIGIN, resume=True)
     monkeypatch.undo()
@@ -199,8 +199,10 @@ def test_tasks_whose_workers_died_are_recorded_as_failed(tmp_path):
         runs.run_all([begun], lambda work, tasks: (Done(key, error="gone") for key in tasks), fail_fast=True)
 
 
-def test_a_hundred_kills(tmp_path):
+@pytest.mark.parametrize("kind", ("sweep", "train"))
+def test_a_hundred_kills(kind):
     """Eight here; `python -m tests.kill 100` for all."""
-    done = subprocess.run([sys.executable, "-m", "tests.kill", "8", "2"], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.kill", "8", "2", kind]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"finished_identical"' in done.stdout

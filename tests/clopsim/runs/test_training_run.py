@@ -19,6 +19,9 @@ SMALL = Training(
 )
 
 
+ORIGIN = {**results.origin_now("clopsim train ..."), "date": "2026-01-01T00:00:00+00:00"}
+
+
 def ready(recipe):
     data = load(recipe, dtype=torch.float64)
     return data, trainee(recipe, data, device=torch.device("cpu"), dtype=torch.float64)
@@ -31,7 +34,7 @@ def test_a_run_whose_embeddings_have_no_length_is_written_too(tmp_path, alive):
     state = loop.start(model)
     state.params["network.rows"].mul_(torch.arange(128)[:, None] < alive)
     state = loop.Observer(recipe, data, model).record(state)
-    summary = training_run.write(tmp_path, recipe, data, model, state=state, origin=results.origin_now("clopsim train"))
+    summary = training_run.write(tmp_path, recipe, data, model, state=state, origin=ORIGIN)
     assert summary["verdict"] == "collapsed"
     assert json.loads((tmp_path / "summary.json").read_text())["final"]["mean_cosine"] is None
 
@@ -40,9 +43,7 @@ def test_a_run_is_written_with_everything_to_go_on(tmp_path):
     recipe = dataclasses.replace(SMALL, labelled=0.5)
     data, model = ready(recipe)
     state = loop.train(recipe, data, model)
-    summary = training_run.write(
-        tmp_path, recipe, data, model, state=state, origin=results.origin_now("clopsim train ...")
-    )
+    summary = training_run.write(tmp_path, recipe, data, model, state=state, origin=ORIGIN)
     assert {path.name for path in tmp_path.iterdir()} == {
         "data.nc", "summary.json", "provenance.json", "train.png", "embeddings.npz", "checkpoint.pt",
     }  # fmt: skip
