@@ -36,6 +36,7 @@ class Claim:
     certificates: tuple[Callable[[], dict[str, bool]], ...] = ()  # statement -> whether it is certified
     experiments: tuple[Callable[[], Experiment], ...] = ()
     rests_on: tuple[str, ...] = ()  # claims whose evidence this one uses too
+    system: str = ""  # of a claim of the zoo: the loss or method, as its authors call it
 
 
 def derivation_of(module: str) -> "Callable[[], Derivation]":

@@ -175,10 +175,14 @@ def to_html(findings: Sequence[Finding]) -> str:
 
 def _tables(findings: Sequence[Finding]) -> Iterator[tuple[str, str, list[Finding]]]:
     """Title, head of the statements and findings of each table of the first page: the papers first."""
-    papers = [finding for finding in findings if finding.claim.identifier.startswith("P")]
-    theorems = [finding for finding in findings if finding not in papers]
+    said = [finding for finding in findings if finding.claim.identifier.startswith("P")]
+    zoo = [finding for finding in said if finding.claim.system]
+    papers = [finding for finding in said if not finding.claim.system]
+    theorems = [finding for finding in findings if finding not in said]
     if papers:
         yield "What the papers said, and what became of it", "what they said", papers
+    if zoo:
+        yield "The zoo: what other losses' authors said", "what they said", zoo
     if theorems:
         yield "The theorems", "statement", theorems
 
@@ -186,7 +190,8 @@ def _tables(findings: Sequence[Finding]) -> Iterator[tuple[str, str, list[Findin
 def _said(finding: Finding) -> str:
     """The statement, with its source where it is not ours alone."""
     claim = finding.claim
-    return claim.statement if claim.source.startswith(OURS) else f"{claim.statement[:-1]} ({claim.source})."
+    said = f"{claim.system}: {claim.statement}" if claim.system else claim.statement
+    return said if claim.source.startswith(OURS) else f"{said[:-1]} ({claim.source})."
 
 
 def _on(finding: Finding) -> str:
@@ -216,7 +221,8 @@ def _sentence(experiment: Experiment) -> str:
     kind = "absolute" if experiment.absolute else "relative"
     note = f" {experiment.note[0].upper()}{experiment.note[1:]}." if experiment.note else ""
     outcome = "holds" if experiment.holds else "FAILS"
-    return f"Largest {kind} gap {experiment.gap:.2g}, allowed {experiment.tolerance:g}: {outcome}.{note}"
+    verdicts = "".join(f" {verdict.capitalize()}: {text}." for verdict, text in experiment.verdicts)
+    return f"Largest {kind} gap {experiment.gap:.2g}, allowed {experiment.tolerance:g}: {outcome}.{note}{verdicts}"
 
 
 def _png(experiment: Experiment) -> bytes:

@@ -79,6 +79,7 @@ class Finding:
         """The finding as plain values for --json."""
         return {
             "identifier": self.claim.identifier,
+            "system": self.claim.system,
             "statement": self.claim.statement,
             "source": self.claim.source,
             "assumptions": self.claim.assumptions,
@@ -91,6 +92,7 @@ class Finding:
             "certificates": self.certificates,
             "experiments": [
                 {"title": one.title, "gap": one.gap, "tolerance": one.tolerance, "holds": one.holds}
+                | ({"verdicts": [list(each) for each in one.verdicts]} if one.verdicts else {})
                 for one in self.experiments
             ],
             "seconds": round(self.seconds, 2),
@@ -101,14 +103,18 @@ def _counted(number: int, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more}" if number else ""
 
 
-def chosen(identifiers: Sequence[str]) -> list[Claim]:
-    """The claims with these identifiers and those that they rest on, in the order of the ledger; all for none."""
-    known = [claim.identifier for claim in CLAIMS]
+def chosen(identifiers: Sequence[str], *, more: Sequence[Claim] = ()) -> list[Claim]:
+    """The claims with these identifiers and those that they rest on, in the order of the ledger; all for none.
+
+    more: claims beyond the ledger, of rooms above this one.
+    """
+    ledger = (*CLAIMS, *more)
+    known = [claim.identifier for claim in ledger]
     for identifier in identifiers:
         if identifier not in known:
             raise ValueError(f"only must name claims of the ledger, got {identifier!r}; they are {', '.join(known)}")
-    wanted = set(identifiers) | {name for claim in CLAIMS if claim.identifier in identifiers for name in claim.rests_on}
-    return [claim for claim in CLAIMS if not wanted or claim.identifier in wanted]
+    wanted = set(identifiers) | {name for claim in ledger if claim.identifier in identifiers for name in claim.rests_on}
+    return [claim for claim in ledger if not wanted or claim.identifier in wanted]
 
 
 def examine(claim: Claim) -> Finding:

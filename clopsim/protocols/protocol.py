@@ -13,7 +13,8 @@ import numpy as np
 import xarray as xr
 
 from bounds.setting import whole_number
-from clopsim.protocols.judgement import Judgement, judge
+from clopsim.audit.claim import Verdict as Recorded
+from clopsim.protocols.judgement import Judgement, Verdict, judge
 
 Progress = Callable[[float], None]
 """Gets the share of the work that is done, in [0, 1]."""
@@ -27,6 +28,7 @@ class Comparison:
     measure: str  # what is compared, in a few words
     difference: Callable[[xr.Dataset], xr.DataArray]  # (seed,)
     matters: float  # the smallest difference that would matter
+    short: Verdict | None = None  # what the short run in `clopsim verify` must say; None: it is too short to tell
 
 
 def less(measure: str, first: str, second: str) -> Callable[[xr.Dataset], xr.DataArray]:
@@ -42,6 +44,10 @@ class Protocol:
     identifier: str  # of the claim in the ledger
     system: str  # as its authors call it
     source: str  # of the claims, and what is reconstructed: authors' code, paper, style of
+    statement: str  # what the authors say, in a sentence
+    assumptions: str  # under which it is tested here
+    verdict: Recorded  # what became of it, as the ledger records it
+    finding: str  # the same in a sentence or two
     question: str  # in half a line
     setting: Any  # frozen record of a whole run; its field seeds: how many, numbered from 0
     short: Any  # that of the run inside `clopsim verify`

@@ -97,6 +97,9 @@ def _descent(setting: Mapping[str, Any]) -> str:
 STATEMENT_WIDTH = 60
 """Keeps a line of the audit's table within 80 columns."""
 
+ZOO_WIDTH = 58
+"""The same where a verdict may be "not supported"."""
+
 EVIDENCE = {
     "identities": "identities", "agreements": "agreements", "certificates": "enclosures", "experiments": "experiments",
 }  # fmt: skip
@@ -106,15 +109,24 @@ EVIDENCE = {
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Every claim beside its verdict, the papers' first, below them whatever does not hold; rows of Finding.as_row."""
     lines = []
-    papers = [row for row in rows if row["identifier"].startswith("P")]
-    for head, part in (("what they said", papers), ("statement", [row for row in rows if row not in papers])):
+    said = [row for row in rows if row["identifier"].startswith("P")]
+    parts = {
+        "what they said": [row for row in said if not row["system"]],
+        "the zoo: what is claimed, and the evidence": [row for row in said if row["system"]],
+        "statement": [row for row in rows if row not in said],
+    }
+    for head, part in parts.items():
         cells = []
         for row in part:
-            first, *more = textwrap.wrap(row["statement"], STATEMENT_WIDTH)
-            cells.append((row["identifier"], row["verdict"], first))
-            cells += [("", "", line) for line in more]
+            statement = f"{row['system']}: {row['statement']}" if row["system"] else row["statement"]
+            cells += _said(
+                row["identifier"], row["verdict"], statement, ZOO_WIDTH if row["system"] else STATEMENT_WIDTH
+            )
+            cells += _zoo_evidence(row) if row["system"] else []
         if part:
             lines += [table(("claim", "verdict", head), cells), ""]
+        if any("verdicts" in one for row in part for one in row["experiments"]):
+            lines += ["Verdicts on single claims are those of a short run; clopsim zoo runs the whole.", ""]
     lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
     examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
     ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
@@ -122,6 +134,21 @@ def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
         counts = Counter(row["verdict"] for row in rows)
         ends.append("Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
     return "\n".join([*lines, *(line for end in ends for line in textwrap.wrap(end, 80))])
+
+
+def _said(identifier: str, verdict: str, text: str, width: int) -> list[tuple[str, str, str]]:
+    """A claim with its verdict, in as many lines as it takes."""
+    first, *more = textwrap.wrap(text, width)
+    return [(identifier, verdict, first), *(("", "", line) for line in more)]
+
+
+def _zoo_evidence(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a verdict of the zoo rests on: single claims of a protocol, each with its own, else what became of it."""
+    verdicts = [each for one in row["experiments"] for each in one.get("verdicts", ())]
+    cells = []
+    for verdict, text in verdicts:
+        cells += _said("", verdict, f"- {text}", ZOO_WIDTH)
+    return cells or _said("", "", f"- {row['finding']}", ZOO_WIDTH)
 
 
 def verdict(summary: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ class Experiment:
     absolute: bool = False
     relation: str = "equal"  # or "below": measured <= predicted (1 + tolerance), "above": measured >= predicted (...)
     note: str = ""
+    verdicts: tuple[tuple[str, str], ...] = ()  # of claims that are tested one by one: verdict, claim with its evidence
 
     @property
     def gap(self) -> float:
