@@ -128,15 +128,8 @@ from bounds.relaxed_penalty import (
 )
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
-from bounds.simo import (
-    SimoCollapse,
-    SimoOptimum,
-    simo_collapse,
-    simo_leaning,
-    simo_optimum,
-    simo_split_curvature,
-    simo_split_limit,
-)
+from bounds.simo import SimoCollapse, SimoOptimum, simo_collapse, simo_optimum
+from bounds.simo_lines import simo_leaning, simo_split_curvature, simo_split_limit
 from bounds.trimming import (
     TrimmedCollapse,
     TrimmedMultipliers,

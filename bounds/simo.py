@@ -1,6 +1,5 @@
-"""T31: SimO at complete collapse, at orthonormal class points, and on classes split over both ends of a line."""
+"""T31: SimO at complete collapse and at orthonormal class points; simo_lines has classes split over a line."""
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -99,52 +98,6 @@ def simo_optimum(
     return SimoOptimum(pressed + w * m, pressed + w * m + x, pressed + x * (1 + 1 / m), radial - pressed)
 
 
-def simo_split_curvature(rows: int, *, opposite: int, eps: float | None = None, form: Form = "pair") -> float:
-    """Curvature along which the rows of a class that is split over +c and -c would turn onto one end; m' opposite rows.
-
-        ratio: 2 m (rho - 1)/(eps + p_m),  rho = 4 m' (m - m')/(eps + p_m)
-        pair:  m (6 + 2 eps)/(5 + eps)^2                                                                  (tight)
-
-    Other directions within the class are steeper. So in the pair form every split is a strict minimum (up to turns), in
-    the ratio form one with eps below simo_split_limit: from random starts classes become orthogonal lines, not points.
-
-    Valid for: orthonormal classes, 0 < m' < m. Source: T31 (ours). eps: None for the default of the form.
-    """
-    m, opposite = _split(rows, opposite)
-    one_of("form", form, get_args(Form))
-    eps = _eps(eps, form)
-    if form == "pair":
-        return m * (6 + 2 * eps) / (5 + eps) ** 2
-    total = eps + m * (m - 1) / 2
-    return 2 * m * (4 * opposite * (m - opposite) / total - 1) / total
-
-
-def simo_split_limit(rows: int, *, opposite: int) -> float:
-    """eps below which a split of a class is a strict minimum of the ratio form: 4 m' (m - m') - m(m-1)/2   (tight)
-
-    Positive for 0.147 < m'/m < 0.853 in large classes. Below 0 the split never holds. Source: T31 (ours).
-    """
-    m, opposite = _split(rows, opposite)
-    return 4 * opposite * (m - opposite) - m * (m - 1) / 2
-
-
-def simo_leaning(olean: float) -> tuple[float, float, float]:
-    """What olean does to the ratio form as eps -> 0: O/D of a set of classes, the cosine if all alike, the value of l.
-
-        O/D = u = sqrt(olean/(1 - olean)),   s = -u + sqrt(u^2 + 2u),   l = 2 sqrt(olean (1 - olean))       (tight)
-
-    The minimum is a whole manifold: every set of classes with this O/D, merged ones among them, has the same loss.
-    olean = 1/137: cosine 0.337, 70 degrees instead of 90. In the pair form olean only scales.
-
-    Valid for: 0 <= olean < 1/2, unit vectors. Source: T31 (ours).
-    """
-    number_from_zero("olean", olean, remedy="the authors' code has 1/137")
-    if olean >= 0.5:
-        raise ValueError(f"olean must be < 0.5, got {olean}; from there on the set is rather alike than orthogonal")
-    u = math.sqrt(olean / (1 - olean))
-    return u, -u + math.sqrt(u**2 + 2 * u), 2 * math.sqrt(olean * (1 - olean))
-
-
 def _constants(K: int, m: int, eps: float, olean: float, form: Form) -> _Constants:
     """The table of T31."""
     p_m, p_K = m * (m - 1) / 2, K * (K - 1) / 2
@@ -162,7 +115,8 @@ def _constants(K: int, m: int, eps: float, olean: float, form: Form) -> _Constan
     return _Constants(2 / (eps + p_m), b, c, 4 / (eps + 2 * p_K), 0.0)
 
 
-def _eps(eps: float | None, form: Form) -> float:
+def checked_eps(eps: float | None, form: Form) -> float:
+    """eps, or the default of the form. Errors: ValueError unless > 0."""
     value = (1 / 137 if form == "pair" else 0.1) if eps is None else eps
     positive_number("eps", value, remedy="the authors' code has 1/137")
     return value
@@ -178,31 +132,23 @@ def _checked(
     number_from_zero("olean", olean, remedy="the authors' code has 1/137")
     if olean >= 0.5:
         raise ValueError(f"olean must be < 0.5, got {olean}; from there on classes are rather alike than orthogonal")
-    return K, m, _eps(eps, form), olean
-
-
-def _split(rows: int, opposite: int) -> tuple[int, int]:
-    m, opposite = whole_number("rows", rows, low=2), whole_number("opposite", opposite, low=1)
-    if opposite >= m:
-        raise ValueError(f"opposite must be < rows, got {opposite} and {m}; with all of them nothing is split")
-    return m, opposite
+    return K, m, checked_eps(eps, form), olean
 
 
 def _closed_forms(symbols: "dict[str, sp.Symbol]", form: Form) -> "dict[str, sp.Expr]":
-    """What is claimed of a form, by name, in K, m, eps, olean, m' and lambda."""
+    """What is claimed of a form, by name, in K, m, eps, olean and lambda."""
     import sympy as sp
 
-    K, m, e, olean, other, lam = (symbols[name] for name in ("K", "m", "eps", "olean", "m'", "lambda"))
+    K, m, e, olean, lam = (symbols[name] for name in ("K", "m", "eps", "olean", "lambda"))
     p_m, p_K = m * (m - 1) / 2, K * (K - 1) / 2
-    rho = 4 * other * (m - other) / (e + p_m)
     if form == "pair":
         phi = (1 - 2 * olean) * (1 + 1 / e) ** (-2 * olean)
         w, b, c, x = 2 / (1 + e), phi * (2 / e + 2 / e**2), 2 * phi / e, 4 * (1 - 2 * olean) / (2 + e)
-        radial, split = -2 * e * (m - 1) / (1 + e) ** 2, m * (6 + 2 * e) / (5 + e) ** 2
+        radial = -2 * e * (m - 1) / (1 + e) ** 2
     else:
         c = 2 * (1 - olean) / e
         w, b, x = 2 / (e + p_m), c * (1 + p_K / e) - 2 * olean / (e + p_K), 4 / (e + K * (K - 1))
-        radial, split = sp.Integer(0), 2 * m * (rho - 1) / (e + p_m)
+        radial = sp.Integer(0)
     return {
         "collapse, contrast": -b * K * (1 + 1 / m),
         "collapse, common": w * m - c * (K - 1) / m,
@@ -212,19 +158,6 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]", form: Form) -> "dict[str, sp.
         "optimum, inside": w * m + x + lam / (K * m),
         "optimum, symmetric": x * (1 + 1 / m) + lam / (K * m),
         "optimum, pull": radial - lam / (K * m),
-        "split": split,
-    }
-
-
-def _closed_leaning(olean: "sp.Expr") -> "dict[str, sp.Expr]":
-    """What is claimed of the ratio form for eps -> 0."""
-    import sympy as sp
-
-    u = sp.sqrt(olean / (1 - olean))
-    return {
-        "leaning, O/D": u,
-        "leaning, cosine": -u + sp.sqrt(u**2 + 2 * u),
-        "leaning, value": 2 * sp.sqrt(olean * (1 - olean)),
     }
 
 
@@ -234,10 +167,10 @@ def derive() -> "Derivation":
 
     from bounds.derivation import Agreement, Derivation, Step, entry
 
-    names = ("K", "m", "eps", "olean", "m'", "lambda")
+    names = ("K", "m", "eps", "olean", "lambda")
     symbols = {name: sp.Symbol(name, positive=True) for name in names}
-    K, m, e, olean, other, lam = symbols.values()
-    (eps, t), u = sp.symbols("epsilon t", real=True), sp.Symbol("u", positive=True)
+    K, m, e, olean, lam = symbols.values()
+    eps, t = sp.symbols("epsilon t", real=True)
     one = sp.Integer(1)
 
     def choose(count: sp.Expr) -> sp.Expr:
@@ -310,8 +243,6 @@ def derive() -> "Derivation":
         return near * ((1 - 2 * olean) / (e + 2) if form == "pair" else 1 / (e + K * (K - 1)))
 
     held = lam / (K * m)
-    plus = m - other
-    line = [(plus, v(eps * other / m)), (other, tuple(-part for part in v(-eps * plus / m)))]
     zeros: dict[str, sp.Expr] = {}
     agreements: dict[str, Agreement] = {}
     formulas: dict[str, sp.Expr] = {}
@@ -329,24 +260,13 @@ def derive() -> "Derivation":
             "optimum, inside": (both_classes + 2 * between(eps, form)) / 4 + held,
             "optimum, symmetric": (m + 1) * between(eps, form) / (2 * m) + held,
             "optimum, pull": total([(K, one, [(m, grown)])], form, t, 1) / (K * m) - held,
-            "split": total([(one, one, line)], form, eps, 2) / (plus * other / m),
         }
         zeros |= {f"{name}, {form}": found[name] - claims[name] for name in claims}
-    ratio = _closed_forms(symbols, "ratio")
-    limit = 4 * other * (m - other) - choose(m)
-    zeros["split, ratio: 0 at its limit"] = ratio["split"].subs(e, limit)
-    leaning = _closed_leaning(olean)
-    lowest, cosine, value = leaning.values()
-    formulas |= leaning
-    balance = olean / u + (1 - olean) * u
-    zeros["leaning, O/D"] = balance.diff(u).subs(u, lowest)
-    zeros["leaning, value"] = balance.subs(u, lowest) ** 2 - value**2  # both positive
-    zeros["leaning, cosine"] = (cosine**2 / (2 - 2 * cosine)) - lowest
     cases: tuple[tuple[Form, str, str], ...] = (
         ("pair", "1/137", "1/137"), ("pair", "5/2", "0"), ("ratio", "1/10", "0"), ("ratio", "2", "1/8"),
     )  # fmt: skip
     for form, hinge, load in cases:
-        at = {K: 4, m: 3, e: sp.Rational(hinge), olean: sp.Rational(load), lam: sp.Rational(3, 2), other: 1}
+        at = {K: 4, m: 3, e: sp.Rational(hinge), olean: sp.Rational(load), lam: sp.Rational(3, 2)}
         options: dict[str, Any] = {
             "rows": 3,
             "eps": float(sp.Rational(hinge)),
@@ -360,9 +280,6 @@ def derive() -> "Derivation":
         def at_best(options=options) -> SimoOptimum:  # type: ignore[no-untyped-def]
             return simo_optimum(4, prototype_weight=1.5, **options)
 
-        def split(options=options) -> float:  # type: ignore[no-untyped-def]
-            return simo_split_curvature(3, opposite=1, eps=options["eps"], form=options["form"])
-
         claims = _closed_forms(symbols, form)
         where = f"{form}, eps = {hinge}, olean = {load}"
         for place, name in enumerate(SimoCollapse._fields):
@@ -374,26 +291,17 @@ def derive() -> "Derivation":
                 agreements[f"simo_optimum, {name}, {where}"] = Agreement(
                     entry(at_best, place), claims[f"optimum, {name}"].subs(at)
                 )
-        agreements[f"simo_split_curvature, {where}"] = Agreement(split, claims["split"].subs(at))
-    agreements["simo_split_limit"] = Agreement(lambda: simo_split_limit(7, opposite=1), limit.subs({m: 7, other: 1}))
-    for place, expression in enumerate((lowest, cosine, value)):
-        agreements[f"simo_leaning, {place}"] = Agreement(
-            entry(lambda: simo_leaning(1 / 137), place), expression.subs(olean, sp.Rational(1, 137))
-        )
     for form in get_args(Form):
         defaults = {e: sp.Rational(1, 137) if form == "pair" else sp.Rational(1, 10),
-                    olean: sp.Rational(1, 137) if form == "pair" else 0, K: 3, m: 2, other: 1}  # fmt: skip
+                    olean: sp.Rational(1, 137) if form == "pair" else 0, K: 3, m: 2}  # fmt: skip
         claims = _closed_forms(symbols, form)
         agreements[f"simo_collapse, defaults, {form}"] = Agreement(
             entry(partial(simo_collapse, 3, rows=2, form=form), 0), claims["collapse, contrast"].subs(defaults)
         )
-        agreements[f"simo_split_curvature, defaults, {form}"] = Agreement(
-            partial(simo_split_curvature, 2, opposite=1, form=form), claims["split"].subs(defaults)
-        )
     return Derivation(
         theorem="T31",
         statement="SimO has closed curvatures at complete collapse, which repels as 1/eps^2, and at orthonormal class"
-        " points; classes split over both ends of a line are minima too.",
+        " points.",
         steps=(
             Step("The loss adds up l over classes (answer 1), over sets of j-th rows and over the class means (answer"
                  " olean). Complete collapse, the classes parted; pair form:", formulas["collapse, contrast, pair"]),
@@ -403,10 +311,6 @@ def derive() -> "Derivation":
                  formulas["collapse, pull, ratio"]),
             Step("Orthonormal points, rows of two classes towards each other", formulas["optimum, inside, ratio"]),
             Step("two classes towards each other", formulas["optimum, symmetric, ratio"]),
-            Step("A class split over c and -c, turned onto itself; ratio form", formulas["split, ratio"]),
-            Step("positive for eps below", limit),
-            Step("pair form, positive always", formulas["split, pair"]),
-            Step("Ratio form, eps -> 0: olean/u + (1 - olean) u with u = O/D is least at", lowest),
         ),
         zeros=zeros,
         formulas=formulas,

@@ -13,7 +13,7 @@ RANK_LOSSES: tuple[Claim, ...] = (
         finding="Complete collapse attracts at no rate for eps <= 1. The safe rate at the optimum does not see eps, so"
         " that near collapse it is thousands of times too large. A class over both ends of a line is a minimum too: for"
         " every split in the pair form, below an eps in the ratio form.",
-        derivations=(derivation_of("simo"),),
+        derivations=(derivation_of("simo"), derivation_of("simo_lines")),
         experiments=(
             simo.multipliers_at_collapse,
             simo.collapse_attracts_at_large_eps,
