@@ -117,14 +117,11 @@ from bounds.relaxed_line import RelaxedLine, relaxed_line, relaxed_line_rate
 from bounds.relaxed_penalty import (
     RelaxedClass,
     RelaxedCollapse,
-    TwoLevelSimplex,
     attracting_penalty,
-    class_point_penalty,
     critical_penalty,
     relaxed_classes,
     relaxed_collapse,
     relaxed_collapse_rate,
-    two_level_simplex,
 )
 from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
@@ -140,6 +137,7 @@ from bounds.trimming import (
     trimmed_volume_rate,
     trimmed_volume_window,
 )
+from bounds.two_level_simplex import TwoLevelSimplex, class_point_penalty, two_level_simplex
 from bounds.unequal_pulls import unequal_attracting_rates
 from bounds.unhinged import (
     LearnedCurvatures,

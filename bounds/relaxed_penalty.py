@@ -1,18 +1,14 @@
-"""T37: what FedRCL's relaxed penalty does at complete collapse and to classes, in its smooth form over all pairs.
+"""T37: what FedRCL's relaxed penalty does at complete collapse, in its smooth form over all pairs.
 
     L = sum_i mean_(p in P(i)) log(1 + sum_(a negative) e^((s_ia - s_ip)/tau)) + beta log(1 + sum_p e^((s_ip - 1)/tau))
 
 K classes of m embeddings, n = K m, views counted; sum over the anchors (rates of the mean are n times these).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from bounds.critical_weight import sign_change
 from bounds.effective_rate import attracting_rates
 from bounds.setting import Gradient, number_from_zero, positive_number, whole_number
 
@@ -35,13 +31,6 @@ class RelaxedCollapse(NamedTuple):
     pull: float  # a
     between: float | None  # classes move against each other, K - 1 times; None for one class
     within: float  # a class spreads about its mean, K (m - 1) times
-
-
-class TwoLevelSimplex(NamedTuple):
-    """Where the classes settle when they are no points: the cosines inside a class and between classes."""
-
-    within: float  # r
-    between: float  # s
 
 
 def relaxed_classes(sizes: Sequence[int], *, temperature: float, penalty: float) -> tuple[RelaxedClass, ...]:
@@ -124,56 +113,6 @@ def attracting_penalty(*, classes: int, per_class: int) -> float:
     return m * n / (2 * (m - 1) * (n - m + 1))
 
 
-def class_point_penalty(*, classes: int, per_class: int, temperature: float) -> float:
-    """beta_E = Q [m/(m - 1) + 1/(K - 1)]: above it the classes are no longer points on a simplex.
-
-        Q = (n - m) x/(1 + (n - m) x),   x = e^(-K/((K - 1) tau))                                         (tight)
-
-    Small at low temperature: there any sizeable penalty keeps spread inside the classes.
-
-    Valid for: K >= 2, m >= 2, d >= K; the sum or the mean. Source: T37 (ours), by T29.
-    """
-    K, m = whole_number("classes", classes, low=2), whole_number("per_class", per_class, low=2)
-    positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
-    x = math.exp(-K / ((K - 1) * temperature))
-    Q = (K - 1) * m * x / (1 + (K - 1) * m * x)
-    return Q * (m / (m - 1) + 1 / (K - 1))
-
-
-def two_level_simplex(*, classes: int, per_class: int, temperature: float, penalty: float) -> TwoLevelSimplex:
-    """The symmetric state in which the classes settle, with room for it: d >= n - 1, no threshold on the penalty.
-
-        beta m rho = Q [m/(m - 1) + 1/(K - 1)],   r = (m y - 1)/(m - 1),   s = -y/(K - 1),   0 <= y <= 1
-        Q = (n - m) e^((s - r)/tau)/(1 + (n - m) e^((s - r)/tau)),   rho = e^((r - 1)/tau)/(1 + (m - 1) e^((r - 1)/tau))
-
-    y is the squared length of a class mean. Up to class_point_penalty y = 1, class points; for a penalty so large that
-    the equation has no root y = 0, where a class is a simplex of its own and the classes are at right angles.
-
-    Valid for: K >= 2, m >= 2. tight: the state is stationary; that it is where descent ends is measured.
-    Source: T37 (ours).
-    """
-    beta_E = class_point_penalty(classes=classes, per_class=per_class, temperature=temperature)
-    number_from_zero("penalty", penalty, remedy="0 leaves the penalty out")
-    K, m = classes, per_class
-    if penalty <= beta_E:
-        return TwoLevelSimplex(1.0, -1 / (K - 1))
-    excess = partial(_log_penalty, classes=K, per_class=m, temperature=temperature)
-    opening = (
-        1.0 if excess(1.0) <= math.log(penalty) else sign_change(lambda u: excess(u) - math.log(penalty), 0.0, 1.0)
-    )
-    return TwoLevelSimplex(1 - m * opening / (m - 1), -(1 - opening) / (K - 1))
-
-
-def _log_penalty(opening: float, *, classes: int, per_class: int, temperature: float) -> float:
-    """log of the penalty that holds the two-level simplex at 1 - y; rises with it."""
-    K, m = classes, per_class
-    near = -m * opening / ((m - 1) * temperature)  # (r - 1)/tau
-    far = math.log((K - 1) * m) + (-(1 - opening) / (K - 1) - 1) / temperature - near  # log (n - m) e^((s - r)/tau)
-    log_Q = -float(np.logaddexp(0.0, -far))
-    log_rho = near - math.log1p((m - 1) * math.exp(near))
-    return log_Q + math.log((m / (m - 1) + 1 / (K - 1)) / m) - log_rho
-
-
 class Group(NamedTuple):
     """Embeddings at one place in a derivation: of one class, or the same share of several classes alike."""
 
@@ -209,12 +148,32 @@ def group_loss(
     return total
 
 
-def _closed_forms(K: "sp.Symbol", m: "sp.Symbol", tau: "sp.Symbol", beta: "sp.Symbol") -> "dict[str, sp.Expr]":
-    """What is claimed for balanced classes, by name."""
+def group_curvature(
+    groups: Sequence[Group],
+    angles: "Sequence[sp.Expr]",
+    eps: "sp.Symbol",
+    *,
+    tau: "sp.Expr",
+    beta: "sp.Expr",
+    between: "sp.Expr | int" = 1,
+) -> "sp.Expr":
+    """Second derivative of group_loss over the squared length of a move, at its start eps = 0.
+
+    angles: of each group, linear in eps; between: the cosine of two classes before the move, which is across them.
+    """
     import sympy as sp
 
-    n, x = K * m, sp.exp(-K / ((K - 1) * tau))
-    Q = (n - m) * x / (1 + (n - m) * x)
+    def cosine(i: int, j: int, same: bool) -> sp.Expr:
+        along = (1 if same else between) * sp.cos(angles[i]) * sp.cos(angles[j])
+        return along + sp.sin(angles[i]) * sp.sin(angles[j])
+
+    length = sum(group.count * sp.diff(a, eps) ** 2 for group, a in zip(groups, angles, strict=True))
+    return group_loss(groups, cosine, tau, beta).diff(eps, 2).subs(eps, 0) / length
+
+
+def _closed_forms(K: "sp.Symbol", m: "sp.Symbol", tau: "sp.Symbol", beta: "sp.Symbol") -> "dict[str, sp.Expr]":
+    """What is claimed for balanced classes, by name."""
+    n = K * m
     pull, between = 2 * beta * (m - 1) / (tau * m), -2 * n / (tau * (n - m + 1))
     within = 2 / tau * ((n - m) / ((m - 1) * (n - m + 1)) - beta)
     return {
@@ -225,7 +184,6 @@ def _closed_forms(K: "sp.Symbol", m: "sp.Symbol", tau: "sp.Symbol", beta: "sp.Sy
         "relaxed_collapse_rate, within": 2 / (within + 2 * pull),
         "critical_penalty": (n - m) / ((m - 1) * (n - m + 1)),
         "attracting_penalty": m * n / (2 * (m - 1) * (n - m + 1)),
-        "class_point_penalty": Q * (m / (m - 1) + 1 / (K - 1)),
     }
 
 
@@ -237,43 +195,25 @@ def _of_class(sizes: "Sequence[sp.Expr]", tau: "sp.Expr", beta: "sp.Expr") -> "t
 
 
 def derive() -> "Derivation":
-    """Groups of coinciding points in a plane; second derivatives; the force of one anchor at the two-level simplex."""
+    """Groups of coinciding points in a plane, and second derivatives."""
     import sympy as sp
 
     from bounds.derivation import Agreement, Derivation, Step, entry
 
-    K, m, tau, beta, t, y, u, v = sp.symbols("K m tau beta t y u v", positive=True)
+    K, m, tau, beta, t = sp.symbols("K m tau beta t", positive=True)
     sizes = sp.symbols("m_1:4", positive=True)
     eps = sp.symbols("epsilon", real=True)
     one, T = sp.Integer(1), 2 / tau
     claims = _closed_forms(K, m, tau, beta)
 
-    def curvature(groups: list[Group], angles: list[sp.Expr], between: sp.Expr = one) -> sp.Expr:
-        """Over the squared length of the move; two classes are at the cosine `between` before it."""
-
-        def cosine(i: int, j: int, same: bool) -> sp.Expr:
-            along = (one if same else between) * sp.cos(angles[i]) * sp.cos(angles[j])
-            return along + sp.sin(angles[i]) * sp.sin(angles[j])
-
-        length = sum(group.count * sp.diff(a, eps) ** 2 for group, a in zip(groups, angles, strict=True))
-        return group_loss(groups, cosine, tau, beta).diff(eps, 2).subs(eps, 0) / length
+    def curvature(groups: list[Group], angles: list[sp.Expr]) -> sp.Expr:
+        return group_curvature(groups, angles, eps, tau=tau, beta=beta)
 
     others, first, mates = Group("others", K - 1, (K - 1) * m), Group("one", one, one), Group("one", one, m - 1)
     spread, spreading = [first, mates, others], [eps, -eps / (m - 1), sp.Integer(0)]
     unequal = [first, Group("one", one, sizes[0] - 1), Group("two", one, sizes[1]), Group("three", one, sizes[2])]
     pull, within = _of_class(sizes, tau, beta)
     lengthened = group_loss(unequal, lambda i, j, _: t if (i == 0) != (j == 0) else one, tau, beta)
-    held = claims["class_point_penalty"]
-    # one anchor of the two-level simplex: a positive at u, the others at r; a negative at v, the others at s
-    R, S = sp.symbols("r s", real=True)
-    r, s = (m * y - 1) / (m - 1), -y / (K - 1)
-    negatives = sp.exp(v / tau) + ((K - 1) * m - 1) * sp.exp(S / tau)
-    anchor = (sp.log(1 + negatives / sp.exp(u / tau)) + (m - 2) * sp.log(1 + negatives / sp.exp(R / tau))) / (m - 1)
-    anchor += beta * sp.log(1 + sp.exp((u - 1) / tau) + (m - 2) * sp.exp((R - 1) / tau))
-    E, F = sp.exp(S / tau) / sp.exp(R / tau), sp.exp((R - 1) / tau)
-    Q, rho = (K - 1) * m * E / (1 + (K - 1) * m * E), F / (1 + (m - 1) * F)
-    force = beta * m * rho - Q * (m / (m - 1) + 1 / (K - 1))
-    balance = force.subs({R: r, S: s})
     zeros = {
         "within": curvature(spread, spreading) - claims["within"],
         "between": curvature([Group("one", one, m), others], [eps, -eps / (K - 1)]) - claims["between"],
@@ -288,12 +228,6 @@ def derive() -> "Derivation":
         - ((m - 2) * K * m + 2 * m) / (2 * (m - 1) * (K * m - m + 1)),
         "within turns too": claims["within"] + 2 * claims["pull"]
         - T * (beta * (m - 2) / m + claims["critical_penalty"]),
-        "on the simplex: within": curvature(spread, spreading, -1 / (K - 1)) - T * (held - beta),
-        "two levels: the force": ((anchor.diff(u) - anchor.diff(v)) * tau * m).subs({u: R, v: S}) - force,
-        "two levels: the mean vanishes": 1 + (m - 1) * r + (K - 1) * m * s,
-        "two levels: the length of a class mean": (1 + (m - 1) * r) / m - y,
-        "two levels: room for it": 1 + (m - 1) * r - m * s - m * y * K / (K - 1),
-        "two levels: at y = 1": balance.subs(y, 1) - (beta - held),
     }  # fmt: skip
     agreements = {}
     here = {K: 3, m: 4, tau: sp.Rational(1, 2)}
@@ -337,25 +271,11 @@ def derive() -> "Derivation":
         "attracting_penalty": Agreement(
             partial(attracting_penalty, classes=3, per_class=4), claims["attracting_penalty"].subs(here)
         ),
-        "class_point_penalty": Agreement(partial(class_point_penalty, **setting), held.subs(here)),
     }
-    for penalty, start in ((sp.Rational(3, 5), 0.9), (sp.Integer(1), 0.8), (sp.Integer(5), 0.2)):
-        root = sp.nsolve(balance.subs({**here, beta: penalty}), y, start, prec=30)
-        settled = partial(two_level_simplex, **setting, penalty=float(penalty))
-        for place, cosine in enumerate((r, s)):
-            agreements[f"two_level_simplex, {TwoLevelSimplex._fields[place]}, beta = {penalty}"] = Agreement(
-                entry(settled, place), cosine.subs({**here, y: root}), tolerance=1e-11
-            )
-    for penalty, length in ((0.5, one), (20.0, sp.Integer(0))):  # below beta_E, and beyond the equation's range
-        settled = partial(two_level_simplex, **setting, penalty=penalty)
-        for place, cosine in enumerate((r, s)):
-            agreements[f"two_level_simplex, {TwoLevelSimplex._fields[place]}, beta = {penalty}"] = Agreement(
-                entry(settled, place), cosine.subs({**here, y: length})
-            )
     return Derivation(
         theorem="T37",
-        statement="FedRCL, dense: complete collapse is a maximum above beta*, which attracts large ambient steps;"
-        " classes are points only below beta_E, and else two-level simplices.",
+        statement="FedRCL, dense: complete collapse is a maximum above beta*, and attracts ambient steps above a rate"
+        " from a larger beta on.",
         steps=(
             Step("At complete collapse an embedding that is made longer changes the loss by its pull, for a class of"
                  " size m_1 among others", pull),
@@ -367,13 +287,6 @@ def derive() -> "Derivation":
             Step("Above it all directions fall, and T27 gives a rate above which the ambient step is drawn there, if"
                  " c + 2a > 0 for both. Inside a class it always is; between classes above",
                  claims["attracting_penalty"]),
-            Step("On the simplex of class points a class spreads with the curvature", T * (held - beta)),
-            Step("so that class points are stable for beta below", held),
-            Step("The two-level simplex: cosines r inside and s between classes, their mean 0, the squared length of a"
-                 " class mean y. An embedding's force is w times the sum of its class less w z, plus b times that of"
-                 " the others, and the sum of all is 0: it is radial iff w = b, or y = 0, or the class is a point. w ="
-                 " b is", sp.Eq(beta * m * sp.Symbol("rho"), sp.Symbol("Q") * (m / (m - 1) + 1 / (K - 1)))),
-            Step("At y = 1 the equation is beta = beta_E"),
         ),
         zeros=zeros,
         formulas=claims,

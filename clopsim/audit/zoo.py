@@ -62,7 +62,7 @@ ZOO: tuple[Claim, ...] = (
         finding="Above beta* complete collapse repels in all directions, and from a larger beta on it attracts ambient"
         " steps above a rate. Classes are points only below beta_E, which vanishes with the temperature, and else"
         " two-level simplices. The balanced line attracts at the lowest rate of the losses here.",
-        derivations=(derivation_of("relaxed_penalty"),),
+        derivations=(derivation_of("relaxed_penalty"), derivation_of("two_level_simplex")),
         experiments=(
             relaxed_penalty.levels_at_point_and_line,
             relaxed_penalty.point_and_line_attract,
