@@ -5,6 +5,8 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from bounds.setting import Gradient, Loss, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
@@ -102,7 +104,8 @@ def trimmed_volume(mu: float, *, samples: int, kept: int, temperature: float) ->
     found = trimmed_multipliers(mu, samples=samples, kept=kept, temperature=temperature)
     n, k = samples, kept
     factors = ((k - 1, found.together), (n - k - 1, found.trimmed), (1, found.contrast))
-    return sum(count * (math.log(abs(factor)) if factor else -math.inf) for count, factor in factors if count)
+    with np.errstate(divide="ignore"):  # where a factor is 0
+        return float(sum(count * np.log(abs(factor)) for count, factor in factors if count))
 
 
 def trimmed_volume_rate(*, samples: int, kept: int, temperature: float) -> float:
@@ -149,9 +152,9 @@ def trimmed_volume_window(*, samples: int, kept: int, temperature: float) -> flo
 def frozen_trimming_rate(*, samples: int, kept: int, temperature: float, loss: Loss = "merged") -> float | None:
     """Learning rate above which collapse attracts if the choice of anchors never changes; None where it does at none.
 
-        merged: the largest of tau [S + sqrt(S^2 - 8 M b)]/(2 M b) (contrast), 2 tau zeta (n-1)/(n + k - 4) (kept)
-                and, k < n-1, 2 tau (n-1)/n (trimmed),  S = M + A + b,  M = 2 (k-1)/(zeta (n-1)),  b = n/(n-1),
-                A = ((1 + zeta) n - 2)/(zeta (n-1));  k = 1: never
+        merged: the larger of tau [S + sqrt(S^2 - 8 M b)]/(2 M b) (contrast) and 2 tau zeta (n-1)/(n + k - 4) (kept),
+                S = M + A + b,  M = 2 (k-1)/(zeta (n-1)),  b = n/(n-1),  A = ((1 + zeta) n - 2)/(zeta (n-1));
+                trimmed ones come in before the contrast, at 2 tau/b;  k = 1: never
         n -> inf: tau [(3 + alpha) + sqrt((3 + alpha)^2 - 16)]/4, alpha = (1 + zeta)/zeta;  k = n: T4        (tight)
         full, k >= 4: never: the kept samples spread at every rate, as their pull is outward
 
@@ -168,8 +171,7 @@ def frozen_trimming_rate(*, samples: int, kept: int, temperature: float, loss: L
     pull, within, across = ((1 + zeta) * n - 2) / (zeta * (n - 1)), 2 * (k - 1) / (zeta * (n - 1)), n / (n - 1)
     total = within + pull + across
     contrast = (total + math.sqrt(total**2 - 8 * within * across)) / (2 * within * across)
-    rates = [contrast, 2 * zeta * (n - 1) / (n + k - 4)]
-    return tau * max(rates if k == n - 1 else [*rates, 2 / across])
+    return tau * max(contrast, 2 * zeta * (n - 1) / (n + k - 4))
 
 
 def _allowed(samples: int, kept: int, temperature: float, loss: Loss, *, low: int = 2) -> tuple[int, int, float]:
@@ -211,7 +213,6 @@ def _closed_forms(n: "sp.Expr", k: "sp.Expr", tau: "sp.Expr", mu: "sp.Expr") -> 
         "contrast factor, full": 1 + mu * m / tau / full_keep + mu * trimmed_pull / drop,
         "frozen: contrast": tau * (total + sp.sqrt(total**2 - 8 * M * b)) / (2 * M * b),
         "frozen: kept": 2 * tau * zeta * (n - 1) / (n + k - 4),
-        "frozen: trimmed": 2 * tau * (n - 1) / n,
         "window": tau * (sp.sqrt(M**2 + 4 * m * b) - M) / (2 * m * b),
         "all kept": tau * (n - 1) / (n - 2),
     }
@@ -258,10 +259,7 @@ def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") 
             rate = all_kept = claims["all kept"].subs(here)
             found[f"trimmed_volume_rate, {where}"] = Agreement(partial(trimmed_volume_rate, **options), all_kept)  # type: ignore[arg-type]
         else:
-            rate = sp.Max(*(
-                claims[f"frozen: {kind}"].subs(here)
-                for kind in (("contrast", "kept") if kept == count - 1 else ("contrast", "kept", "trimmed"))
-            ))  # fmt: skip
+            rate = sp.Max(claims["frozen: contrast"].subs(here), claims["frozen: kept"].subs(here))
             powers = {"kept factor": kept - 1, "trimmed factor": count - kept - 1, "contrast factor": 1}
             volume = sum(power * sp.log(sp.Abs(claims[name])) for name, power in powers.items())
             found[f"trimmed_volume, {where}"] = Agreement(partial(trimmed_volume, 0.9, **options), volume.subs(here))  # type: ignore[arg-type]
@@ -361,9 +359,10 @@ def derive() -> "Derivation":
             Step("which is below 0 for all x < 1, its largest value there at x =", highest),
             Step("and vanishes at one x > 1, as both terms rise there; zeta = 1/2: x = 4/3"),
             Step("At one rate the contrast is wiped out, and the determinant with it", claims["window"]),
-            Step("A fixed choice attracts above the largest of: contrast factor -1", claims["frozen: contrast"]),
+            Step("A fixed choice attracts above the larger of: contrast factor -1", claims["frozen: contrast"]),
             Step("kept factor -1", claims["frozen: kept"]),
-            Step("trimmed factor -1", claims["frozen: trimmed"]),
+            Step("The trimmed factor passes -1 before, at 2/a_t: there the contrast is below -1 still, by"
+                 " 2m/(2a - a_t)"),
             Step("Full loss: with the outward pull the kept samples' factor is above 1 at every rate"),
         ),
         zeros={
@@ -391,7 +390,8 @@ def derive() -> "Derivation":
             "window": numerator.subs(mu, claims["window"]),
             "frozen: contrast": flips.subs(mu, claims["frozen: contrast"]),
             "frozen: kept": claims["kept factor"].subs(mu, claims["frozen: kept"]) + 1,
-            "frozen: trimmed": claims["trimmed factor"].subs(mu, claims["frozen: trimmed"]) + 1,
+            "frozen: trimmed ones come in before": claims["contrast factor"].subs(mu, 2 / claims["trimmed pull"])
+            + 1 + 2 * m / (2 * claims["pull"] - claims["trimmed pull"]),
             "frozen, n -> inf": 2 * limit**2 - (3 + alpha) * limit + 2,
             "frozen, n -> inf: the equation": large(flips / denominator) * (1 - alpha * x) * (1 - x)
             - (2 * x**2 - (3 + alpha) * x + 2),

@@ -1,7 +1,14 @@
 """The theorems on the losses of the zoo, and what their authors claim."""
 
 from clopsim.audit.claim import OURS, Claim, derivation_of
-from clopsim.audit.experiments import learned_balance, lorac, pseudo_labels, relaxed_penalty, trimming
+from clopsim.audit.experiments import (
+    entropic_adversary,
+    learned_balance,
+    lorac,
+    pseudo_labels,
+    relaxed_penalty,
+    trimming,
+)
 
 ZOO: tuple[Claim, ...] = (
     Claim(
@@ -109,5 +116,26 @@ ZOO: tuple[Claim, ...] = (
             trimming.low_losses_are_outlying,
         ),
         rests_on=("T27",),
+    ),
+    Claim(
+        identifier="T40",
+        statement="Noise on embeddings is temperature; an adversary who pays entropy lowers a stable rate by"
+        " 2 sigma^2/lambda.",
+        source=OURS,
+        assumptions="isotropic noise, independent for every embedding; to order sigma^2, or in high dimension;"
+        " adversary: best move near a state where the loss is quadratic",
+        verdict="proved",
+        finding="tau becomes tau (1 + (d-1) sigma^2) in high dimension; in few dimensions and at low temperature noise"
+        " lowers the rate at which collapse attracts. A curvature c becomes 1/(1/c - sigma^2/lambda): an adversary"
+        " slows the escape from collapse and never stops it; entropy keeps his law from a point.",
+        derivations=(derivation_of("entropic_adversary"),),
+        experiments=(
+            entropic_adversary.noise_at_collapse,
+            entropic_adversary.noise_is_temperature,
+            entropic_adversary.harmonic_shift,
+            entropic_adversary.adversarial_rates,
+            entropic_adversary.best_law_of_a_linear_loss,
+        ),
+        rests_on=("T2", "T4"),
     ),
 )
