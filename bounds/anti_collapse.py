@@ -242,6 +242,7 @@ def derive() -> "Derivation":
         (24, 8, "1/2", "1"),
         (5, 6, "1/5", "3/10"),
         (10, 4, "1", "2"),
+        (20, 6, "1/5", "3/10"),  # just too few rows for the bound below
     ):
         options: dict[str, Any] = {
             "dimension": size,
