@@ -273,7 +273,7 @@ def derive() -> "Derivation":
                 found = derivatives(name, groups[pattern], radial=False)[1] / length
                 zeros[f"{name}, {pattern}"] = sp.cancel(found - claim - inside)
     agreements = {}
-    for name, count in product(get_args(ClassLossName), (2, 6)):
+    for name, count in (*product(get_args(ClassLossName), (2, 6)), ("merged", 1)):
         extra: dict[str, Any] = {"sscl": {"confidence": 0.6}, "fedrcl": {"penalty": 0.7}}.get(name, {})
         loss = class_loss(name, classes=3, per_class=count, temperature=0.3, **extra)
         weight = {"dcl": count - 2, "fedrcl": 1, "blcl": count}.get(name, count - 1)

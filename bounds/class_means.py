@@ -83,7 +83,7 @@ def _standard(K: int, P: float, tau: float, p: float, q: float) -> dict[str, flo
     """The eigenvalues of G against N; of two classes only the move (1, 0) is left."""
     h, t = p - q, q / p
     rho, gamma = np.array([K - 1.0, -1.0]), np.array([-1.0, K - 1.0])  # of (alpha, beta)
-    N = np.array([[K - 1.0, -1.0], [-1.0, K - 1.0]]) + t**2 * np.outer(rho, rho)
+    N = K * np.eye(2) - np.ones((2, 2)) + t**2 * np.outer(rho, rho)
     f, g = h * np.ones(2) + h * t * rho, gamma - t * rho
     G = (2 * P / tau) * np.outer(g, g) + (K - 2) * (2 * P - P**2 * (K - 2)) / tau**2 * np.outer(f, f)
     if K == 2:

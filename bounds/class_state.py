@@ -77,9 +77,9 @@ def class_state(loss: ClassLoss, *, dimension: int, weight: float = 0.0) -> Clas
     number_from_zero("weight", weight, remedy="it is the weight of the prototype term")
     d, K = whole_number("dimension", dimension, low=2), loss.classes
     if d < (K if weight else K - 1):
-        room = "orthonormal prototypes for them" if weight else "a simplex of them"
         raise ValueError(
-            f"dimension must be >= {K if weight else K - 1} for {K} classes, got {d}; {room} needs the room"
+            f"dimension must be >= {K if weight else K - 1} for {K} classes, got {d}; "
+            f"{'orthonormal prototypes' if weight else 'a simplex'} of that many needs the room"
         )
     angle = math.atan(1 / math.sqrt(K - 1))
     if weight == 0:
@@ -123,14 +123,18 @@ def _last_crossing(margin: Callable[[ClassState], float], loss: ClassLoss, dimen
     def at(weight: float) -> float:
         return margin(class_state(loss, dimension=dimension, weight=weight))
 
-    # no curvature or pull but lambda p >= lambda/sqrt(2) exceeds this: above it every margin is positive
-    scale = 2 / loss.temperature
-    weight = 2 * (scale * (8 + 2 * abs(1 - loss.attraction)) + 4 * scale**2)
+    weight = _far(loss)
     smallest = SMALLEST * weight
     while at(lower := weight / STEP) > 0:
         if (weight := lower) < smallest:
             return 0.0
     return sign_change(at, lower, weight)
+
+
+def _far(loss: ClassLoss) -> float:
+    """A weight at which lambda p >= lambda/sqrt(2) exceeds all other parts of curvatures and pulls."""
+    scale = 2 / loss.temperature
+    return 2 * (scale * (8 + 2 * abs(1 - loss.attraction)) + 4 * scale**2)
 
 
 def _on_simplex(loss: ClassLoss, angle: float, d: int) -> ClassState:
@@ -230,8 +234,10 @@ def _agreements() -> "dict[str, Agreement]":
         state = class_state(loss, dimension=d, weight=weight)
         if name in ("pull", "angle"):
             return float(getattr(state, name))
-        found = {mode.name: mode for mode in state.modes}.get(name.removesuffix(", multiplicity"))
-        return None if found is None else found.multiplicity if name.endswith("multiplicity") else found.curvature
+        places = [place for place, mode in enumerate(state.modes) if mode.name == name.removesuffix(", multiplicity")]
+        if not places:
+            return None
+        return state.modes[places[0]].multiplicity if "multiplicity" in name else state.curvatures[places[0]]
 
     tau, own, rho, alpha, omega, theta = (sp.Rational(n, 100) for n in (40, 60, 70, -30, 20, 17))
 

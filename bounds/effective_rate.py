@@ -142,7 +142,7 @@ def derive() -> "Derivation":
     """A point on its great circle; of the gradient only its radial part and the slope of its tangent part are known."""
     import sympy as sp
 
-    from bounds.derivation import Agreement, Derivation, Step
+    from bounds.derivation import Agreement, Derivation, Step, entry
 
     c, a, mu, b, n, tau, kappa, A = sp.symbols("c a mu b n tau kappa A_1", positive=True)
     eps, phi, p, lam, low, gap = sp.symbols("epsilon phi p lambda c_- g", real=True)
@@ -181,8 +181,12 @@ def derive() -> "Derivation":
     }  # fmt: skip
     here = {mu: sp.Rational(3, 10), c: sp.Rational(7, 5), a: sp.Rational(3, 5)}
     up, down = sp.Rational(7, 5), sp.Rational(-7, 5)
+    several = np.array([0.1, 0.3])
     agreements = {
         "tangent_rate": Agreement(lambda: tangent_rate(0.3, pull=0.6), claims["tangent_rate"].subs(here)),
+        "tangent_rate, the second of several": Agreement(
+            entry(lambda: tangent_rate(several, pull=0.6), 1), claims["tangent_rate"].subs(here)
+        ),
         **{
             f"multiplier, {form}": Agreement(
                 partial(multiplier, 0.3, curvature=1.4, pull=0.6, gradient=form),

@@ -302,18 +302,22 @@ def _agreements() -> "dict[str, Agreement]":
         found[f"pull, {name}"] = Agreement(of(make, "pull"), pull)
         for form in get_args(Gradient):
             found[f"lost_rate, {name}, {form}"] = Agreement(lost(make, form), rate)
-    # unequal pulls: a rising direction, lost below the pole, and one that is not
-    for name, rows in (("unequal", ((0, -3, 1), (0, 0, -2), (0, 0, 0))), ("pole", ((0, 4, 5), (0, 0, -1), (0, 0, 0)))):
+    # unequal pulls: a rising direction, lost below the pole, and one that is not; and one just below its pole
+    small, half = sp.Rational(-1, 100), sp.Rational(1, 2)
+    for name, rows in (
+        ("unequal", ((0, -3, 1), (0, 0, -2), (0, 0, 0))),
+        ("pole", ((0, 4, 5), (0, 0, -1), (0, 0, 0))),
+        ("near the pole", ((half, small, 0), (0, half, 2 * small), (0, 0, half))),
+    ):
         M = sp.Matrix(rows) + sp.Matrix(rows).T
         own = M * sp.ones(3, 1)
         z = sp.Symbol("z")
-        e = sp.Poly((M + sp.diag(*own)).charpoly(z).as_expr(), z).nroots(n=30)
-        c = sp.Poly((M - sp.diag(*own)).charpoly(z).as_expr(), z).nroots(n=30)
+        e, c = (sp.Poly((M + sign * sp.diag(*own)).charpoly(z).as_expr(), z).nroots(n=30) for sign in (1, -1))
         make = partial(np.array, rows, dtype=np.float64)
         found[f"lost_rate, {name}, tangent"] = Agreement(lost(make, "tangent"), 2 / max(c) if max(c) > 1e-9 else None)
         below = max(e) > max(0, 2 * max(own)) and max(c) > 1e-9
         found[f"lost_rate, {name}, ambient"] = Agreement(lost(make, "ambient"), 2 / max(e) if below else None)
-        found[f"pull, {name}"] = Agreement(of(make, "pull"), None)
+        found[f"pull, {name}"] = Agreement(of(make, "pull"), own[0] if len(set(own)) == 1 else None)
         for place in range(3):
             found[f"flips, {name}, {place + 1}"] = Agreement(entry(of(make, "flips"), place), sorted(e)[place])
     return found

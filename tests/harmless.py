@@ -9,6 +9,9 @@ SLOPE = "another slope for Newton's method: the same root"
 TAIL = "the end of a sum of terms that vanish there"
 
 HARMLESS: dict[tuple[str, str, str], str] = {
+    ("class_state", "class_state", "1.05 * (weight - weight_that_balances("): FACTOR,
+    ("class_state", "_last_crossing", "1.05 * (margin("): FACTOR,
+    ("class_state", "_far", ""): END,
     ("rates", "critical_rates", "other branch of (if setting.momentum)"): WORDS,
     ("rates", "critical_rates", "other branch of ('the points start to spin first'"): WORDS,
     ("prototype_weights", "prototype_weights", "1 -> 1.05 in (d + 1)"): WORDS,

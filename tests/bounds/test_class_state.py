@@ -164,9 +164,11 @@ def test_a_class_of_one_and_very_low_temperatures():
 
 def test_wrong_input():
     loss = class_loss("supcon", classes=4, per_class=2, temperature=0.5)
-    with pytest.raises(ValueError, match="^dimension must be >= 4 for 4 classes, got 3; orthonormal prototypes"):
+    with pytest.raises(
+        ValueError, match="^dimension must be >= 4 for 4 classes, got 3; orthonormal prototypes of that many"
+    ):
         class_state(loss, dimension=3, weight=1.0)
-    with pytest.raises(ValueError, match="^dimension must be >= 3 for 4 classes, got 2; a simplex"):
+    with pytest.raises(ValueError, match="^dimension must be >= 3 for 4 classes, got 2; a simplex of that many"):
         class_state(loss, dimension=2)
     with pytest.raises(ValueError, match="^weight must be a finite number >= 0, got -1"):
         class_state(loss, dimension=8, weight=-1.0)
