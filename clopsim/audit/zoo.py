@@ -52,8 +52,8 @@ ZOO: tuple[Claim, ...] = (
         " weight has no bound. sigma's own rate is 1 in log sigma and L in sigma.",
         derivations=(derivation_of("learned_balance"),),
         experiments=(
-            learned_balance.levels_at_collapse,
-            learned_balance.class_points_settle,
+            learned_balance.class_means_at_collapse,
+            learned_balance.class_means_settle,
             learned_balance.simplex_while_the_balance_is_learned,
             learned_balance.sigma_comes_to_rest,
         ),
@@ -71,8 +71,8 @@ ZOO: tuple[Claim, ...] = (
         " two-level simplices. The balanced line attracts at the lowest rate of the losses here.",
         derivations=(derivation_of("relaxed_penalty"), derivation_of("two_level_simplex")),
         experiments=(
-            relaxed_penalty.levels_at_point_and_line,
-            relaxed_penalty.point_and_line_attract,
+            relaxed_penalty.penalised_point_and_line,
+            relaxed_penalty.penalised_point_and_line_attract,
             relaxed_penalty.penalties_that_part_a_class,
             relaxed_penalty.classes_settle_on_two_levels,
         ),
@@ -90,9 +90,9 @@ ZOO: tuple[Claim, ...] = (
         " class together and not bring it together.",
         derivations=(derivation_of("pseudo_labels"),),
         experiments=(
-            pseudo_labels.levels_at_collapse,
+            pseudo_labels.guesses_at_collapse,
             pseudo_labels.confidences_that_bind_and_hold,
-            pseudo_labels.views_part_at_their_rate,
+            pseudo_labels.guessed_views_part_at_their_rate,
             pseudo_labels.calibration_on_the_way_out,
         ),
     ),

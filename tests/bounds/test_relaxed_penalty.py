@@ -11,7 +11,7 @@ from bounds import (
     relaxed_collapse,
     relaxed_collapse_rate,
 )
-from clopsim.audit.experiments.modes import growth, modes
+from clopsim.audit.experiments.modes import growth, modes, step
 from clopsim.audit.experiments.relaxed_penalty import at_ends, dense, labels_of
 from clopsim.losses.fedrcl import fedrcl_of_rows
 
@@ -96,6 +96,22 @@ def test_the_form_as_coded_is_the_dense_one_for_pairs_alone():
     torch.testing.assert_close(code, dense((2, 2), 0.5, 1.0)(z), rtol=1e-13, atol=0)
 
 
+@pytest.mark.parametrize("beta, multiple, drawn", [(1.0, 3, False), (1.0, 10, False), (2.0, 5, True), (2.0, 10, True)])
+def test_as_coded_it_is_drawn_to_collapse_at_twice_the_penalty_alone(beta, multiple, drawn):
+    """The hardest pairs change from step to step, and no closed form is known; at the authors' beta = 1, tau = 0.05."""
+    y, tau = labels_of((4, 4, 4)), 0.05
+    state = at_ends((4, 4, 4), 4, line=False)
+    noise = torch.randn(12, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = torch.nn.functional.normalize(state + 1e-4 * noise, dim=-1)
+    start = float((1 - z @ z.mT).max())
+    for _ in range(100):
+        z = step(
+            lambda rows: fedrcl_of_rows(rows, y, temperature=tau, beta=beta, reduction="sum", views=1),
+            z, multiple * tau, "ambient",
+        )  # fmt: skip
+    assert (float((1 - z @ z.mT).max()) < start) == drawn
+
+
 @pytest.mark.parametrize("function", [relaxed_collapse, relaxed_collapse_rate])
 def test_wrong_arguments(function):
     good = {**A, "temperature": 0.5, "penalty": 1.0}
@@ -129,11 +145,3 @@ def test_proof_and_code():
     derivation = import_module("bounds.relaxed_penalty").derive()
     assert derivation.open_zeros() == {}
     assert derivation.disagreements() == {}
-
-
-@pytest.mark.parametrize("name", ("levels_at_point_and_line", "point_and_line_attract", "penalties_that_part_a_class",
-                                  "classes_settle_on_two_levels"))  # fmt: skip
-def test_experiments_hold_and_notice_five_percent(name):
-    experiment = getattr(import_module("clopsim.audit.experiments.relaxed_penalty"), name)
-    assert experiment().holds
-    assert not any(experiment(factor).holds for factor in (0.95, 1.05))

@@ -35,7 +35,7 @@ def _contrast(y: Tensor, tau: float) -> Loss:
     return lambda z: blcl_of_rows(z, y, temperature=tau, reduction="sum")
 
 
-def levels_at_collapse(factor: float = 1.0) -> Experiment:
+def class_means_at_collapse(factor: float = 1.0) -> Experiment:
     """T36: the whole Hessian at complete collapse, and one step with the class means in a memory."""
     measured: list[float] = []
     predicted: list[float] = []
@@ -163,7 +163,7 @@ def _moved(sigma: float, step: float) -> float:
     return sigma * math.exp(-step * sigma)
 
 
-def class_points_settle(factor: float = 1.0) -> Experiment:
+def class_means_settle(factor: float = 1.0) -> Experiment:
     """T36: runs from random starts end at the loss of the simplex."""
     measured, predicted = [], []
     for K, tau in ((2, 0.5), (3, 0.5), (4, 0.3)):

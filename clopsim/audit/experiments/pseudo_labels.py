@@ -45,7 +45,7 @@ def _simplex(y: Tensor, classes: int) -> Tensor:
     return (corners / corners.norm(dim=-1, keepdim=True))[y]
 
 
-def levels_at_collapse(factor: float = 1.0) -> Experiment:
+def guesses_at_collapse(factor: float = 1.0) -> Experiment:
     """T38: every eigenvalue at complete collapse, and how many of them fall where some samples have no guess."""
     measured: list[float] = []
     predicted: list[float] = []
@@ -107,7 +107,7 @@ def confidences_that_bind_and_hold(factor: float = 1.0) -> Experiment:
     )
 
 
-def views_part_at_their_rate(factor: float = 1.0) -> Experiment:
+def guessed_views_part_at_their_rate(factor: float = 1.0) -> Experiment:
     """T38: the views of a sample at complete collapse, at 0.97 and 1.03 of their rate, both gradients."""
     x: list[float] = []
     measured: list[float] = []

@@ -44,7 +44,7 @@ def at_ends(sizes: tuple[int, ...], dimension: int, *, line: bool) -> Tensor:
     return z
 
 
-def levels_at_point_and_line(factor: float = 1.0) -> Experiment:
+def penalised_point_and_line(factor: float = 1.0) -> Experiment:
     """T37: every eigenvalue of the Hessian and the pulls, at complete collapse and on the line; any class sizes."""
     measured: list[float] = []
     predicted: list[float] = []
@@ -90,7 +90,7 @@ def _distance(z: Tensor, state: Tensor) -> float:
     return float((z @ z.mT - state @ state.mT).abs().max())
 
 
-def point_and_line_attract(factor: float = 1.0) -> Experiment:
+def penalised_point_and_line_attract(factor: float = 1.0) -> Experiment:
     """T37: from 1e-3 beside complete collapse and beside the line, ambient runs leave at 0.97 and are drawn at 1.03."""
     x, measured = [], []
     for (K, m, tau, beta), line in product(((3, 4, 0.5, 1.0), (3, 4, 0.5, 2.0), (4, 4, 0.2, 1.0)), (False, True)):

@@ -7,7 +7,9 @@ import pytest
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.ledger import CLAIMS
 
-EXPERIMENTS = {experiment.__name__: experiment for claim in CLAIMS for experiment in claim.experiments}
+EXPERIMENTS = {
+    f"{one.__module__.split('.')[-1]}.{one.__name__}": one for claim in CLAIMS for one in claim.experiments
+}  # two files may have one of the same name
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
