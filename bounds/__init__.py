@@ -108,6 +108,17 @@ from bounds.low_temperature import UniversalRate, low_temperature_rate, universa
 from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
 from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
 from bounds.moco import moco_rate
+from bounds.pauc import (
+    PaucClasses,
+    PaucSetting,
+    pauc_class_curvature,
+    pauc_class_slope,
+    pauc_classes,
+    pauc_critical_correlation,
+    pauc_critical_prototypes,
+    pauc_critical_weight,
+)
+from bounds.pauc_spectra import PaucLevels, pauc_collapse, pauc_simplex
 from bounds.positive_graph import CollapseSpectrum, collapse_spectrum, contrastive_slopes, positive_weights
 from bounds.prototype_weights import PrototypeDistance, Prototypes, PrototypeWeights, prototype_weights
 from bounds.pseudo_labels import (
@@ -200,6 +211,9 @@ __all__ = [
     "NoisyCollapse",
     "PairEquilibrium",
     "Pattern",
+    "PaucClasses",
+    "PaucLevels",
+    "PaucSetting",
     "PrototypeDistance",
     "PrototypeWeights",
     "Prototypes",
@@ -335,6 +349,14 @@ __all__ = [
     "pair_equilibrium",
     "pair_weight",
     "paper_range",
+    "pauc_class_curvature",
+    "pauc_class_slope",
+    "pauc_classes",
+    "pauc_collapse",
+    "pauc_critical_correlation",
+    "pauc_critical_prototypes",
+    "pauc_critical_weight",
+    "pauc_simplex",
     "positive_weights",
     "prototype_weights",
     "radial_rate",

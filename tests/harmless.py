@@ -49,5 +49,6 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("low_temperature", "steepest", "2 -> 2.1 in (a * (3 - t) / 2)"): SLOPE,
     ("low_temperature", "steepest", "sign of (-1 + a * (3 - t)"): SLOPE,
     ("low_temperature", "steepest", "1 -> 1.05 in (-1 + a * (3"): SLOPE,
+    ("lorac_kink", "lorac_antipodal_share", "sign of (1 + nodes)"): "the nodes are symmetric about 0",
 }
 """File, function, how the change begins -> why."""

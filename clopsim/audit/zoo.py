@@ -5,12 +5,40 @@ from clopsim.audit.experiments import (
     entropic_adversary,
     learned_balance,
     lorac,
+    pauc,
     pseudo_labels,
     relaxed_penalty,
     trimming,
 )
 
 ZOO: tuple[Claim, ...] = (
+    Claim(
+        identifier="T34",
+        statement="A PAUC-style loss holds each class at a point iff l_p > l_p*, whatever its three terms weigh.",
+        source=f"{OURS}, of a reconstruction",
+        assumptions="balanced classes, mean reductions, small steps; l_c below l_c*, else classes leave the simplex",
+        verdict="proved",
+        finding="Alignment, uniformity and correlation are terms on class means, which a class that spreads about its"
+        " mean does not move. All curvatures at collapse and on the simplex are closed; collapse attracts at no rate;"
+        " prototypes collapse the classes above a weight of their own.",
+        derivations=(derivation_of("pauc"), derivation_of("pauc_spectra")),
+        experiments=(
+            pauc.curvatures_at_point_and_simplex,
+            pauc.rates_at_point_and_simplex,
+            pauc.critical_weights,
+        ),
+    ),
+    Claim(
+        identifier="P25",
+        statement="Alignment, uniformity and correlation of prototypes stop the coagulation of ProtoNCE.",
+        source="arXiv:2210.10194, abstract; tried on a reconstruction, as no code is public",
+        assumptions="the PAUC-style reconstruction: the three terms see class means alone",
+        verdict="refuted",
+        finding="Not by this reconstruction: they are blind to the spread around a class mean (T34). It says nothing of"
+        " the authors' own loss, whose terms may see samples.",
+        experiments=(pauc.three_terms_do_not_stop_the_coagulation,),
+        rests_on=("T34",),
+    ),
     Claim(
         identifier="T35",
         statement="LORAC never aligns the views of a sample at a finite rate, and may end on the antipodal line.",
