@@ -111,6 +111,19 @@ def test_the_card_of_the_guide_is_what_its_command_prints(clopsim):
         assert part in printed, part
 
 
+def test_the_closed_forms_of_the_guide_give_its_numbers():
+    code = re.search(r"```python\n(from bounds import\n?.*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    names: dict = {}
+    exec(code[1], names)
+    shown = dict(re.findall(r"^(tangent|ambient|immune|line) = .*# ([\d.]+)", code[1], flags=re.MULTILINE))
+    assert len(shown) == 4
+    for name, value in shown.items():
+        assert names[name] == pytest.approx(float(value), rel=1e-4)
+    assert names["state"].highest.name == "spread, parallel"
+    assert (names["ways"], names["lost"]) == (5, pytest.approx(0.625))
+
+
 def words_of(line):
     """A line of a table without the values in its second column and the width of its columns."""
     name, *rest = re.split(r" {2,}", line)
