@@ -17,9 +17,9 @@ SEARCH = {"width": 0.005, "seeds": 4, "tolerance": 0.05}
 class Threshold(Answer):
     """A critical rate as predicted and as found by a search."""
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        """row: as of sphere.thresholds.Threshold.as_row."""
-        self._row = dict(row)
+    def __init__(self, row: Mapping[str, Any], tolerance: float | None = None) -> None:
+        """row: as of sphere.thresholds.Threshold.as_row; tolerance: with which it was judged, if that is to be said."""
+        self._row, self._tolerance = dict(row), tolerance
         self.kind: str = row["kind"]
         self.tau: float = row["temperature"]
         self.predicted_rate: float | None = row["predicted_rate"]
@@ -30,7 +30,10 @@ class Threshold(Answer):
 
     def report(self) -> str:
         """Predicted and observed rate side by side."""
-        return tables.threshold_table([self._row])
+        table = tables.threshold_table([self._row])
+        if self._tolerance is None:
+            return table
+        return f"{table}\n\nHolds within a gap of {100 * self._tolerance:g} %; its bracket: --json."
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain numbers."""
@@ -91,4 +94,4 @@ def threshold(kind: str, **options: Any) -> Threshold:
         found = thresholds.search(
             checked, setting, width=options["width"], seeds=range(options["seeds"]), on_progress=advance
         )
-    return Threshold(found.as_row(options["tolerance"]))
+    return Threshold(found.as_row(options["tolerance"]), options["tolerance"])

@@ -5,9 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clopsim.show.tables import table
-
-WIDTH = 80
+from clopsim.show.tables import WIDTH, table
 
 KINDS = {
     "minimum": "a minimum", "maximum": "a maximum", "saddle": "a saddle", "flat": "flat in every direction",

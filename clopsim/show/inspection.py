@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clopsim.show.tables import table, wrapped
-
-WIDTH = 80
-"""Columns of a terminal."""
+from clopsim.show.tables import WIDTH, table, wrapped
 
 
 def inspection_report(report: Mapping[str, Any], *, every: bool = False) -> str:

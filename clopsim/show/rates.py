@@ -3,7 +3,7 @@
 import textwrap
 
 from bounds import CriticalRates, PrototypeWeights
-from clopsim.show.tables import table
+from clopsim.show.tables import WIDTH, wrapped
 
 MEANING = {
     "paper_range": "paper: safe between (merged loss, ambient gradient)",
@@ -35,7 +35,7 @@ def bounds_report(
         )
     if prototypes is not None:
         words += " " + _prototypes_sentence(prototypes, distance)
-    parts = [textwrap.fill(words, 80), bounds_table(rates)]
+    parts = [textwrap.fill(words, WIDTH), bounds_table(rates)]
     if prototypes is not None:
         parts.append(prototypes_table(prototypes))
     return "\n\n".join(parts)
@@ -108,7 +108,7 @@ def bounds_table(rates: CriticalRates) -> str:
         why = rates.reasons.get(name)
         rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
         rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
-    return table(("rate", "value", "meaning"), rows)
+    return wrapped(("rate", "value", "meaning"), rows, width=WIDTH)
 
 
 OF_PROTOTYPES = {
@@ -129,4 +129,4 @@ def prototypes_table(weights: PrototypeWeights) -> str:
     for name, meaning in OF_PROTOTYPES.items():
         value, why = getattr(weights, name), weights.reasons.get(name)
         rows.append((name, "-" if value is None else f"{value:.6g}", meaning if why is None else f"none: {why}"))
-    return table(("prototypes", "value", "meaning"), rows)
+    return wrapped(("prototypes", "value", "meaning"), rows, width=WIDTH)

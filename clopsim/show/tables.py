@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+WIDTH = 80
+"""Columns of a terminal."""
+
 VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
 
 QUESTION = {
@@ -18,7 +21,7 @@ QUESTION = {
 
 
 def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
-    """Predicted and searched rates side by side; rows as made by Threshold.as_row."""
+    """Predicted and searched rates side by side; rows as made by Threshold.as_row. Their brackets are in the JSON."""
     rows = []
     for row in thresholds:
         never = f"never up to {row['searched'][1]:.3g}"
@@ -27,11 +30,10 @@ def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
             QUESTION[row["kind"]],
             "never" if row["predicted_rate"] is None else f"{row['predicted_rate']:.6g}",
             never if row["observed_rate"] is None else f"{row['observed_rate']:.6g}",
-            "" if row["bracket"] is None else "[{:.6g}, {:.6g}]".format(*row["bracket"]),
             "" if row["relative_gap"] is None else f"{100 * row['relative_gap']:+.3f} %",
             VERDICTS[row["holds"]],
         ))  # fmt: skip
-    return table(("tau", "above which rate", "predicted", "observed", "bracket", "gap", "verdict"), rows)
+    return table(("tau", "above which rate", "predicted", "observed", "gap", "verdict"), rows)
 
 
 def report(summary: Mapping[str, Any], folder: Path | None) -> str:
@@ -46,8 +48,11 @@ def sweep_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     setting = summary["setting"]
     momentum = f", momentum {setting['momentum']:g}" if setting.get("momentum") else ""
     lines = [
-        f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} over "
-        f"n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}",
+        *textwrap.wrap(
+            f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} "
+            f"over n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}",
+            WIDTH,
+        ),
         "",
     ]
     lines.append(threshold_table(summary["thresholds"]))
@@ -233,7 +238,12 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
     lines = [
         f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}"
         + ("" if paper is None else f"; the paper's range is {paper[0]:g} .. {paper[1]:.6g}"),
-        f"  every seed {', '.join(ends)}; runs: {counts}" if ends else f"  runs: {counts}",
+        *textwrap.wrap(
+            f"every seed {', '.join(ends)}; runs: {counts}" if ends else f"runs: {counts}",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        ),
     ]
     if part["loss_at_highest_rate"] is not None:
         lines.append(

@@ -9,10 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clopsim.show.plots import BLUE, GREEN, GREY, STYLE, VERMILION, Picture
-from clopsim.show.tables import table
-
-WIDTH = 80
-"""Columns of a terminal."""
+from clopsim.show.tables import WIDTH, table
 
 CLAIM_WIDTH = WIDTH - len("not supported") - 2
 """What the column of the verdicts leaves."""

@@ -77,6 +77,8 @@ def test_bounds_of_every_setting(clopsim, loss, gradient, keys, reduction):
         expected = getattr(rates, name)
         assert value == (list(expected) if isinstance(expected, tuple) else expected)
     table = clopsim(*words).stdout
+    assert all(len(line) <= 80 for line in table.splitlines())
+    table = re.sub(r"\n +", " ", table)  # the last column goes on
     for name, why in rates.reasons.items():
         (line,) = (line for line in table.splitlines() if line.startswith(name + " "))
         assert why in line
@@ -86,7 +88,7 @@ def test_bounds_and_threshold_with_momentum(clopsim):
     document = json.loads(clopsim("bounds", "--momentum", 0.9, "--json").stdout)
     assert document["paper_range"] is document["breaking_degree"] is None
     assert document["collapse_rate"] == pytest.approx(2.45417, abs=6e-6)
-    table = clopsim("bounds", "--momentum", 0.9, "--samples", 20).stdout
+    table = re.sub(r"\n +", " ", clopsim("bounds", "--momentum", 0.9, "--samples", 20).stdout)
     assert "none: collapse never attracts: with momentum beta it needs n - 1 > (1 + beta)/(1 - beta)" in table
     table = clopsim("bounds", "--momentum", 0.9, "--samples", 400).stdout
     assert "none: the points start to spin first" in table
@@ -103,7 +105,7 @@ def test_bounds_and_threshold_with_momentum(clopsim):
 def test_a_sweep_with_momentum_says_so_wherever_it_is_shown(clopsim):
     done = clopsim(*QUICK, "--momentum", 0.3, "--out", "run")
     assert done.exit_code == 0, done.output
-    assert "n = 16 embeddings, d = 8, momentum 0.3" in done.stdout
+    assert "n = 16 embeddings, d = 8, momentum 0.3" in done.stdout.replace("\n", " ")
     with xr.open_dataset("run/data.nc") as dataset:
         assert dataset.attrs["momentum"] == 0.3
         assert float(dataset["mu_c"][0]) == pytest.approx(float(exact_rate(Setting(0.5, 8, 16, momentum=0.3))))
