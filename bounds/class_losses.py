@@ -272,6 +272,10 @@ def derive() -> "Derivation":
                 length = sum(count * move**2 for count, move, _ in groups[pattern])
                 found = derivatives(name, groups[pattern], radial=False)[1] / length
                 zeros[f"{name}, {pattern}"] = sp.cancel(found - claim - inside)
+
+    def share_of(name: ClassLossName, count: int, extra: dict[str, Any]) -> float:
+        return softmax_share(class_loss(name, classes=3, per_class=count, temperature=0.3, **extra), -0.4)
+
     agreements = {}
     for name, count in (*product(get_args(ClassLossName), (2, 6)), ("merged", 1)):
         extra: dict[str, Any] = {"sscl": {"confidence": 0.6}, "fedrcl": {"penalty": 0.7}}.get(name, {})
@@ -282,7 +286,7 @@ def derive() -> "Derivation":
         numbers = {m: count, Q: 2 * share, s: sp.Rational(-2, 5), tau: sp.Rational(3, 10)}
         numbers |= {q: sp.Rational(3, 5), beta: sp.Rational(7, 10)}
         where = f"{name}, m = {count}"
-        agreements[f"softmax_share, {where}"] = Agreement(partial(softmax_share, loss, -0.4), share)
+        agreements[f"softmax_share, {where}"] = Agreement(partial(share_of, name, count, extra), share)
         agreements[f"unheld_pull, {where}"] = Agreement(
             partial(unheld_pull, loss, -0.4), claims[name]["pull"].subs(numbers)
         )
