@@ -50,5 +50,8 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("low_temperature", "steepest", "sign of (-1 + a * (3 - t)"): SLOPE,
     ("low_temperature", "steepest", "1 -> 1.05 in (-1 + a * (3"): SLOPE,
     ("lorac_kink", "lorac_antipodal_share", "sign of (1 + nodes)"): "the nodes are symmetric about 0",
+    ("pauc", "pauc_critical_weight", "1.05 * (inside + _weight_at("): FACTOR,
+    ("pauc", "_root", "1 -> 1.05 in (setting.classes - 1)"): END,
+    ("pauc", "_root", "1 -> 1.05 in (1 / math.sqrt("): END,
 }
 """File, function, how the change begins -> why."""
