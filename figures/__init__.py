@@ -23,6 +23,7 @@ NAMES = (
     "full_against_merged",
     "clop_rescue",
     "clop_equilibrium",
+    "zoo",
     "free_norm",
     "sharpness",
     "networks_decay",
