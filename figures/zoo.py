@@ -121,7 +121,7 @@ def draw(run: Run) -> Drawing:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 4.2), layout="constrained")
         axes = figure.subplots()
-        ends = np.array([np.nanmin(told) / 2, np.nanmax(told) * 2])
+        ends = np.array([run["observed"].min() / 2, run["observed"].max() * 2])
         axes.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1, label="observed = predicted")
         for name, colour in STATES.items():
             mine = np.array([place.state == name for place in found])
@@ -268,7 +268,7 @@ def _lost(name: str, given: dict[str, Any], d: int) -> float | None:
     ).lost_rate("tangent")
 
 
-def _merged_attracts(given: dict[str, Any], d: int) -> float:
+def _merged_attracts(given: dict[str, Any], d: int) -> float | None:
     n = given["classes"] * given["per_class"]
     state = collapse_spectrum(contrastive_slopes(np.zeros((n, n)), temperature=given["temperature"]), dimension=d)
     return _above(state.curvatures.tolist(), float(state.pulls[0]))
@@ -283,17 +283,17 @@ def _line_attracts(name: Any, given: dict[str, Any]) -> float | None:
     return line_rate(name, **(own if name in ("nt_xent", "dcl") else given))
 
 
-def _optimum_breaks(name: Any, given: dict[str, Any], d: int, gradient: Gradient) -> float:
+def _optimum_breaks(name: Any, given: dict[str, Any], d: int, gradient: Gradient) -> float | None:
     state = class_state(class_loss(name, **given), dimension=d)
     return _below(state.curvatures, state.pull, gradient)
 
 
-def _simo() -> float:
+def _simo() -> float | None:
     levels = simo_optimum(3, rows=2, eps=0.1, olean=0.0, form="ratio")
     return _below(levels[:3], levels.pull, "tangent")
 
 
-def _coding() -> float:
+def _coding() -> float | None:
     found = coding_optimum(4, dimension=6)
     return _below([found.highest], found.pull, "tangent")
 
@@ -302,19 +302,19 @@ def _unhinged() -> float:
     return unhinged_rate(unhinged_pull(3, gamma=0.0, directions="orthonormal").length, samples=6)
 
 
-def _lorac() -> float:
+def _lorac() -> float | None:
     state = lorac_line(samples=8, temperature=0.5, beta=15.0, smoothing=0.01, written="cosine")
     return _above(state[:3], state.pull)
 
 
-def _below(curvatures: Any, pull: float, gradient: Gradient) -> float:
+def _below(curvatures: Any, pull: float, gradient: Gradient) -> float | None:
     found = attracting_rates([c for c in curvatures if c], pull=pull, gradient=gradient)
-    return math.nan if found is None else found.below
+    return None if found is None else found.below
 
 
-def _above(curvatures: Any, pull: float) -> float:
+def _above(curvatures: Any, pull: float) -> float | None:
     found = attracting_rates([c for c in curvatures if c], pull=pull, gradient="ambient")
-    return math.nan if found is None else found.above
+    return None if found is None else found.above
 
 
 def gradient_on_a_line(place: Place) -> float:

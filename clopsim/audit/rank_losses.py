@@ -57,6 +57,7 @@ RANK_LOSSES: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P22",
+        system="SimO",
         statement="Without SimO's orthogonality part fewer classes stay distinguishable.",
         source="arXiv:2410.05233, as reviews report its ablation",
         assumptions="free embeddings, ratio form in the paper's style, 10 classes of 4 in 10 dimensions",
@@ -68,6 +69,7 @@ RANK_LOSSES: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P23",
+        system="Anti-Collapse",
         statement="The coding-rate term raises the effective rank under a proxy loss.",
         source="arXiv:2407.03106, in the form of the authors' code",
         assumptions="free embeddings and proxies, 8 classes of 4 in 16 dimensions, near collapse and at random",
@@ -79,6 +81,7 @@ RANK_LOSSES: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P24",
+        system="unhinged",
         statement="The unhinged loss converges from every start but the opposite one if mu |q|/n <= 1, exponentially.",
         source="arXiv:2312.07841, Theorem 7",
         assumptions="fixed directions that add up to 0, rows on the sphere or with a free norm of 1",

@@ -30,6 +30,7 @@ ZOO: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P25",
+        system="PAUC",
         statement="Alignment, uniformity and correlation of prototypes stop the coagulation of ProtoNCE.",
         source="arXiv:2210.10194, abstract; tried on a reconstruction, as no code is public",
         assumptions="the PAUC-style reconstruction: the three terms see class means alone",
@@ -59,6 +60,7 @@ ZOO: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P26",
+        system="LORAC",
         statement="With LORAC the views of an instance lie in a subspace of small dimension.",
         source="arXiv:2108.02696, in the form of the authors' code",
         assumptions="a linear map on noisy views, one batch in the place of the queues",
