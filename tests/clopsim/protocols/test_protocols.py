@@ -19,6 +19,7 @@ TINY = {
     "federated": {"rounds": 2, "local_steps": 2, "clients": 3},
     "few-labels": {"steps": 2, "batch": 8, "labelled": 2},
     "incremental": {"tasks": 2, "steps": 2, "rates": (0.01,)},
+    "trimming": {"steps": 2, "batch": 8},
 }
 """Settings that run in a second."""
 
