@@ -16,6 +16,7 @@ command's report, shows as such in a notebook, and has its numbers:
     clopsim.CLOP, clopsim.OrthonormalPrototypes, clopsim.losses   for your own training loop
     clopsim.Monitor(loss, every=100)                        rank, cosines and a warning in your own loop
     clopsim.stable_rate(model, loss, batches)               how large its learning rate may be now
+    clopsim.rate_test(model, loss, batches)                 a range test that sees a collapse: .collapse_rate, .plot()
 
 Names are loaded when they are first used, so that importing clopsim is quick and needs no torch.
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from clopsim.door.card import card
     from clopsim.door.critical_rates import critical_rates
     from clopsim.door.inspect import inspect
+    from clopsim.door.rate_test import rate_test
     from clopsim.door.run import open_run
     from clopsim.door.stable_rate import stable_rate
     from clopsim.door.sweep import merge, sweep, train_sweep
@@ -54,6 +56,7 @@ __all__ = [
     "losses",
     "merge",
     "open_run",
+    "rate_test",
     "stable_rate",
     "sweep",
     "threshold",
@@ -72,6 +75,7 @@ _PLACES = {
     "inspect": "door.inspect",
     "merge": "door.sweep",
     "open_run": "door.run",
+    "rate_test": "door.rate_test",
     "stable_rate": "door.stable_rate",
     "sweep": "door.sweep",
     "threshold": "door.threshold",

@@ -24,10 +24,10 @@ from clopsim.training.stability import stability
 
 LOSS = by_name("infonce", temperature=0.5)
 STEPS, RATE, DECAY = 300, {"sgd": 0.05, "momentum": 0.05, "adamw": 2e-3}, 1e-3
-HAIR, WATCHED, WIDTH = 1e-9, 100, 0.01
+HAIR, WATCHED, WIDTH = 1e-10, 100, 0.01
 """First move of every weight, steps that are watched, ratio of the last bracket less one."""
 
-GONE = 1e-5
+GONE = 1e-4
 """Share of the first move below which it has gone, far above rounding; its inverse: it has left."""
 
 ORDER = 12
@@ -190,8 +190,12 @@ def grows(model: nn.Module, inputs: Inputs, ready: Ready, rate: float) -> bool:
             turns.append(float(alternating.norm()) / 2**ORDER)
             if not GONE * HAIR < turns[-1] < HAIR / GONE:
                 return not turns[-1] < HAIR
-    tenth = len(turns) // 10
-    return max(turns[-tenth:]) > max(turns[-5 * tenth : -4 * tenth])
+        if (
+            len(turns) > 1 and float(places[-1].abs().max()) > HAIR / GONE
+        ):  # it left along a falling direction, where no rate is stable
+            break
+    tenth = max(1, len(turns) // 10)
+    return bool(turns) and max(turns[-tenth:]) > max(turns[: -4 * tenth][-tenth:], default=turns[0])
 
 
 def observed_rate(model: nn.Module, inputs: Inputs, ready: Ready) -> float:

@@ -33,7 +33,8 @@ FEWEST = 16
 """Embeddings below which there is no verdict."""
 
 PATIENCE = 5
-"""Looks after which a run that was never spread is told so: networks start in a narrow cone, which is no collapse."""
+"""Looks in a row after which a run that was never spread is told so, and one whose views say little: networks start in
+a narrow cone or with views far apart, which is no collapse yet."""
 
 
 class CollapseWarning(UserWarning):
@@ -57,7 +58,7 @@ class Kept(TypedDict):
     """What a checkpoint keeps of a monitor."""
 
     steps: int
-    looks: int
+    row: int  # looks that were collapsed, up to now and without a pause
     spread: bool
     warned: bool
 
@@ -120,7 +121,7 @@ class Monitor:
         self.temperature = temperature if temperature is not None else _temperature(loss)
         self.sharpness_every, self.stop = sharpness_every, stop
         self.judgement: Judgement | None = None  # of the last look
-        self._kept: Kept = {"steps": 0, "looks": 0, "spread": False, "warned": False}
+        self._kept: Kept = {"steps": 0, "row": 0, "spread": False, "warned": False}
 
     @property
     def verdict(self) -> str | None:
@@ -202,10 +203,10 @@ class Monitor:
         broken = int((~good).sum())
         collapsed = broken > 0 or (self.judgement is not None and self.judgement.verdict != "none")
         found["collapsed"] = float(collapsed)
-        self._kept["looks"] += 1
+        self._kept["row"] = self._kept["row"] + 1 if collapsed else 0
         if not collapsed:
             self._kept["spread"] |= self.judgement is not None
-        elif broken or self._kept["spread"] or self._kept["looks"] >= PATIENCE:
+        elif broken or (self._kept["spread"] and self.verdict != "views") or self._kept["row"] >= PATIENCE:
             self._say(step, broken, setting, rates, found["norm"] ** 2)
         return found
 

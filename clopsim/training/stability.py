@@ -55,7 +55,7 @@ class Stability:
 
 def two_views(model: nn.Module, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Sequence[Any]:
     """The embeddings of two views, one after the other."""
-    return model(first), model(second), labels
+    return (model(first), model(second), *(() if labels is None else (labels,)))
 
 
 def stability(

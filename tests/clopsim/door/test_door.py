@@ -28,7 +28,7 @@ SMALL = {"samples": 8, "rates": [0.5, 2], "seeds": 2, "steps": 10, "clusters": 2
 TRAINED = {"data": "clusters", "samples": 40, "features": 4, "dim": 3, "width": 4, "batch": 0, "steps": 3}
 WORDS = ["sweep", "--samples", "8", "--rates", "0.5,2", "--seeds", "2", "--steps", "10", "--clusters", "2"]
 FUNCTIONS = [name for name in clopsim.__all__ if isinstance(getattr(clopsim, name), types.FunctionType)]
-NO_COMMAND = ("stable_rate",)
+NO_COMMAND = ("stable_rate", "rate_test")
 """Functions that need a network of one's own."""
 
 SAME = {"critical_rates": "bounds", "open_run": "show", "train_sweep": "train-sweep"}

@@ -134,7 +134,7 @@ def test_other_forwards_and_a_flat_loss():
     assert both.rate != pytest.approx(
         clopsim.stable_rate(network(), INFONCE, [batch()]).rate
     )  # one batch norm, not two
-    flat = clopsim.stable_rate(layer, lambda a, b, y: (a + b).sum(), [(x, y)])
+    flat = clopsim.stable_rate(layer, lambda a, b: (a + b).sum(), [(x, y)])
     assert flat.rate is flat.spread is None
     assert "none is too large" in flat.report()
     assert flat.to_dict()["per_batch"] == [None]
@@ -158,7 +158,7 @@ def test_wrong_input():
         ({"batches": []}, "batches must hold at least one batch, got none"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
         ({"weight_decay": -1.0}, "weight_decay must be a finite number >= 0"),
-        ({"loss": lambda a, b, y: a}, r"loss must give one number, got a tensor of shape \(12, 4\); reduce it"),
+        ({"loss": lambda a, b: a}, r"loss must give one number, got a tensor of shape \(12, 4\); reduce it"),
         ({"model": network().half()}, "model must hold float32 or float64 parameters, got torch.float16 in 0.weight"),
         ({"model": network().requires_grad_(False)}, "model must have parameters that require a gradient, got none"),
         ({"optimizer": torch.optim.RMSprop(model.parameters())}, "optimizer must be torch's SGD, Adam or AdamW, got R"),
