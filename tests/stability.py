@@ -1,11 +1,11 @@
 """clopsim.stable_rate against descent: predicted and observed loss of stability, the table of the guide.
 
-    python -m tests.stability [NAME ...] [--noise]
+    python -m tests.stability [NAME ...]
 
 Networks that nobody tuned for it are trained for some steps at full batch and fixed views. Then the loss is tilted by
 its gradient there, so that the place is at rest, the weights are moved by a hair, and torch's own optimiser runs: the
 observed rate is the one above which the part of the motion that alternates from step to step grows. The bisection knows
-nothing of the prediction. --noise: what small batches make of it.
+nothing of the prediction.
 """
 
 import argparse

@@ -10,6 +10,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+import clopsim
 import figures
 from clopsim import cli
 from clopsim.audit.ledger import PAPER
@@ -47,14 +48,31 @@ def test_it_says_what_it_is_in_three_sentences_and_all_in_three_screens():
     assert len(README.splitlines()) <= 150
 
 
-def test_the_loss_in_your_own_loop_is_ten_lines_that_run():
-    code = re.search(r"```python\n(import torch\n.*?)```", README, flags=re.DOTALL)
+def test_the_loss_and_the_monitor_in_your_own_loop_are_ten_lines_and_three_that_run():
+    code = re.search(r"```python\n(import torch, clopsim\n.*?)```", README, flags=re.DOTALL)
     assert code
-    assert len(code[1].splitlines()) == 10
+    lines = code[1].splitlines()
+    assert len([line for line in lines if line]) == 12  # the first is of both
+    assert len([line for line in lines if "monitor" in line.lower() or line.endswith(", clopsim")]) == 3
     names: dict = {}
     exec(code[1], names)
+    assert names["monitor"].state_dict()["steps"] == 10
+    assert names["monitor"].verdict is not None
     assert names["value"].isfinite()
     assert names["model"].weight.grad.abs().sum() > 0
+
+
+def test_the_numbers_for_the_learning_rate_are_asked_as_the_guide_says():
+    code = re.search(r"```python\n(found = clopsim.stable_rate.*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    model = torch.nn.Linear(6, 4)
+    batches = [tuple(torch.randn(2, 20, 6))] * 2
+    names = {
+        "clopsim": clopsim, "model": model, "loss": clopsim.losses.info_nce, "batches": batches, "loader": batches,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+    }  # fmt: skip
+    exec(code[1], names)
+    assert names["found"].rate > 0
 
 
 def test_a_students_model_is_inspected_in_the_two_steps_of_the_readme(clopsim):
