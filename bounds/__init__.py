@@ -30,7 +30,14 @@ from bounds.collapse import (
 from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
 from bounds.curvature import apart_curvature, together_curvature
 from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
-from bounds.effective_rate import AttractingRates, attracting_rates, critical_rate, multiplier, tangent_rate
+from bounds.effective_rate import (
+    AttractingRates,
+    ambient_rates,
+    attracting_rates,
+    critical_rate,
+    multiplier,
+    tangent_rate,
+)
 from bounds.enclosures import (
     Enclosure,
     certify_collapse,
@@ -237,6 +244,7 @@ __all__ = [
     "alignment_collapse_rate",
     "alignment_is_resolved",
     "alignment_uniform_rate",
+    "ambient_rates",
     "antipodal_line_rate",
     "apart_curvature",
     "ascent_rates",

@@ -7,6 +7,7 @@ import numpy as np
 
 from bounds.bessel import defined_mean, defined_ratio
 from bounds.finite_batch import RESOLVED, derived_background, unresolved_share
+from bounds.heavy_ball import flip_rate
 from bounds.setting import Floats, Setting, positive_number, without_momentum
 from bounds.uniform import harmonic_spectrum, radial_rate
 
@@ -23,7 +24,8 @@ def alignment_uniform_rate(setting: Setting, *, limit: bool = False) -> Floats |
         ambient: mu_align = tau / (pull A_1^(n)),   never (inf) for A_1^(n) <= 0                        (tight)
         with momentum:  (1 + beta) tau / pull,   (1 + beta)(1 - beta) tau / (pull (A_1^(n) - beta)), inf where <= beta
 
-    A_1^(n) of T13, A_1 as n -> infinity; nan where n is too small for it. Above the rate the tangent dynamics settle on
+    that is T27's rate, with momentum T14's, at the curvature 2 pull/tau. A_1^(n) of T13, A_1 as n -> infinity; nan
+    where n is too small for it. Above the rate the tangent dynamics settle on
     a swap of period two (swap_cosine), the ambient ones on antipodal views where that line attracts
     (bounds.antipodal_line).
 
@@ -32,14 +34,10 @@ def alignment_uniform_rate(setting: Setting, *, limit: bool = False) -> Floats |
     """
     if setting.loss != "full":
         return None
-    rate = (1 + setting.momentum) * setting.tau / setting.pull
-    if setting.gradient == "ambient":
-        mean_length = harmonic_spectrum(setting, degrees=1, limit=limit).mean_length
-        left = np.maximum(mean_length - setting.momentum, 0.0)  # A_1^(n) - beta
-        with np.errstate(divide="ignore"):
-            rate = rate * (1 - setting.momentum) / left
-        rate = rate if np.ndim(rate) else float(rate)
-    return rate
+    rho = radial_rate(setting, limit=limit)
+    rate = flip_rate(2 * setting.pull / np.asarray(setting.tau), rho, momentum=setting.momentum)
+    rate = np.where(np.isnan(rho), np.nan, rate)
+    return rate if np.ndim(rate) else float(rate)
 
 
 def alignment_is_resolved(setting: Setting) -> bool:

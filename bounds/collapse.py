@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bounds.effective_rate import critical_rate
 from bounds.heavy_ball import NEVER, heavy_ball_collapse_rate
 from bounds.setting import Floats, Setting, without_momentum
 
@@ -33,7 +35,10 @@ def exact_rate(setting: Setting) -> Floats:
         raise ValueError(f"samples must be >= 3, got {n}; with two embeddings collapse never attracts at any rate")
     if setting.momentum and setting.loss == "merged" and setting.gradient == "ambient":
         return heavy_ball_collapse_rate(setting)
-    return (1 + setting.momentum) * 2 * setting.tau / setting.pull * (n - 1) / (n - 2)
+    # T27 in units of pull/tau, exactly: together the points have curvature -n/(n-1) and pull 1, views (n-2)/(n-1) and 0
+    rate = cast(Fraction, critical_rate(Fraction(-n, n - 1), pull=Fraction(1), gradient="ambient"))
+    ratio = rate / 2
+    return (1 + setting.momentum) * 2 * setting.tau / setting.pull * ratio.numerator / ratio.denominator
 
 
 def collapse_rate(setting: Setting) -> Floats | None:

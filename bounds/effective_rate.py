@@ -5,9 +5,10 @@ The rate that a free norm leaves, which is called effective too, is bounds.free_
 
 import math
 from collections.abc import Iterable
+from fractions import Fraction
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import sympy as sp
 
     from bounds.derivation import Derivation
+
+
+Number = TypeVar("Number", float, Fraction)
 
 
 def tangent_rate(mu: Floats, *, pull: Floats) -> Floats:
@@ -52,7 +56,18 @@ def multiplier(mu: Floats, *, curvature: Floats, pull: Floats, gradient: Gradien
         return _plain((1 - np.asarray(mu) * (a + curvature)) / (1 - np.asarray(mu) * a))
 
 
-def critical_rate(curvature: float, *, pull: float, gradient: Gradient) -> float | None:
+def ambient_rates(curvature: Floats, *, pull: Floats) -> Floats:
+    """critical_rate of many directions under the ambient step, with inf for never: 2/(c + 2a) where positive    (tight)
+
+    With pull 0 they are those of the tangent step, but for falling directions (c < 0), which have none either way.
+
+    Source: T27 (ours). curvature, pull: broadcast.
+    """
+    margin = np.asarray(curvature + 2 * np.asarray(pull))
+    return _plain(np.where(margin > 0, 2 / np.where(margin > 0, margin, 1.0), np.inf))
+
+
+def critical_rate(curvature: Number, *, pull: Number, gradient: Gradient) -> Number | None:
     """The learning rate at which a deviation of curvature c from a stationary state with pull a turns; None if none.
 
         ambient: 2/(c + 2a) if positive,     tangent: 2/c if c > 0                                          (tight)
@@ -64,7 +79,7 @@ def critical_rate(curvature: float, *, pull: float, gradient: Gradient) -> float
     Valid for: as tangent_rate; one step, no momentum. Curvature and pull scale with the loss, so a loss that is a mean
     over n anchors has n times the rates of the sum. Source: T27 (ours).
 
-    curvature: an eigenvalue of the Riemannian Hessian; pull: z_i . g_i, of the Euclidean gradient.
+    curvature: an eigenvalue of the Riemannian Hessian; pull: z_i . g_i, of the Euclidean gradient. Fractions give one.
     """
     if why_never(curvature, pull=pull, gradient=gradient):
         return None
@@ -76,7 +91,7 @@ def stable_side(curvature: float) -> Literal["below", "above"]:
     return "below" if curvature > 0 else "above"
 
 
-def why_never(curvature: float, *, pull: float, gradient: Gradient) -> str:
+def why_never(curvature: Number, *, pull: Number, gradient: Gradient) -> str:
     """Why a direction has no critical rate, in one clause; empty where it has one. Arguments as critical_rate."""
     one_of("gradient", gradient, get_args(Gradient))
     for name, value in (("curvature", curvature), ("pull", pull)):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bounds.effective_rate import ambient_rates
 from bounds.setting import Floats, Setting, momentum_below_one, positive_number
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ def flip_rate(curvature: Floats, radial: Floats, *, momentum: float) -> Floats:
 
     for the heavy ball with renormalisation, v <- beta v + g, z <- normalise(z - mu v). h is the curvature of the mode,
     rho the radial rate (bounds.uniform.radial_rate: 0 for the tangent step), which the velocity adds up to
-    rho/(1 - beta): a resting embedding is stretched by r = 1 + mu rho/(1 - beta) at every step.
+    rho/(1 - beta): a resting embedding is stretched by r = 1 + mu rho/(1 - beta) at every step. So it is 1 + beta times
+    the rate of T27 at the pull -rho/(1 - beta).
 
     Valid for: r > 0. Source: T14 (ours). curvature, radial: broadcast.
     """
     momentum_below_one(momentum)
-    margin = np.asarray(curvature - 2 * np.asarray(radial) / (1 - momentum))
-    return _plain(np.where(margin > 0, 2 * (1 + momentum) / np.where(margin > 0, margin, 1.0), np.inf))
+    return (1 + momentum) * ambient_rates(curvature, pull=-np.asarray(radial) / (1 - momentum))
 
 
 def spin_rate(radial: Floats, *, momentum: float) -> Floats:

@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 from importlib import import_module
 from itertools import product
 
@@ -9,6 +10,7 @@ import sympy as sp
 from bounds import (
     Setting,
     alignment_uniform_rate,
+    ambient_rates,
     apart_curvature,
     attracting_rates,
     collapse_rate,
@@ -166,3 +168,22 @@ def test_a_wrong_formula_is_caught(broken_by_five_percent):
         "m = -1, ambient", "m = -1, tangent", "a saddle's rates", "outward pull: the rate saturates",
         "T4", "T5, merged", "T5a",
     }  # fmt: skip
+
+
+def test_rates_of_many_directions_are_those_of_each_with_inf_for_never():
+    curvature, pull = np.meshgrid(np.linspace(-3, 3, 13), np.linspace(-2, 2, 9))
+    found = ambient_rates(curvature, pull=pull)
+    for c, a, rate in zip(curvature.flat, pull.flat, found.flat, strict=True):
+        one = critical_rate(float(c), pull=float(a), gradient="ambient") if c else None
+        expected = 2 / (2 * a) if c == 0 and a > 0 else np.inf if one is None else one
+        assert rate == expected
+    assert ambient_rates(4.0, pull=0.0) == 0.5
+    assert np.isinf(ambient_rates(np.nan, pull=0.0))
+
+
+def test_t4_is_the_rate_of_exact_fractions():
+    for n in (3, 8, 33):
+        assert critical_rate(Fraction(-n, n - 1), pull=Fraction(1), gradient="ambient") == Fraction(2 * (n - 1), n - 2)
+        assert critical_rate(Fraction(n - 2, n - 1), pull=Fraction(0), gradient="ambient") == Fraction(
+            2 * (n - 1), n - 2
+        )
