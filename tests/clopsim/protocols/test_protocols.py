@@ -16,6 +16,7 @@ from clopsim.runs.ready import finite
 from clopsim.show.zoo import draw_protocol, protocol_report, protocols_table
 
 TINY = {
+    "adversarial": {"steps": 2, "batch": 8, "inner_steps": 2},
     "federated": {"rounds": 2, "local_steps": 2, "clients": 3},
     "few-labels": {"steps": 2, "batch": 8, "labelled": 2},
     "incremental": {"tasks": 2, "steps": 2, "rates": (0.01,)},
