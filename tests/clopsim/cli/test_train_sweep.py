@@ -97,7 +97,8 @@ def test_the_folder_of_another_run_is_known_and_not_gone_on_with(clopsim):
     )  # fmt: skip
     wrong = clopsim(*QUICK, "--out", "one", "--resume")
     assert (wrong.exit_code, wrong.stdout, len(wrong.stderr.splitlines())) == (2, "", 1), wrong.output
-    assert "--out must be the folder of a sweep, got 'one', of a train" in wrong.stderr
+    again = "resume it: clopsim train --out one --resume"
+    assert f"--out must hold a train-sweep, got 'one', a train; {again}" in wrong.stderr
 
 
 def test_shards_and_workers_give_the_bytes_of_the_whole(clopsim):

@@ -1,8 +1,6 @@
-"""The file of an unfinished run: whole or not at all, and only for its own recipe."""
+"""The state of a run as arrays and as a file: nothing is rounded, and a file is only for its own recipe."""
 
 import dataclasses
-import os
-import resource
 
 import pytest
 import torch
@@ -25,38 +23,25 @@ def test_a_state_comes_back_bit_for_bit(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
 
 
-def fill(path):
-    """Write a state that does not fit under the limit of a file's size, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        checkpoint.save(path, RECIPE, dataclasses.replace(STATE, step=4, params={"a": torch.zeros(100_000)}))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def test_the_arrays_of_a_state_give_it_back_bit_for_bit():
+    state = dataclasses.replace(STATE, squares={"a": torch.tensor([3.0, 4.0], dtype=torch.float64)})
+    arrays = checkpoint.to_arrays(state)
+    assert all(values.dtype.kind in "fi" for values in arrays.values())
+    back = checkpoint.from_arrays(arrays)
+    assert (back.step, repr(back.records)) == (3, repr(STATE.records))
+    for part in ("params", "velocity", "squares"):
+        mine, theirs = getattr(back, part)["a"], getattr(state, part)["a"]
+        assert mine.dtype == theirs.dtype
+        assert torch.equal(mine, theirs)
+    assert checkpoint.from_arrays(checkpoint.to_arrays(State(0, {}, {}, {}))) == State(0, {}, {}, {})
 
 
-def test_a_disk_that_is_full_leaves_the_old_file(tmp_path):
-    path = tmp_path / "x.pt"
-    checkpoint.save(path, RECIPE, STATE)
-    with pytest.raises(ValueError, match=r"^out must be writable, got '.*x.pt' \(File too large\); choose another"):
-        fill(path)
-    assert checkpoint.load(path, RECIPE).step == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "x.pt"
-    checkpoint.save(path, RECIPE, STATE)
-
-    def interrupted(number):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        checkpoint.save(path, RECIPE, dataclasses.replace(STATE, step=4))
-    monkeypatch.undo()
-    assert checkpoint.load(path, RECIPE).step == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+def test_one_state_has_one_file_resumed_or_not(tmp_path):
+    again = checkpoint.from_arrays(checkpoint.to_arrays(STATE))
+    for name, state in (("a", STATE), ("b", again)):
+        (tmp_path / name).mkdir()
+        checkpoint.save(tmp_path / name / "x.pt", RECIPE, state)
+    assert (tmp_path / "a/x.pt").read_bytes() == (tmp_path / "b/x.pt").read_bytes()
 
 
 def test_wrong_files(tmp_path):
