@@ -142,7 +142,7 @@ def entropic_deviation(theta: float) -> float:
     if size < SMALL:
         square = theta**2
         return math.sqrt(1 / 3 - square * (1 / 15 - square * (2 / 189 - square / 675)))
-    ratio = 2 * size * math.exp(-size) / -math.expm1(-2 * size)  # theta/sinh theta, which may overflow
+    ratio = 2 * size * math.exp(-size) / math.expm1(-2 * size)  # -theta/sinh theta; sinh may overflow
     return math.sqrt(1 - ratio**2) / size
 
 
