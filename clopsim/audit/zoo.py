@@ -30,7 +30,7 @@ ZOO: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P25",
-        system="PAUC",
+        system="PAUC style",
         statement="Alignment, uniformity and correlation of prototypes stop the coagulation of ProtoNCE.",
         source="arXiv:2210.10194, abstract; tried on a reconstruction, as no code is public",
         assumptions="the PAUC-style reconstruction: the three terms see class means alone",

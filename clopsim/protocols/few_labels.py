@@ -158,7 +158,7 @@ def _measured(
 FEW_LABELS = Protocol(
     name="few-labels",
     identifier="P29",
-    system="SsCL",
+    system="SsCL style",
     source="arXiv:2105.07387, abstract; loss: style of, a reconstruction",
     statement="Co-calibrating pseudo-labels and contrast avoids confirmation bias, and training both together beats"
     " either.",

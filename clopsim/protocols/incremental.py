@@ -182,7 +182,7 @@ def against_the_best(measure: str) -> Callable[[xr.Dataset], xr.DataArray]:
 INCREMENTAL = Protocol(
     name="incremental",
     identifier="P27",
-    system="BLCL",
+    system="BLCL style",
     source="arXiv:2405.11067, abstract; loss: style of, a reconstruction",
     statement="A learned balance of cross entropy and contrast beats fixed ones in class-incremental learning.",
     assumptions="digits, five tasks of two classes, 5 exemplars a class, MLP 64-128-32, each variant at the rate that"
