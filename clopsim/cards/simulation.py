@@ -29,8 +29,11 @@ MOST_STEPS = 12
 ROOM = 1e6
 """How much the fastest direction may grow from what the square of the deviation gives it."""
 
+LEFT = 1e-3
+"""How far a deviation may shrink in a check: its square at the start is 1e-6 of it, and stays."""
+
 AGREE = 1e-3
-"""Largest relative gap between predicted and observed factor."""
+"""Largest gap between predicted and observed factor, relative to the predicted one, or to a tenth if that is less."""
 
 MULTIPLES = (0.1, 0.3, 0.6, 0.9, 1.1, 1.5, 3.0, 7.0, 20.0, 50.0)
 """Learning rates of the long runs, in units of the card's own rate."""
@@ -55,7 +58,7 @@ class Check(NamedTuple):
     @property
     def agrees(self) -> bool:
         """Whether the deviation shrinks where it should, by the factor that it should."""
-        close = abs(self.observed - self.predicted) <= AGREE * self.predicted
+        close = abs(self.observed - self.predicted) <= AGREE * max(self.predicted, 0.1)
         return close and (self.observed < 1) == self.stable
 
 
@@ -119,7 +122,10 @@ def _observed(subject: Subject, state: Spectrum, rate: float, gradient: Gradient
         return math.nan
     steps = MOST_STEPS
     if linear.fastest > 1:
-        steps = max(1, min(steps, int(math.log(ROOM) / math.log(linear.fastest))))
+        steps = min(steps, int(math.log(ROOM) / math.log(linear.fastest)))
+    if linear.factor < 1:
+        steps = min(steps, int(math.log(LEFT) / math.log(max(linear.factor, LEFT))))
+    steps = max(1, steps)
     mix = torch.linspace(1, 2, linear.deviations.shape[1], dtype=state.z.dtype)  # any direction of the level
     start = linear.deviations @ mix
     start = AMPLITUDE * start / start.norm()
