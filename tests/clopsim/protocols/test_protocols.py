@@ -147,7 +147,6 @@ def test_the_command_writes_what_the_function_gives_back(clopsim, quick):
         (["federated", "--seeds", "many"], "--seeds must be a whole number, got 'many'"),
         (["--seeds", "3"], "--seeds must come with a protocol, got none; name one of federated"),
         (["--out", "run"], "--out must come with a protocol"),
-        (["federated", "--out", "."], "--out must not exist"),
     ],
 )
 def test_wrong_input_is_one_plain_line_and_nothing_is_written(clopsim, words, message):
@@ -156,3 +155,13 @@ def test_wrong_input_is_one_plain_line_and_nothing_is_written(clopsim, words, me
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"clopsim: {message}")
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("options", ([], ["--force"]))
+def test_a_folder_of_the_users_own_is_left_alone(clopsim, quick, options):
+    Path("mine").mkdir()
+    Path("mine", "notes.txt").write_text("mine")
+    done = clopsim("zoo", quick, "--out", "mine", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("clopsim: --out must ")
+    assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
