@@ -2,16 +2,16 @@
 
 Each point is one loss at one stationary state: where a direction is lost or everything attracts at complete collapse
 (T28, T37), where the balanced line begins to attract (T30, T35), where the loss's own optimum breaks, for the tangent
-and the ambient step (T29, T31 to T33). Across: the closed form. Up: a bisection that starts from a bracket of five
+and the ambient step (T29, T31 to T34). Across: the closed form. Up: a bisection that starts from a bracket of five
 decades, perturbs the state by 1e-6 and asks whether the perturbation grows; it knows no formula. The CSV has the rates,
 the tangent gradient at a random line (0: T1), and the rank of random starts after 600 ambient steps at a rate of
-30 tau, with prototypes of weight 1 and without.
+30 tau, with prototypes of weight 1 and without; losses without a temperature: ten times the rate of their optimum.
 """
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bounds import (
     Gradient,
+    PaucSetting,
     attracting_rates,
     class_loss,
     class_state,
@@ -29,6 +30,7 @@ from bounds import (
     contrastive_slopes,
     line_rate,
     lorac_line,
+    pauc_simplex,
     positive_weights,
     relaxed_collapse_rate,
     simo_optimum,
@@ -39,6 +41,7 @@ from clopsim.audit.experiments.cosine_losses import cosine_loss, with_prototypes
 from clopsim.audit.experiments.modes import Loss, step
 from clopsim.losses.anti_collapse import anti_collapse_of_rows
 from clopsim.losses.lorac import lorac_of_rows
+from clopsim.losses.pauc import pauc_of_rows
 from clopsim.losses.simo import simo_of_rows
 from clopsim.losses.unhinged import unhinged_of_rows
 from clopsim.metrics import geometry
@@ -76,8 +79,25 @@ SIZE, FAR, GONE = 1e-6, 1e-2, 1e-3
 ROUNDING = 1e-12
 """A gradient that is none."""
 
-LARGE = 30.0
-"""Ambient rate of the runs to the end, in units of the temperature; of losses without one, 1."""
+LARGE, BEYOND = 30.0, 10.0
+"""Ambient rate of the runs to the end, in units of the temperature; of losses without one, of their own optimum's."""
+
+
+PAUC = PaucSetting(classes=3, per_class=2, temperature=1.0, prototypes=6.0, correlation=0.0)
+"""Enough cross-entropy to the class means for the simplex to hold (T34)."""
+
+OTHERS = {
+    "SimO ratio": torch.arange(6) // 2,
+    "Anti-Collapse": torch.arange(4) // 2,
+    "unhinged": torch.arange(6) // 2,
+    "LORAC smoothed": torch.arange(8) % 4,
+    "PAUC style": (torch.arange(6) // 2).repeat(2),
+}
+"""Class (LORAC: sample) of every embedding."""
+
+TAU = {"LORAC smoothed": 0.5, "PAUC style": 1.0}
+SUMS = ("SimO ratio", "Anti-Collapse")
+"""Losses of others() that are no mean over the embeddings."""
 
 
 class Place(NamedTuple):
@@ -101,7 +121,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     for number, place in enumerate(found):
         rates.append(searched(place))
         if place.loss not in ends:
-            ends[place.loss] = ends_of(place.loss, quick=quick)
+            ends[place.loss] = ends_of(place, quick=quick)
         on_progress((number + 1) / len(found))
     both = np.array([ends[place.loss] for place in found])
     return {
@@ -230,7 +250,7 @@ def of_graph(loss: str, name: Any, given: dict[str, Any], d: int) -> list[Place]
 
 
 def others() -> list[Place]:
-    """SimO, Anti-Collapse, the unhinged loss and LORAC, each at one setting of its own."""
+    """SimO, Anti-Collapse, the unhinged loss, LORAC and the PAUC-style loss, each at one setting of its own."""
     K, m, d = 3, 2, 5
     frame = torch.eye(K, d, dtype=torch.float64).repeat_interleave(m, dim=0)
     labels = torch.arange(K * m) // m
@@ -252,6 +272,18 @@ def others() -> list[Place]:
     line = torch.eye(6, dtype=torch.float64)[[0] * 8]
     line = line * torch.tensor([1.0] * 4 + [-1.0] * 4, dtype=torch.float64)[:, None]
     found.append(Place("LORAC smoothed", "the line attracts", "ambient", lorac, line, 1e2 * _normal(8, 6), 0, _lorac))
+    classes = torch.arange(6) // 2
+    pauc = partial(
+        pauc_of_rows,
+        labels=classes.repeat(2),
+        temperature=PAUC.temperature,
+        prototypes=PAUC.prototypes,
+        correlation=0.0,
+    )
+    corners = simplex(3, 5)[classes].repeat(2, 1)
+    for gradient in get_args(Gradient):
+        name = f"own optimum breaks ({gradient})"
+        found.append(Place("PAUC style", name, gradient, pauc, corners, _normal(12, 5), 0, partial(_pauc, gradient)))
     return found
 
 
@@ -307,6 +339,11 @@ def _lorac() -> float | None:
     return _above(state[:3], state.pull)
 
 
+def _pauc(gradient: Gradient) -> float | None:
+    found = pauc_simplex(PAUC, dimension=5)
+    return _below([level.curvature for level in found.levels.values()], found.pull, gradient)
+
+
 def _below(curvatures: Any, pull: float, gradient: Gradient) -> float | None:
     found = attracting_rates([c for c in curvatures if c], pull=pull, gradient=gradient)
     return None if found is None else found.below
@@ -328,24 +365,30 @@ def gradient_on_a_line(place: Place) -> float:
     return norm if norm > ROUNDING else 0.0
 
 
-def ends_of(loss: str, *, quick: bool) -> tuple[float, float]:
+def ends_of(place: Place, *, quick: bool) -> tuple[float, float]:
     """Effective rank of runs from random starts at a large ambient rate, and of the same with prototypes of weight 1.
 
-    K = 3 classes of 4 in d = 6, tau = 0.5, sum over the anchors: prototypes of weight 1 for each embedding. nan for
-    the losses that have no such setting here.
+    K = 3 classes of 4 in d = 6, tau = 0.5, sum over the anchors: prototypes of weight 1 for each embedding. The losses
+    of others() at their own setting, each embedding with the prototype of its class or sample; those that are a mean
+    over the embeddings with the mean of the term.
     """
-    if loss not in GRAPHS:
-        return math.nan, math.nan
-    K, m, d, tau = SETTINGS[0]
-    name, numbers = GRAPHS[loss]
-    value = cosine_loss(name, classes=K, per_class=m, temperature=tau, **numbers)  # type: ignore[arg-type]
-    held = with_prototypes(value, torch.eye(K, d, dtype=torch.float64).repeat_interleave(m, dim=0), 1.0)
+    if place.loss in GRAPHS:
+        K, m, d, tau = SETTINGS[0]
+        name, numbers = GRAPHS[place.loss]
+        value = cosine_loss(name, classes=K, per_class=m, temperature=tau, **numbers)  # type: ignore[arg-type]
+        labels, rate, weight = torch.arange(K * m) // m, LARGE * tau, 1.0
+    else:
+        value, (n, d) = place.value, place.z.shape
+        labels = OTHERS[place.loss]
+        rate = LARGE * TAU[place.loss] if place.loss in TAU else BEYOND * (place.predicted() or math.nan)
+        weight = 1.0 if place.loss in SUMS else 1 / n
+    held = with_prototypes(value, torch.eye(d, dtype=torch.float64)[labels], weight)
     ranks = []
     for one in (value, held):
-        z = _normal(K * m, d)
+        z = _normal(len(labels), d)
         z = z / z.norm(dim=-1, keepdim=True)
         for _ in range(60 if quick else 600):
-            z = step(one, z, LARGE * tau, "ambient")
+            z = step(one, z, rate, "ambient")
         ranks.append(float(geometry.effective_rank(z)))
     return ranks[0], ranks[1]
 

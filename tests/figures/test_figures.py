@@ -78,6 +78,7 @@ FORMULAS = {
         "contrastive_slopes": (),
         "line_rate": (),
         "lorac_line": ("pull",),
+        "pauc_simplex": ("pull",),
         "positive_weights": (),
         "relaxed_collapse_rate": (),
         "simo_optimum": ("inside",),
