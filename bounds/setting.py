@@ -19,6 +19,13 @@ SMALLEST_TEMPERATURE = 1e-4
 """Below it the float32 rounding of a cosine, 6e-8, is no longer small beside tau."""
 
 
+LARGEST = 10**9
+"""Of whole numbers: sizes that no machine holds, and steps that none takes."""
+
+LARGEST_SEED = 2**63 - 1
+"""That every generator takes."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One contrastive set-up: theory and simulation take the same record.
@@ -72,6 +79,7 @@ def _checked_temperature(value: float | Sequence[float] | NDArray[np.float64]) -
         raise ValueError("temperature must have at least one value, got none; give one such as 0.5")
     for tau in values:
         check_temperature(tau)
+    each_once("temperature", values)
     floats = tuple(float(tau) for tau in values)
     return floats if several else floats[0]
 
@@ -109,11 +117,21 @@ def without_momentum(setting: Setting) -> None:
         raise ValueError(f"momentum must be 0 here, got {setting.momentum:g}; this is a formula of a single step")
 
 
-def whole_number(name: str, value: object, *, low: int) -> int:
-    """The value as an int; ValueError unless it is a whole number >= low."""
+def whole_number(name: str, value: object, *, low: int, high: int = LARGEST) -> int:
+    """The value as an int; ValueError unless it is a whole number from low to high."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise ValueError(f"{name} must be a whole number >= {low}, got {value!r}; raise it to {low} or more")
+    if value > high:
+        raise ValueError(f"{name} must be a whole number <= {high}, got {value!r}; lower it")
     return int(value)
+
+
+def each_once(name: str, values: Sequence[object]) -> None:
+    """Raise ValueError unless the values are at least one, none of them empty, each there once."""
+    if not values or "" in values:
+        raise ValueError(f"{name} must hold values separated by single commas, got an empty one; take it out")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} must hold each value once, got {','.join(map(str, values))}; drop the repeated ones")
 
 
 def one_of(name: str, value: object, choices: Sequence[str]) -> None:

@@ -35,12 +35,12 @@ img { max-width: 100%; background: #fff; }
 
 def check_report(path: Path) -> None:
     """ValueError unless a report can be written to path: the ending is known, the folder is there and takes files."""
-    if path.suffix not in (".md", ".html"):
+    if path.suffix.lower() not in (".md", ".html"):
         raise ValueError(f"report must end in .md or .html, got {str(path)!r}; rename it")
     if not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"report must be a file in a folder that exists, got {str(path)!r}; make the folder first")
     with _writing(path):
-        if path.suffix == ".md" and _figures(path).exists() and not _figures(path).is_dir():
+        if path.suffix.lower() == ".md" and _figures(path).exists() and not _figures(path).is_dir():
             raise ValueError(f"report needs a folder {_figures(path).name} for figures, got a file there; rename it")
         _staging(path).touch()
         _staging(path).unlink()

@@ -110,6 +110,8 @@ def chosen(identifiers: Sequence[str], *, more: Sequence[Claim] = ()) -> list[Cl
     """
     ledger = (*CLAIMS, *more)
     known = [claim.identifier for claim in ledger]
+    spelt = {name.lower(): name for name in known}
+    identifiers = [spelt.get(name.lower(), name) for name in identifiers]
     for identifier in identifiers:
         if identifier not in known:
             raise ValueError(f"only must name claims of the ledger, got {identifier!r}; they are {', '.join(known)}")

@@ -4,6 +4,8 @@ One file per command; importing it registers the command, in the order of --help
 """
 
 import os
+import sys
+import warnings
 
 from clopsim.cli.bounds import bounds
 from clopsim.cli.card import card
@@ -47,4 +49,6 @@ def main() -> None:
     """Entry point of the `clopsim` command."""
     # Threads that wait should sleep: on a shared machine spinning makes a sweep two to five times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not sys.warnoptions:  # what libraries remark is no business of a command's user; ours are Remarks
+        warnings.simplefilter("ignore")
     app()

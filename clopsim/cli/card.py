@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import Dim, Json, number_option, whole_option
-from clopsim.cli.shell import FAILS, HOLDS, app, options, say, user_input
+from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, app, options, say, user_input
 from clopsim.door.card import card as look
 
 
@@ -40,4 +40,4 @@ def card(
     say(found, json_output=json_output)
     if out is not None and found.complete and not json_output:
         typer.echo(f"\nDrawn in {out}")
-    raise typer.Exit(HOLDS if found.complete and found.holds else FAILS)
+    raise typer.Exit((HOLDS if found.complete else UNWRITTEN) if found.holds else FAILS)

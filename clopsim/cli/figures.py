@@ -1,15 +1,14 @@
 """`clopsim figures`."""
 
 import importlib
-import tempfile
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bounds.setting import one_of
-from clopsim.cli.shell import FAILS, HOLDS, INTERRUPTED, Stopped, app, progress, user_input
+from bounds.setting import each_once, one_of
+from clopsim.cli.shell import BROKE, FAILS, HOLDS, INTERRUPTED, Stopped, app, progress, user_input
 from clopsim.runs import ready
 from clopsim.runs.executors import message
 
@@ -43,14 +42,15 @@ def figures(
                 raise ValueError(
                     f"names must be one of {', '.join(PACKAGE.NAMES)}, got {name!r}; the nearest is {near!r}"
                 )
-        formats = [word.strip() for word in form.split(",")]
+        if names:
+            each_once("names", names)
+        formats = [word.strip().lower() for word in form.split(",")]
+        each_once("form", formats)
         for each in formats:
             one_of("form", each, FORMATS)
-        _make_writable("out", out)
-        if stored is not None:
-            _make_writable("stored", stored)
         ready.check_libraries()
-    chosen = list(dict.fromkeys(names or PACKAGE.NAMES))
+        ready.check_folders({"out": out} if stored is None else {"out": out, "stored": stored})
+    chosen = names or PACKAGE.NAMES
     holds, written, lost = True, list[str](), list[str]()
     for name in chosen:
         try:
@@ -71,7 +71,7 @@ def figures(
             typer.echo(f"{name:<22} drawn  no gap: a measurement without a theory{origin}")
         holds = holds and drawing.holds
     if lost:
-        raise Stopped(f"{len(lost)} of {len(chosen)} figures could not be drawn: {', '.join(lost)}", FAILS)
+        raise Stopped(f"{len(lost)} of {len(chosen)} figures could not be drawn: {', '.join(lost)}", BROKE)
     raise typer.Exit(HOLDS if holds else FAILS)
 
 
@@ -91,12 +91,3 @@ def _drawing(name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:
             with ready.spared(f"the run of {name}", "the figure is drawn all the same"):
                 kept.keep(stored, name, run)
     return PACKAGE.draw(name, run), f" (from stored run of {run.date})" if run.date else ""
-
-
-def _make_writable(option: str, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()  # refused now rather than after minutes of measuring
-    except OSError as error:
-        reason = f"{str(folder)!r} ({error.strerror})"
-        raise ValueError(f"{option} must be writable, got {reason}; choose another folder") from None

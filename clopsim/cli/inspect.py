@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, app, options, say, user_input
+from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, app, options, say, user_input
 from clopsim.door.inspect import inspect as look
 
 
@@ -56,4 +56,4 @@ def inspect(
     say(found, json_output=json_output)
     if out is not None and found.complete and not json_output:
         typer.echo(f"\nSpectrum drawn in {out}")
-    raise typer.Exit(HOLDS if found.complete and found.holds else FAILS)
+    raise typer.Exit((HOLDS if found.complete else UNWRITTEN) if found.holds else FAILS)

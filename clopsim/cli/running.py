@@ -29,7 +29,13 @@ Workers = Annotated[
 EngineOption = Annotated[
     Engine, choice_option(Engine, "local: this machine; dask: a Dask cluster, by default its own.")
 ]
-Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler, as in tcp://host:8786.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a running Dask scheduler, as in tcp://host:8786 or tls://...; it and its workers run code as "
+        "you, here too: name none that is not yours."
+    ),
+]
 ShardOption = Annotated[
     str | None, typer.Option(metavar="I/N", help="Run the I-th of N shares only; join them with clopsim merge.")
 ]

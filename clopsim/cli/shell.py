@@ -7,9 +7,11 @@ import re
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -17,17 +19,30 @@ from typer.core import TyperGroup
 
 from clopsim.cli.examples import epilog
 from clopsim.door import answer
-from clopsim.door.answer import FAILS, HOLDS, INTERRUPTED, TERMINATED, UNTOLD, WRONG_INPUT, Answer
+from clopsim.door.answer import (
+    BROKE,
+    FAILS,
+    HOLDS,
+    INTERRUPTED,
+    TERMINATED,
+    UNTOLD,
+    UNWRITTEN,
+    WRONG_INPUT,
+    Answer,
+)  # fmt: skip
 from clopsim.door.arguments import WrongArgument, argument_name, option_name
 from clopsim.door.progress import progress
 from clopsim.runs import code
 from clopsim.runs.ready import Remark, finite
+from clopsim.show.text import printable
 
 __all__ = [
+    "BROKE",
     "FAILS",
     "HOLDS",
     "INTERRUPTED",
     "UNTOLD",
+    "UNWRITTEN",
     "WRONG_INPUT",
     "Stopped",
     "app",
@@ -95,21 +110,44 @@ class PlainErrors(TyperGroup):
             message = re.sub(
                 r"Invalid value(?: for '(\S+)')?: ", lambda match: f"{match[1]} " if match[1] else "", message
             )
-            typer.echo("clopsim: " + " ".join(message.split()), err=True)
+            with suppress(OSError):
+                typer.echo("clopsim: " + printable(" ".join(message.split())), err=True)
             status = WRONG_INPUT
         except Stopped as stop:
-            typer.echo(f"clopsim: {stop}", err=True)
+            with suppress(OSError):
+                typer.echo(f"clopsim: {printable(str(stop))}", err=True)
             sys.exit(stop.status)
         except typer.Abort as stop:
             how, status = _how(stop.__cause__)
             if standalone_mode:
                 typer.echo(f"clopsim: {how}; nothing was written", err=True)
+        except Exception:  # a mistake of ours: not status 1, which says that the theory does not hold
+            if not standalone_mode:
+                raise
+            traceback.print_exc()
+            sys.exit(BROKE)
         if not standalone_mode:
             return status
         sys.exit(status or 0)
 
+    def make_context(self, *arguments: Any, **keywords: Any) -> Any:
+        """The context of a line, in which --help may be printed."""
+        with _printing():
+            return super().make_context(*arguments, **keywords)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command of a context."""
+        with _printing():
+            return super().invoke(ctx)
+
     def resolve_command(self, context: Any, args: list[str]) -> Any:
         """The command of a line; `sweep` with an embedder is a training sweep."""
+        for before, word in pairwise(["", *args]):
+            name = word.removesuffix("=") if re.fullmatch(r"--[a-z-]+=", word) else before if not word else ""
+            if name:
+                raise typer.BadParameter(f"{name} must have a value, got an empty one; give one or leave it out")
+            if "\0" in word:
+                raise typer.BadParameter(f"{word!r} must be a name or a value, got a zero byte in it; take it out")
         if args[0] == "sweep" and any(word.split("=")[0] == "--embedder" for word in args):
             args = ["train-sweep", *args[1:]]
         return super().resolve_command(context, args)
@@ -123,12 +161,25 @@ class PlainErrors(TyperGroup):
         return command
 
 
+@contextmanager
+def _printing() -> Iterator[None]:
+    """End in one line where stdout is closed or full."""
+    try:
+        yield
+    except OSError as error:
+        if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
+            descriptor = sys.__stdout__.fileno()
+            with suppress(OSError):  # Python's last flush must not fail again
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        raise Stopped(f"what was found could not be printed ({error.strerror or error})", UNWRITTEN) from None
+
+
 def _shown_plainly(otherwise: Callable[..., None]) -> Callable[..., None]:
     """How warnings are shown: those of ours as one line."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, Remark):
-            typer.echo(f"clopsim: {message}", err=True)
+            typer.echo(f"clopsim: {printable(str(message))}", err=True)
         else:
             otherwise(message, category, *place, **more)
 
@@ -140,8 +191,7 @@ app = typer.Typer(
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     help="Does contrastive training collapse where the theory says? Critical learning rates, predicted and observed.",
-    epilog="Exit status: 0 the theory holds, 1 it does not or a run broke, 2 the input is wrong, 3 n is too small to "
-    "tell (threshold), 130 interrupted, 143 terminated.",
+    epilog="Exit status: " + ", ".join(f"{status} {words}" for status, words in answer.STATUSES.items()) + ".",
 )
 
 
@@ -181,6 +231,11 @@ def user_input(*, json_output: bool = False) -> Iterator[None]:
         if first and first[0] in _parameters():
             message = option_name(first[0]) + message[first.end() :]
         raise typer.BadParameter(message) from None
+    except MemoryError as error:
+        raise typer.BadParameter(f"the memory is too small ({error}); choose smaller sizes") from None
+    except OSError as error:
+        place = f"{str(error.filename)!r} " if error.filename else ""
+        raise typer.BadParameter(f"{place}cannot be used ({error.strerror or error}); choose another") from None
 
 
 NOT_OPTIONS = ("context", "json_output")
@@ -207,7 +262,7 @@ def say(found: Answer, *, json_output: bool, document: Any = None) -> None:
         whole = found.to_dict() if document is None else document
         typer.echo(json.dumps(finite(whole), indent=2, allow_nan=False))
     else:
-        typer.echo(found.report())
+        typer.echo("\n".join(map(printable, found.report().split("\n"))))
 
 
 def _parameters() -> set[str]:

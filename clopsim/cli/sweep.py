@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bounds.setting import each_once
 from clopsim.cli.options import (
     Dim,
     GradientOption,
@@ -99,7 +100,9 @@ def sweep(
 
 
 def _parse_rates(text: str) -> tuple[float, ...]:
+    words = [word.strip() for word in text.split(",")]
+    each_once("rates", words)
     try:
-        return tuple(float(word) for word in text.split(","))
+        return tuple(map(float, words))
     except ValueError:
         raise ValueError(f"rates must be numbers separated by commas, got {text!r}; write them as in 0.5,1,2") from None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from bounds.setting import each_once
 from clopsim.cli.options import Dim, Json, Tau, choice_option, whole_option
 from clopsim.cli.running import (
     ConfigFile,
@@ -127,7 +128,8 @@ def train_sweep(
 
 
 def _parsed(name: str, text: str) -> tuple[Any, ...]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",")]
+    each_once(name, words)
     if name == "loss":
         return tuple(words)
     kind: type = int if name == "batch" else float

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, app, options, say, user_input
+from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, app, options, say, user_input
 from clopsim.door.verify import verify as audit
 
 
@@ -24,4 +24,4 @@ def verify(
     with user_input():
         found = audit(**given)
     say(found, json_output=json_output, document=found.rows)
-    raise typer.Exit(HOLDS if found.holds and found.complete else FAILS)
+    raise typer.Exit((HOLDS if found.complete else UNWRITTEN) if found.holds else FAILS)

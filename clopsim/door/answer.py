@@ -44,8 +44,20 @@ class Interrupted(KeyboardInterrupt):
     """A run that was interrupted, with one line about what is kept."""
 
 
-HOLDS, FAILS, WRONG_INPUT, UNTOLD, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+HOLDS, FAILS, WRONG_INPUT, UNTOLD, BROKE, UNWRITTEN, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 130, 143
 """Exit statuses of the commands."""
+
+STATUSES = {
+    HOLDS: "the theory holds, or it is done",
+    FAILS: "the theory does not hold",
+    WRONG_INPUT: "the input is wrong, or the disk refused",
+    UNTOLD: "n is too small to tell (threshold)",
+    BROKE: "a run broke",
+    UNWRITTEN: "what was found could not be printed or drawn",
+    INTERRUPTED: "interrupted",
+    TERMINATED: "terminated",
+}
+"""What each means; the guide says more."""
 
 
 def as_path(value: "str | Path | None") -> Path | None:

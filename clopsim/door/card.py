@@ -69,7 +69,7 @@ class Card(Answer):
         from clopsim.runs import store
         from clopsim.show import plots
 
-        form, content = path.suffix[1:], io.BytesIO()
+        form, content = path.suffix[1:].lower(), io.BytesIO()
         with ready.spared(str(path), "the card stands") as drawn:
             self.plot().savefig(content, format=form, dpi=150, metadata=plots.undated(form))
             store.write_atomically(path, content.getvalue())
@@ -108,7 +108,7 @@ def card(
     """
     target = as_path(out)
     if target is not None:
-        if target.suffix not in PICTURES:
+        if target.suffix.lower() not in PICTURES:
             raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
         ready.check_file("out", target)
         ready.check_libraries()

@@ -45,10 +45,19 @@ def defaults(record: type[Config | Training]) -> dict[str, Any]:
 def read(record: type[Config], path: Path) -> dict[str, Any]:
     """The values of a configuration file by field. Errors: ValueError for an unknown name or a file that is no TOML."""
     try:
-        found = tomllib.loads(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("\ufeff"):
+            raise ValueError(
+                f"config must be TOML without a byte-order mark, got one in {str(path)!r}; save it as plain UTF-8"
+            )
+        found = tomllib.loads(text)
     except OSError as error:
         raise ValueError(
             f"config must be a file to read, got {str(path)!r} ({error.strerror}); check the path"
+        ) from None
+    except RecursionError:
+        raise ValueError(
+            f"config must be lines of values, got {str(path)!r} with lists too deep; flatten them"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"config must be TOML, got {str(path)!r} ({error}); write lines as in samples = 32") from None
@@ -62,8 +71,27 @@ def read(record: type[Config], path: Path) -> dict[str, Any]:
             theirs = [other.kind for other in RECORDS.values() if key.replace("-", "_") in defaults(other)]
             remedy = f"clopsim {theirs[0]} takes it" if theirs else f"the nearest is {near!r}"
             raise ValueError(f"config must hold options of {record.kind}, got {key!r} in {str(path)!r}; {remedy}")
-        values[known[key]] = value
+        if known[key] == "scheduler":
+            raise ValueError(
+                f"scheduler must be given on the command line, got it in {str(path)!r}; a scheduler runs code as "
+                "you, so no file may choose it"
+            )
+        values[known[key]] = _checked(known[key], value)
     return values
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A value of a file: a number, a word, true or false, or a list of one of them, each once."""
+    each = value if isinstance(value, list) else [value]
+    if any(not isinstance(one, bool | int | float | str) for one in each):
+        raise ValueError(f"{name} must be a number, a word or a list of them in a file, got {value!r}; write it so")
+    if len({float if type(one) is int else type(one) for one in each}) > 1:
+        raise ValueError(f"{name} must be a list of numbers or of words, got both in {value!r}; keep one of them")
+    if len(set(each)) < len(each):
+        raise ValueError(f"{name} must hold each value once, got {value!r}; drop the repeated ones")
+    if isinstance(EXECUTION.get(name), bool) and not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}; write it without quotation marks")
+    return value
 
 
 def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | None = None) -> Grid:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clopsim.door import run
-from clopsim.door.answer import FAILS, WRONG_INPUT, Interrupted, Stopped, as_path
+from clopsim.door.answer import BROKE, WRONG_INPUT, Interrupted, Stopped, as_path
 from clopsim.door.configfile import EXECUTION, GRID, Grid, grid, read, reproducing_command
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
 from clopsim.runs.plan import Config
 from clopsim.runs.states import PROVENANCE, recorded_machines, recorded_summary
-from clopsim.runs.store import Damaged
+from clopsim.runs.store import MOST_TASKS, Damaged
 
 if TYPE_CHECKING:
     from clopsim.runs.store import Store
@@ -83,8 +83,8 @@ def _parsed_shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"shard must be I/N with 1 <= I <= N, got {text!r}; write it as in 1/4")
+    if not found or not 1 <= int(found[1]) <= int(found[2]) <= MOST_TASKS:
+        raise ValueError(f"shard must be I/N with 1 <= I <= N <= {MOST_TASKS}, got {text!r}; write it as in 1/4")
     return int(found[1]), int(found[2])
 
 
@@ -110,7 +110,15 @@ def _run_points(
 
     command = next(iter(grid.points.values())).kind
     again = shlex.join(
-        ["clopsim", command, "--out", str(folder), *(["--shard", f"{share[0]}/{share[1]}"] if share else [])]
+        [
+            "clopsim",
+            command,
+            "--out",
+            str(folder),
+            *(["--shard", f"{share[0]}/{share[1]}"] if share else []),
+            *(["--engine", engine] if engine != "local" else []),
+            *(["--scheduler", scheduler] if scheduler else []),
+        ]
     )
     again += " --resume"
     finished: dict[str, run.Run | run.Share] = {}
@@ -146,7 +154,7 @@ def _run_points(
             try:
                 runs.run_all(list(begun.values()), perform, fail_fast=fail_fast, on_progress=report)
             except TaskFailed as error:
-                raise Stopped(_with(f"a cell failed: {error}", "try it again with", again, kept), FAILS) from None
+                raise Stopped(_with(f"a cell failed: {error}", "try it again with", again, kept), BROKE) from None
         for name, one in begun.items():
             if share:
                 finished[name] = run.Share(one)
@@ -157,7 +165,7 @@ def _run_points(
                 raise  # told apart below
             except Exception as error:  # of whatever kind: all is computed
                 text = _with(message(error), "what is computed is kept, go on with", again, kept)
-                raise Stopped(text, FAILS) from error
+                raise Stopped(text, BROKE) from error
             finished[name] = run.KINDS[command](summary, one.folder)
             warn_of_machines(one.folder)
     return {name: finished[name] for name in points}
@@ -181,7 +189,7 @@ def _told(again: str | None, begun: "Mapping[str, Store]", state: Mapping[str, f
         done = f"{100 * state['share']:.0f} %"
         raise Interrupted(f"{done} is kept, go on with: {again}") from error
     except RuntimeError as error:
-        raise Stopped(_with(str(error), "try again with", again or "", kept), FAILS) from None
+        raise Stopped(_with(str(error), "try again with", again or "", kept), BROKE) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         reason = f"{error.strerror or error}{where}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bounds.setting import each_once
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.progress import progress
@@ -34,7 +35,7 @@ class _Drawn(Answer):
         from clopsim.runs import store
         from clopsim.show import plots
 
-        form, content = path.suffix[1:], io.BytesIO()
+        form, content = path.suffix[1:].lower(), io.BytesIO()
         with ready.spared(str(path), "the report stands") as drawn:
             self.plot().savefig(content, format=form, dpi=150, metadata=plots.undated(form))
             store.write_atomically(path, content.getvalue())
@@ -142,7 +143,9 @@ def inspect(
         )
     from clopsim.metrics.verdict import KINDS
 
-    kinds = fail_on.split(",") if isinstance(fail_on, str) else list(fail_on or ())
+    kinds = [word.strip() for word in fail_on.split(",")] if isinstance(fail_on, str) else list(fail_on or ())
+    if fail_on is not None:
+        each_once("fail_on", kinds)
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(f"fail_on must name verdicts ({', '.join(KINDS)}), got {kind!r}; separate them by commas")

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from clopsim.door.answer import FAILS, HOLDS, Answer, as_path
+from clopsim.door.answer import BROKE, FAILS, HOLDS, Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.threshold import Thresholds
 from clopsim.runs.states import PROVENANCE, kind_of, recorded_summary
@@ -58,8 +58,10 @@ class Run(Answer):
 
     @property
     def status(self) -> int:
-        """Exit status of its command: 0 unless its bound does not hold or a part of it failed."""
-        return HOLDS if self.summary.get("holds", True) and not self.summary.get("failures") else FAILS
+        """Exit status of its command: HOLDS unless its bound does not hold or a part of it failed."""
+        if not self.summary.get("holds", True):
+            return FAILS
+        return BROKE if self.summary.get("failures") else HOLDS
 
 
 class SweepRun(Run):
@@ -188,7 +190,7 @@ class Share(Answer):
     @property
     def status(self) -> int:
         """Exit status of its command."""
-        return FAILS if self.failed else HOLDS
+        return BROKE if self.failed else HOLDS
 
 
 class Runs(Answer, Mapping[str, "Run | Share"]):
@@ -222,7 +224,7 @@ class Runs(Answer, Mapping[str, "Run | Share"]):
     @property
     def status(self) -> int:
         """Exit status of its command."""
-        return FAILS if any(one.status for one in self._runs.values()) else HOLDS
+        return min((one.status for one in self._runs.values() if one.status), default=HOLDS)
 
 
 KINDS: dict[str, type[Run]] = {each.kind: each for each in (SweepRun, TrainingSweepRun, TrainingRun, ZooRun)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clopsim.door import run
-from clopsim.door.answer import FAILS, WRONG_INPUT, Stopped, as_path
+from clopsim.door.answer import BROKE, WRONG_INPUT, Stopped, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.configfile import EXECUTION, defaults
 from clopsim.door.execution import execute, warn_of_machines
@@ -142,6 +142,6 @@ def merge(folders: Sequence[str | Path], *, out: str | Path, force: bool = False
         except ValueError:
             raise  # about the shares or the folder
         except Exception as error:
-            raise Stopped(f"{message(error)}; the shares are untouched", FAILS) from error
+            raise Stopped(f"{message(error)}; the shares are untouched", BROKE) from error
     warn_of_machines(place)
     return run.KINDS[whole.plan["kind"]](summary, place)

@@ -9,6 +9,7 @@ from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
 from clopsim.door.critical_rates import SETTING
 from clopsim.door.progress import progress
+from clopsim.runs import ready
 from clopsim.show import tables
 
 SEARCH = {"width": 0.005, "seeds": 4, "tolerance": 0.05}
@@ -89,6 +90,9 @@ def threshold(kind: str, **options: Any) -> Threshold:
     positive_number("tolerance", options["tolerance"], remedy="0.05 allows five percent")
     from clopsim.sphere import thresholds
 
+    n, d, seeds = setting.samples, setting.dimension, options["seeds"]
+    most = max(("samples", n), ("dimension", d), ("seeds", seeds), key=lambda each: each[1])[0]
+    ready.check_memory({most: 24 * n * n + 96 * seeds * n * d})
     checked = thresholds.check(kind, setting, width=options["width"])
     with progress("search") as advance:
         found = thresholds.search(

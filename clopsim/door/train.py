@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clopsim.door import run
-from clopsim.door.answer import FAILS, WRONG_INPUT, Interrupted, Stopped, as_path
+from clopsim.door.answer import BROKE, WRONG_INPUT, Interrupted, Stopped, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.configfile import defaults, reproducing_command
 from clopsim.door.progress import progress
@@ -89,6 +89,7 @@ def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: b
 
     again = shlex.join(["clopsim", "train", "--out", str(folder), "--resume"])
     device, dtype = choose(recipe.device, recipe.precision)
+    ready.check_memory(recipe.needs())
     with store.locked(folder):
         data = load(recipe, device=device, dtype=dtype)
         model = trainee(recipe, data, device=device, dtype=dtype)
@@ -117,7 +118,7 @@ def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: b
         except loop.Diverged as error:
             text = evaluation.divergence(recipe, data, step=error.step, loss=error.loss, state=error.state)
             last = f" {folder} keeps the last good state, after {training_run.steps_kept(one)} steps." if kept else ""
-            raise Stopped(f"{text}{last}", FAILS, {"verdict": "diverged", "text": text, "step": error.step}) from None
+            raise Stopped(f"{text}{last}", BROKE, {"verdict": "diverged", "text": text, "step": error.step}) from None
         except KeyboardInterrupt as error:
             if not kept:
                 raise
@@ -127,7 +128,7 @@ def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: b
             if not kept:
                 raise
             reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else message(error)
-            status = WRONG_INPUT if isinstance(error, OSError) else FAILS
+            status = WRONG_INPUT if isinstance(error, OSError) else BROKE
             raise Stopped(f"{reason}; the training is kept, go on with: {again}", status) from error
     return run.TrainingRun(summary, folder)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bounds.setting import each_once
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.progress import progress
@@ -58,7 +59,10 @@ def verify(*, only: str | Sequence[str] = (), report: str | Path | None = None) 
     from clopsim.audit.report import check_report, write_report
     from clopsim.protocols.ledger import CLAIMS
 
-    claims = run.chosen([only] if isinstance(only, str) else list(only), more=CLAIMS)
+    names = [only] if isinstance(only, str) else list(only)
+    if names:
+        each_once("only", names)
+    claims = run.chosen(names, more=CLAIMS)
     place = as_path(report)
     if place is not None:
         check_report(place)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bounds.setting import one_of, whole_number
+from bounds.setting import LARGEST_SEED, one_of, whole_number
 
 Kind = Literal["orthonormal", "simplex"]
 
@@ -57,7 +57,7 @@ class OrthonormalPrototypes(nn.Module):
                 f"classes must be <= {most} for {kind} prototypes in {dimension} dimensions, got {classes}; "
                 "raise the embedding dimension or merge classes"
             )
-        whole_number("seed", seed, low=0)
+        whole_number("seed", seed, low=0, high=LARGEST_SEED)
         dtype = torch.get_default_dtype() if dtype is None else dtype
         if not dtype.is_floating_point:
             raise ValueError(f"dtype must be a floating one, got {dtype}; whole numbers would round the vectors to 0")

@@ -3,17 +3,19 @@
 Nothing stored is ever run: no pickle of objects is loaded. What can be mapped is mapped, not read.
 """
 
+import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from glob import glob, has_magic
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from clopsim.metrics import archive
 from clopsim.metrics.tables import Rows, Shards, Stored, as_rows
 
 NAMED_FILES = 3
@@ -38,8 +40,8 @@ def load(place: Path, *, key: str | None = None, name: str = "file", beside: Seq
         if not found:
             raise ValueError(f"{name} must match at least one file, got {shown!r}; check the pattern")
         return _shards(found, key, name, beside, shown)
-    if place.is_dir() and place.suffix not in READERS:
-        found = sorted((each for each in place.iterdir() if each.suffix in READERS), key=_natural)
+    if place.is_dir() and place.suffix.lower() not in READERS:
+        found = sorted((each for each in place.iterdir() if each.suffix.lower() in READERS), key=_natural)
         if not found:
             raise ValueError(f"{name} must hold files that end in {_endings()}, got the folder {shown!r} without any")
         return _shards(found, key, name, beside, shown)
@@ -48,16 +50,16 @@ def load(place: Path, *, key: str | None = None, name: str = "file", beside: Seq
 
 def is_place(given: str | Path) -> bool:
     """Whether an argument names a file, a folder or a pattern, not a key."""
-    return isinstance(given, Path) or Path(given).suffix in READERS or has_magic(given) or Path(given).is_dir()
+    return isinstance(given, Path) or Path(given).suffix.lower() in READERS or has_magic(given) or Path(given).is_dir()
 
 
 def has_keys(place: Path) -> bool:
     """Whether what lies there may hold labels beside the embeddings."""
-    return place.suffix != ".npy"
+    return place.suffix.lower() != ".npy"
 
 
 def _shards(files: Sequence[Path], key: str | None, name: str, beside: Sequence[str], shown: str) -> Stored:
-    endings = {each.suffix for each in files}
+    endings = {each.suffix.lower() for each in files}
     if len(endings) > 1 or not endings <= set(READERS):
         raise ValueError(
             f"{name} must name files of one kind ({_endings()}), got {shown!r} with {', '.join(sorted(endings))}; "
@@ -94,6 +96,8 @@ def _one(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
         raise ValueError(f"{name} must be readable, got {shown!r} ({error.strerror or error}); check it") from None
     except Exception as error:  # whatever a library finds wrong in a file
         why = f"{error}".splitlines()[0].rstrip(".") if f"{error}" else "damaged"
+        if isinstance(error, pickle.UnpicklingError | KeyError | EOFError | IndexError):
+            why = "not what its ending says, damaged, or holding more than numbers"
         raise ValueError(
             f"{name} must hold plain numbers (pickles are never loaded), got {shown!r} ({why[:120]}); save numbers"
         ) from None
@@ -102,17 +106,18 @@ def _one(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
 def _npy(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
     if key is not None:
         raise Missing(f"key must be left out for a .npy file, got {key!r}; {str(file)!r} holds one array")
-    stored = np.load(file, mmap_mode="r", allow_pickle=False)
-    if not isinstance(stored, np.ndarray):
+    with file.open("rb") as start:
+        magic = start.read(6)
+    if magic[:2] == b"PK":
         raise ValueError("an archive; name it .npz")
-    return stored
+    if magic != np.lib.format.MAGIC_PREFIX:
+        raise ValueError("no .npy file, whatever its name says")
+    return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 def _npz(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
-    if not zipfile.is_zipfile(file):
-        raise ValueError("no archive")
-    with np.load(file, allow_pickle=False) as stored:
-        return stored[_chosen(stored.files, key, file, name, beside)]
+    chosen = _chosen(archive.names(file), key, file, name, beside)
+    return archive.read(file, chosen)[chosen]
 
 
 def _torch(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
@@ -152,6 +157,8 @@ def _parquet(file: Path, key: str | None, name: str, beside: Sequence[str]) -> R
     import pyarrow as pa
     from pyarrow import parquet
 
+    described = parquet.read_metadata(file)
+    archive.check_size(max(8 * described.num_rows * described.num_columns, _unpacked(described)))
     table = parquet.read_table(file)
     lists = [each.name for each in table.schema if pa.types.is_nested(each.type)]
     if key in lists or (key is None and set(lists) - set(beside)):
@@ -162,6 +169,11 @@ def _parquet(file: Path, key: str | None, name: str, beside: Sequence[str]) -> R
         return rows.reshape(len(column), -1)
     plain = {each: table[each].to_numpy() for each in table.column_names if each not in lists}
     return _columns(plain, key, file, name, beside)
+
+
+def _unpacked(described: Any) -> int:
+    """Bytes of all row groups, as a .parquet file says."""
+    return sum(described.row_group(k).total_byte_size for k in range(described.num_row_groups))
 
 
 def _columns(columns: Mapping[str, Rows], key: str | None, file: Path, name: str, beside: Sequence[str]) -> Rows:

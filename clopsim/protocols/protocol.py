@@ -20,6 +20,10 @@ Progress = Callable[[float], None]
 """Gets the share of the work that is done, in [0, 1]."""
 
 
+MOST_SEEDS = 10_000
+"""They narrow an interval a hundredfold."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One claim as a difference that is positive, seed by seed, where the claim is right."""
@@ -67,7 +71,7 @@ class Protocol:
         """The setting of a whole run, over so many seeds. Errors: ValueError for seeds < 1."""
         if seeds is None:
             return self.setting
-        whole_number("seeds", seeds, low=1)
+        whole_number("seeds", seeds, low=1, high=MOST_SEEDS)
         return replace(self.setting, seeds=seeds)
 
     def judged(self, dataset: xr.Dataset) -> list[Judgement]:

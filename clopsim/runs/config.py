@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from bounds import Gradient, Keys, Loss, Reduction, Setting, exact_rate
-from bounds.setting import number_from_zero, one_of, positive_number, whole_number
+from bounds.setting import LARGEST, LARGEST_SEED, number_from_zero, one_of, positive_number, whole_number
 from clopsim.sphere.data import GaussianClusters
 
 Start = Literal["data", "random", "uniform", "collapse"]
@@ -61,7 +61,7 @@ class Sweep:
                 raise ValueError(f"rates must be increasing, got {after:g} after {before:g}; sort them, each once")
         whole_number("seeds", self.seeds, low=1)
         whole_number("steps", self.steps, low=1)
-        whole_number("seed", self.seed, low=0)
+        whole_number("seed", self.seed, low=0, high=LARGEST_SEED - LARGEST)
         one_of("start", self.start, get_args(Start))
         one_of("precision", self.precision, get_args(Precision))
         number_from_zero("view_noise", self.view_noise, remedy="0 leaves it out")
@@ -77,6 +77,11 @@ class Sweep:
         several = self.setting.temperature
         temperatures = several if isinstance(several, tuple) else (several,)
         return tuple(self._setting(tau) for tau in temperatures)
+
+    def needs(self) -> dict[str, int]:
+        """Bytes that a worker takes, about, by the field that asks for most of them."""
+        n, d = self.samples, self.dimension
+        return {"samples" if n > 4 * d else "dimension": 24 * n * n + 96 * n * d}
 
     def _setting(self, tau: float | tuple[float, ...]) -> Setting:
         kind = (self.loss, self.gradient, self.keys, self.reduction, self.momentum)

@@ -10,6 +10,8 @@ import os
 import re
 import signal
 import sys
+import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from logging import CRITICAL, getLogger
@@ -28,7 +30,14 @@ ATTEMPTS = 3
 CONNECT_SECONDS = 10
 """How long to wait for a Dask scheduler."""
 
+SILENT_SECONDS = 10
+"""How long to wait for a first worker before each word about it."""
+
 Work = Callable[[Any, int], Any]
+
+
+class Remark(UserWarning):
+    """Something about a run that the command line says in one line on stderr."""
 
 
 class Done(NamedTuple):
@@ -199,6 +208,8 @@ def on_dask(
             stack.enter_context(address)
         client = stack.enter_context(_client(address))
         keys = list(tasks)
+        if scheduler is not None:
+            _await_workers(client, scheduler)
         futures = client.map(partial(_on_worker, work), keys, [tasks[key] for key in keys], pure=False)
         key_of = {future.key: key for future, key in zip(futures, keys, strict=True)}
         suspects = []
@@ -221,6 +232,17 @@ def on_dask(
                 if lost is None
                 else Done(key, error="WorkerDied: Dask gave it up after its workers died")
             )
+
+
+def _await_workers(client: Any, address: str) -> None:
+    """Wait for a first worker, and say so every now and then."""
+    waited = 0
+    while not client.scheduler_info()["workers"]:
+        if waited and waited % SILENT_SECONDS == 0:
+            text = f"the Dask scheduler at {address} has no workers; waiting for one since {waited} s"
+            warnings.warn(text, Remark, stacklevel=2)
+        time.sleep(1)
+        waited += 1
 
 
 def _client(address: Any) -> Any:

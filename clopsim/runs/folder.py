@@ -185,7 +185,7 @@ def redraw(draw: Callable[[], Figure], target: Path) -> None:
     """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
     figure, buffer = draw(), io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
-    kind = target.suffix.removeprefix(".")
+    kind = target.suffix.removeprefix(".").lower()
     if kind not in known:
         raise ValueError(
             f"figure must end in one of {', '.join(sorted(known))}, got {str(target)!r}; write it as in x.pdf"

@@ -8,14 +8,17 @@ import io
 import math
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
+from clopsim.metrics import archive
+from clopsim.runs.executors import Remark as Remark
 from clopsim.runs.executors import message
 
 WRITERS = ("xarray", "scipy.io", "netCDF4")
@@ -23,10 +26,6 @@ WRITERS = ("xarray", "scipy.io", "netCDF4")
 
 JUDGES = ("sklearn.linear_model", "sklearn.neighbors")
 """What evaluates trained embeddings."""
-
-
-class Remark(UserWarning):
-    """Something about a result that the command line says in one line on stderr."""
 
 
 class PartMissing(Remark):
@@ -67,6 +66,16 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
+def check_memory(needs: Mapping[str, int]) -> None:
+    """ValueError, about the field of that name, unless so many bytes, about, fit into the memory."""
+    there = archive.memory()
+    for name, needed in needs.items():
+        if needed > there:
+            raise ValueError(
+                f"{name} must fit into memory, got a size that takes about {_size(needed)} of {_size(there)}; lower it"
+            )
+
+
 def check_file(name: str, path: Path) -> None:
     """ValueError, about the argument of that name, unless a file can be written there."""
     probe = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -79,6 +88,24 @@ def check_file(name: str, path: Path) -> None:
         raise ValueError(
             f"{name} must be writable, got {str(path)!r} ({error.strerror}); choose another place"
         ) from None
+
+
+def check_folders(places: Mapping[str, Path]) -> None:
+    """Make these folders, by argument; ValueError, and none of them is left, unless files can be written in all."""
+    new = [each for place in places.values() for each in (place, *place.parents) if not os.path.lexists(each)]
+    try:
+        for name, place in places.items():
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=place).close()
+            except OSError as error:
+                reason = f"{str(place)!r} ({error.strerror})"
+                raise ValueError(f"{name} must be writable, got {reason}; choose another folder") from None
+    except ValueError:
+        for each in sorted(set(new), key=lambda each: -len(each.parts)):
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
+from math import prod
 from typing import Any, ClassVar, NamedTuple, get_args
 
 from bounds.setting import one_of, whole_number
@@ -20,6 +21,9 @@ class Cell(NamedTuple):
     batch: int
     seed: int
 
+
+MOST_RUNS = 2**20
+"""Of one sweep."""
 
 AXES = Cell._fields[:-1]
 """Fields that are lists, in the order of the dataset's axes."""
@@ -54,6 +58,9 @@ class TrainingSweep:
                 raise ValueError(f"{name} must hold at least one value, got none; give some separated by commas")
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must hold each value once, got {_shown(values)}; drop the repeated ones")
+        count = self.seeds * prod(len(getattr(self, name)) for name in AXES)
+        if count > MOST_RUNS:
+            raise ValueError(f"seeds must leave at most {MOST_RUNS} runs, got {count}; use several folders")
         for loss in self.loss:
             one_of("loss", loss, get_args(NamedLoss))
         if "clop" in self.loss and not any(self.weight):

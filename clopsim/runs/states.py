@@ -91,7 +91,12 @@ def recorded_summary(folder: Path) -> dict[str, Any]:
             raise store.Damaged(
                 f"out must be undamaged, got {folder / name} with a wrong checksum; start again with --force"
             )
-    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
+    except (ValueError, RecursionError):
+        raise store.Damaged(
+            f"out must be undamaged, got {folder / SUMMARY}, which is none of ours; start again with --force"
+        ) from None
     return summary
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bounds import critical_rates, loss_at_collapse
-from clopsim.runs import plan
+from clopsim.runs import plan, ready
 from clopsim.runs.chunks import Arrays, perform, threshold
 from clopsim.runs.config import Sweep
 from clopsim.runs.datafile import LARGEST, DataFile
@@ -49,6 +49,7 @@ def prepare(config: Sweep, *, here: bool = True) -> Sweep:
     """
     check_size(config)
     if here:
+        ready.check_memory(config.needs())
         check_device(config.device, config.precision)
     return config
 

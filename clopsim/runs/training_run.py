@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clopsim.metrics import archive
 from clopsim.metrics.classes import UNLABELLED
 from clopsim.runs import plan, ready, results
 from clopsim.runs.code import code
@@ -134,8 +135,7 @@ def write(
 
 def stored_embeddings(folder: Path) -> dict[str, NDArray[Any]]:
     """embeddings.npz of a run folder."""
-    with np.load(folder / EMBEDDINGS, allow_pickle=False) as arrays:
-        return dict(arrays)
+    return archive.read(folder / EMBEDDINGS)
 
 
 def size(model: Trainee, data: DataSet, recipe: Training) -> int:

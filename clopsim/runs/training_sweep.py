@@ -12,7 +12,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from clopsim.metrics.geometry import POINT
-from clopsim.runs import plan, results
+from clopsim.runs import plan, ready, results
 from clopsim.runs.chunks import Arrays, Result, machine, own_device
 from clopsim.runs.code import code
 from clopsim.runs.plan import Chunk
@@ -46,6 +46,7 @@ def prepare(record: TrainingSweep, *, here: bool = True) -> TrainingSweep:
     name = record.base.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    ready.check_memory(record.base.needs())  # the data are read here, whoever trains
     if here:
         check_device(name, record.base.precision)
     cells = record.cells()

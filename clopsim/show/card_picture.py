@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clopsim.show.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, VERMILION, Picture
+from clopsim.show.text import drawable
 
 NAMES = {
     "collapse": "complete collapse", "line": "antipodal line", "simplex": "classes on a simplex",
@@ -38,7 +39,7 @@ def draw_card(card: Mapping[str, Any]) -> Figure:
         tau = rf", $\tau$ = {card['temperature']:g}" if card["temperature"] is not None else ""
         classes = f", {card['classes']} classes" if card["classes"] else ""
         figure.suptitle(
-            f"{card['loss']}{tau}, $n$ = {card['rows']} rows, $d$ = {card['dimension']}{classes}", fontsize=10
+            f"{drawable(card['loss'])}{tau}, $n$ = {card['rows']} rows, $d$ = {card['dimension']}{classes}", fontsize=10
         )
     return figure
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clopsim.show.slabs import slabs
+from clopsim.show.text import drawable
 
 if TYPE_CHECKING:
     from clopsim.metrics.inspection import Inspection
@@ -131,7 +132,8 @@ def draw_training(dataset: xr.Dataset) -> Figure:
         prototypes = "" if recipe["prototypes"] == "none" else rf" + {recipe['weight']:g} {recipe['prototypes']}"
         batch = f"batch {recipe['batch']}" if recipe["batch"] else "full batch"
         figure.suptitle(
-            f"{recipe['loss']}{prototypes}, {recipe['embedder']} on {recipe['data']}, $d$ = {recipe['dimension']}, "
+            f"{recipe['loss']}{prototypes}, {recipe['embedder']} on {drawable(recipe['data'])}, "
+            rf"$d$ = {recipe['dimension']}, "
             rf"{batch}, {optimizer}, $\tau$ = {recipe['temperature']:g}, $\beta$ = {beta:g}, $w$ = {decay:g}",
             fontsize=10,
         )
@@ -180,7 +182,7 @@ def draw_inspections(found: "Sequence[Inspection]", names: Sequence[str]) -> Fig
             direction = np.arange(1, share.size + 1)
             spectrum.plot(direction, np.where(share > 0, share, np.nan), ".", markersize=3, color=colour, label=label)
             density, _ = np.histogram(np.concatenate([*one.cosines.values()]).clip(-1, 1), bins, density=True)
-            pairs.stairs(density, bins, color=colour, label=name[-24:])
+            pairs.stairs(density, bins, color=colour, label=drawable(name[-24:]))
         spectrum.set(xlabel="direction $k$ about the mean", ylabel=r"energy $\sigma_k^2/n$", yscale="log")
         spectrum.legend(fontsize=8)
         pairs.set(xlabel="cosine $s_{ij}$ of two embeddings", ylabel="density of pairs")

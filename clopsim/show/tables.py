@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clopsim.show.text import printable
+
 WIDTH = 80
 """Columns of a terminal."""
 
@@ -263,6 +265,7 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns, two spaces apart, a rule under the header."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
     ruled = (header, ["-" * width for width in widths], *rows)
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled)

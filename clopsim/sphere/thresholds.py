@@ -45,6 +45,9 @@ chance level. Measured swings: 1e-4 and less below the rate, 5e-2 and more from 
 GROWN = 1.1
 """With momentum a uniform state whose swing has grown by so much since the middle of the run counts as broken too."""
 
+SMALLEST_WIDTH = 1e-9
+"""Of a bracket: far below what a perturbation of SMALL can tell, far above rounding."""
+
 BLOCK = 4
 """Steps between two cleanings of the views at collapse: rounding errors grow up to sixfold a step."""
 
@@ -206,8 +209,10 @@ def check(kind: str, setting: Setting, *, width: float = 1e-3) -> Kind:
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; search once per temperature")
     if (kind == "line" or kind.startswith("alignment")) and setting.loss != "full":
         raise ValueError(f"loss must be full for {kind}, got {setting.loss!r}; the merged loss has no views")
-    if not 0 < width < 1:
-        raise ValueError(f"width must be in (0, 1), got {width!r}; 0.001 finds the rate to one part in a thousand")
+    if not SMALLEST_WIDTH <= width < 1:
+        raise ValueError(
+            f"width must be in [{SMALLEST_WIDTH:g}, 1), got {width!r}; 0.001 finds the rate to one part in a thousand"
+        )
     return cast(Kind, kind)
 
 

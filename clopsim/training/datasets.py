@@ -3,7 +3,6 @@
 import hashlib
 import math
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clopsim.losses import LOSSES
+from clopsim.metrics import archive
 from clopsim.metrics.classes import UNLABELLED, numbered
 from clopsim.sphere.data import GaussianClusters, antipodal_lines, gaussian_clusters
 from clopsim.training.recipe import FILE, OPENML, LossName, Training
@@ -238,13 +238,9 @@ def _openml(name: str) -> Source:
 def _file(path: Path) -> Source:
     """An .npz file: x (N, features), (N, H, W), (N, C, H, W) or (N, H, W, C), and y (N,) or none."""
     try:
-        stored = np.load(path)
-        if isinstance(stored, np.ndarray):
-            raise ValueError("a single array")
-        with stored as arrays:
-            x = arrays["x"]
-            y = arrays.get("y")
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        arrays = archive.read(path, "x", "y")
+        x, y = arrays["x"], arrays.get("y")
+    except (OSError, ValueError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
         raise ValueError(f"data must be an .npz file that can be read, got {str(path)!r} ({reason})") from None
     except KeyError:

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, one_of, positive_number, whole_number
+from bounds.setting import (
+    LARGEST,
+    LARGEST_SEED,
+    SMALLEST_TEMPERATURE,
+    number_from_zero,
+    one_of,
+    positive_number,
+    whole_number,
+)
 
 Kind = Literal["table", "linear", "mlp", "conv"]
 LossName = Literal[
@@ -44,6 +52,9 @@ BuiltIn = Literal["clusters", "lines", "digits"]
 
 OPENML, FILE = "openml:", ".npz"
 
+DEEPEST = 1000
+"""Hidden layers: without shortcuts no signal comes through more."""
+
 
 @dataclass(frozen=True)
 class Embedder:
@@ -58,7 +69,7 @@ class Embedder:
     def __post_init__(self) -> None:
         one_of("embedder", self.kind, get_args(Kind))
         whole_number("dimension", self.dimension, low=2)
-        whole_number("depth", self.depth, low=1)
+        whole_number("depth", self.depth, low=1, high=DEEPEST)
         whole_number("width", self.width, low=1)
 
 
@@ -123,9 +134,10 @@ class Training:
             one_of(name, getattr(self, name), get_args(choices))
         for name, low in (
             ("samples", 0), ("features", 2), ("classes", 1), ("shift", 0), ("batch", 0), ("steps", 1),
-            ("save_every", 1), ("seed", 0), ("warmup", 0),
+            ("save_every", 1), ("warmup", 0),
         ):  # fmt: skip
             whole_number(name, getattr(self, name), low=low)
+        whole_number("seed", self.seed, low=0, high=LARGEST_SEED - LARGEST)
         for name in ("noise", "view_noise", "weight", "weight_decay"):
             number_from_zero(name, getattr(self, name), remedy="0 leaves it out")
         _share("labelled", self.labelled, closed=True)
@@ -165,6 +177,18 @@ class Training:
         if self.schedule == "constant":
             return self.rate
         return self.rate * (1 + math.cos(math.pi * (step - self.warmup) / (self.steps - self.warmup))) / 2
+
+    def needs(self) -> dict[str, int]:
+        """Bytes that a run takes, about, by the field that asks for most of them; of files the network alone."""
+        drawn = (self.samples or 1) if self.data in ("clusters", "lines") else 0
+        inputs = self.features if drawn else 1
+        hidden = self.width if self.embedder in ("mlp", "conv") else 0
+        last = hidden or (drawn if self.embedder == "table" else inputs)
+        return {
+            "samples" if drawn > inputs else "features": 32 * drawn * inputs,
+            "width": 24 * hidden * (inputs + self.depth * hidden),
+            "dimension": 24 * last * self.dimension,
+        }
 
     @property
     def network(self) -> Embedder:

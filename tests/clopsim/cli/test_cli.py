@@ -187,7 +187,7 @@ WRONG_SWEEP = [
     ("--samples 8 --clusters 9", "--clusters must be <= samples, got 9 clusters and 8 samples; lower the clusters"),
     ("--samples 8 --clusters 5 --loss full", "--clusters must be <= samples, got 5 clusters and 4 samples;"),
     ("--rates 2,1", "--rates must be increasing, got 1 after 2; sort them, each once"),
-    ("--rates 1,1", "--rates must be increasing, got 1 after 1;"),
+    ("--rates 1,1", "--rates must hold each value once, got 1,1;"),
     ("--rates 0,1", "--rates must be a finite number > 0, got 0.0;"),
     ("--rates=-1,1", "--rates must be a finite number > 0, got -1.0;"),
     ("--rates 1,nan", "--rates must be a finite number > 0, got nan;"),

@@ -101,7 +101,7 @@ def test_a_sweep_that_cannot_be_put_together_keeps_its_chunks(said, monkeypatch,
         status, printed, errors = said(line)
     again = f"clopsim {line.split()[0]} --out run --resume"
     why = f"clopsim: LookupError: it broke; what is computed is kept, go on with: {again}\n"
-    assert (status, printed, errors) == (1, "", why)
+    assert (status, printed, errors) == (4, "", why)
     monkeypatch.setattr(chunks, "run", broken)  # nothing is computed again
     assert said(again.removeprefix("clopsim "))[0] == 0
 
@@ -112,7 +112,7 @@ def test_a_training_that_cannot_be_written_is_kept(said, monkeypatch, place):
         patch.setattr(*place, broken)
         status, printed, errors = said(TRAIN)
     why = "clopsim: LookupError: it broke; the training is kept, go on with: clopsim train --out run --resume\n"
-    assert (status, printed, errors) == (1, "", why)
+    assert (status, printed, errors) == (4, "", why)
     monkeypatch.setattr(loop, "step", broken)  # nothing is computed again
     assert said("train --out run --resume")[0] == 0
     assert [path.name for path in Path().iterdir()] == ["run"]
@@ -140,7 +140,7 @@ def test_shares_that_cannot_be_joined_are_untouched(said, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(runs.results, "record", broken)
         result = said("merge share --out whole")
-    assert result == (1, "", "clopsim: LookupError: it broke; the shares are untouched\n")
+    assert result == (4, "", "clopsim: LookupError: it broke; the shares are untouched\n")
     assert sorted(path.name for path in Path("share").rglob("*")) == before
     assert said("merge share --out other")[0] == 0
 
@@ -149,7 +149,7 @@ def test_a_report_that_fails_costs_no_table(said, monkeypatch):
     monkeypatch.setattr(report, "to_html", broken)
     status, printed, errors = said("verify --only T6 --report audit.html")
     why = "clopsim: audit.html could not be written (LookupError: it broke), all else is; the table stands\n"
-    assert (status, errors) == (1, why)
+    assert (status, errors) == (5, why)
     assert "Every recorded verdict is supported" in printed
 
 
@@ -169,7 +169,7 @@ def test_a_spectrum_that_fails_costs_no_report(said, monkeypatch):
     monkeypatch.setattr(plots, "draw_inspection", broken)
     status, printed, errors = said("inspect z.npy --out z.png")
     why = "clopsim: z.png could not be written (LookupError: it broke), all else is; the report stands\n"
-    assert (status, errors) == (1, why)
+    assert (status, errors) == (5, why)
     assert printed == said("inspect z.npy")[1]
 
 
@@ -177,7 +177,7 @@ def test_a_figure_that_fails_costs_no_other(said, monkeypatch):
     ordinary = figures.draw
     monkeypatch.setattr(figures, "draw", lambda name, run: broken() if name == "phase_batch" else ordinary(name, run))
     status, printed, errors = said("figures phase_batch clop_equilibrium --quick --out out")
-    assert status == 1
+    assert status == 4
     assert printed.startswith("clop_equilibrium")
     first, last = errors.splitlines()
     assert first == "clopsim: phase_batch could not be drawn (LookupError: it broke)"

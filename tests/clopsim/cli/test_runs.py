@@ -178,11 +178,11 @@ def test_a_cell_that_fails_is_recorded_and_the_others_finish(clopsim, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(chunks, "start", start)
         result = clopsim(*QUICK, "--out", "run")
-        assert result.exit_code == 1
+        assert result.exit_code == 4
         assert "2 cells failed, the first with ArithmeticError: seed two; resume to try again." in result.stdout
         stopped = clopsim(*QUICK, "--out", "fast", "--fail-fast")
     again = "try it again with: clopsim sweep --out fast --resume"
-    assert (stopped.exit_code, stopped.stderr) == (1, f"clopsim: a cell failed: ArithmeticError: seed two; {again}\n")
+    assert (stopped.exit_code, stopped.stderr) == (4, f"clopsim: a cell failed: ArithmeticError: seed two; {again}\n")
     assert describe(Path("run")).detail == "complete, 2 cells failed; resume to try them again"
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["failures"] == [

@@ -143,14 +143,14 @@ def test_a_chunk_that_fails_is_recorded_and_the_others_finish(clopsim, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(training_sweep, "train_together", train_together)
         result = clopsim(*QUICK, "--out", "run")
-        assert result.exit_code == 1
+        assert result.exit_code == 4
         assert "4 cells failed, the first with ArithmeticError: seed one; resume to try again." in result.stdout
         stopped = clopsim(*QUICK, "--out", "fast", "--fail-fast")
-        assert stopped.exit_code == 1
+        assert stopped.exit_code == 4
         assert stopped.stderr.startswith("clopsim: a cell failed: ArithmeticError: seed one; try it again with: ")
         patch.setattr(training_sweep, "train_together", lambda *_, **__: 1 / 0)
         nothing = clopsim(*QUICK, "--out", "nothing")
-        assert (nothing.exit_code, nothing.stdout) == (1, "")
+        assert (nothing.exit_code, nothing.stdout) == (4, "")
         assert "not a single cell ended well; the first: ZeroDivisionError" in nothing.stderr
     assert describe(Path("run")).detail == "complete, 4 cells failed; resume to try them again"
     summary = json.loads(Path("run/summary.json").read_text())
@@ -188,7 +188,7 @@ def test_a_run_that_diverges_is_nan_and_touches_no_other(clopsim):
     (tame, lost) = json.loads(Path("grid/summary.json").read_text())["runs"]
     assert (tame["outcomes"], lost["outcomes"], lost["loss_value"]) == ({"spread": 1}, {"diverged": 1}, None)
     alone = clopsim("train", "--loss", "vicreg", *NETWORK, "--rate", "1e30", "--labelled", "0.1", "--out", "one")
-    assert (alone.exit_code, "the loss turned" in alone.stderr) == (1, True)
+    assert (alone.exit_code, "the loss turned" in alone.stderr) == (4, True)
 
 
 def test_a_file_of_options_and_a_grid_over_any_other_axis(clopsim):
