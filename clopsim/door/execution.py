@@ -84,7 +84,7 @@ def _parsed_shard(text: str | None) -> tuple[int, int] | None:
         return None
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]) <= MOST_TASKS:
-        raise ValueError(f"shard must be I/N with 1 <= I <= N <= {MOST_TASKS}, got {text!r}; write it as in 1/4")
+        raise ValueError(f"shard must be I/N with 1 <= I <= N, got {text!r}; write it as in 1/4, N up to {MOST_TASKS}")
     return int(found[1]), int(found[2])
 
 

@@ -328,7 +328,7 @@ def test_a_run_that_ends_early_says_what_is_kept(monkeypatch):
     with pytest.raises(RuntimeError, match="^the loss turned ") as raised:
         clopsim.train(**wild, schedule="constant")
     assert "checkpoint" not in str(raised.value)
-    assert {path.name for path in Path().iterdir()} == {"mine", "run.checkpoint.pt"}
+    assert {path.name for path in Path().iterdir()} == {"mine", "run"}
 
 
 def test_an_argument_that_does_not_exist_is_a_type_error():
