@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bounds.effective_rate import attracting_rates
 from clopsim.cards import calculus, optimum, simulation, states, weights
 from clopsim.cards.spectrum import OPTIMUM, STATIONARY, Critical, Spectrum, spectrum
 from clopsim.cards.subject import FORMS, SAME, Subject, random_rows
@@ -141,10 +140,11 @@ def _attracts(found: Spectrum, gradient: Any) -> dict[str, float | None] | None:
     """Between which rates the state attracts; None: at none, or nobody can tell."""
     if not found.levels or found.kind in ("flat", "saddle"):
         return None
-    if gradient == "ambient" and found.unequal:
-        return None if found.whole is None else {"above": found.whole.above, "below": found.whole.below}
-    rates = attracting_rates((level.curvature for level in found.levels), pull=found.pulls[0], gradient=gradient)
-    return None if rates is None else {"above": rates.above, "below": rates.below}
+    rates = [each.rate for each in found.criticals() if each.gradient == gradient]
+    known = [rate for rate in rates if rate is not None]
+    if found.kind == "minimum":
+        return {"above": 0.0, "below": min(known, default=math.inf)}
+    return {"above": max(known), "below": math.inf} if known == rates else None
 
 
 def _rate(rated: Rated) -> dict[str, Any]:

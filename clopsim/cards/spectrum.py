@@ -18,7 +18,7 @@ from bounds.unequal_pulls import FLAT, unequal_attracting_rates
 from clopsim.cards import calculus
 from clopsim.cards.call import Broken
 from clopsim.cards.states import rotations
-from clopsim.cards.subject import Subject
+from clopsim.cards.subject import Subject, random_rows, same
 from clopsim.metrics.geometry import effective_rank
 
 Kind = Literal["minimum", "maximum", "saddle", "flat"]
@@ -40,6 +40,12 @@ ROUNDED = 1e-12
 
 EQUAL = 1e-8
 """Pulls that differ by less than this, in units of the largest level or pull, are one."""
+
+
+TURNED_OVER = (
+    "the loss falls along it; the step that would turn it round turns the state over, and the loss tells z from -z"
+)
+"""Why a falling direction has no rate in a loss that is not even: T27's lies beyond 1/a."""
 
 
 class Level(NamedTuple):
@@ -77,6 +83,7 @@ class Spectrum:
     trouble: str = ""  # why there is no spectrum, a sentence
     unequal: bool = False  # whether the pulls of the rows differ, under an ambient step
     whole: AttractingRates | None = None  # where they do: at which ambient rates the state attracts; None: at none
+    even: bool = True  # the loss is the same at -z, to which a large ambient step turns the state over
     hessian: Tensor | None = None  # in tangent coordinates
     frames: Tensor | None = None  # (n, d, d - 1)
     pull_of_rows: Tensor | None = None  # (n,)
@@ -112,15 +119,21 @@ class Spectrum:
             if gradient == "ambient" and self.unequal:
                 found.append(self._whole())
                 continue
-            a = self.pulls[0] if gradient == "ambient" else 0.0
-            for level in self.levels:
-                if level.curvature == 0:
+            for c, count in self.levels:
+                if c == 0:
                     continue
-                rate = critical_rate(level.curvature, pull=a, gradient=gradient)
-                side = None if rate is None else stable_side(level.curvature)
-                why = why_never(level.curvature, pull=a, gradient=gradient)
-                found.append(Critical(gradient, level.curvature, level.multiplicity, rate, side, why))
+                a = self._pull_beside(c) if gradient == "ambient" else 0.0
+                rate, why = critical_rate(c, pull=a, gradient=gradient), why_never(c, pull=a, gradient=gradient)
+                if rate is not None and c < 0 and not self.even:
+                    rate, why = None, TURNED_OVER
+                found.append(Critical(gradient, c, count, rate, None if rate is None else stable_side(c), why))
         return found
+
+    def _pull_beside(self, c: float) -> float:
+        """The pull, exactly -c/2 where c + 2a is nothing but rounding: of that no rate can be made."""
+        a = self.pulls[0]
+        size = max(abs(a), *(abs(level.curvature) for level in self.levels))
+        return -c / 2 if abs(c + 2 * a) <= ROUNDED * size else a
 
     def _whole(self) -> Critical:
         """The ambient rate of the state as a whole (T27a)."""
@@ -135,6 +148,8 @@ class Spectrum:
             return Critical("ambient", None, count, None, None, why)
         if whole.below < math.inf:
             return Critical("ambient", None, count, whole.below, "below", "")
+        if whole.above > 0 and not self.even:
+            return Critical("ambient", None, count, None, None, TURNED_OVER)
         if whole.above > 0:
             return Critical("ambient", None, count, whole.above, "above", "")
         return Critical("ambient", None, count, None, None, "it is stable at every rate: H + 2A <= 0")
@@ -185,10 +200,19 @@ def spectrum(subject: Subject, z: Tensor, *, name: str, title: str, scale: float
         levels=levels,
         unequal=unequal,
         whole=whole,
+        even=turns or _even(subject),
         hessian=hessian,
         frames=found.frames,
         pull_of_rows=a,
     )
+
+
+def _even(subject: Subject) -> bool:
+    z = random_rows(subject)
+    try:
+        return same(subject.value(-z), subject.value(z))
+    except Broken:
+        return False
 
 
 def _levels(eigenvalues: Tensor, close: float) -> tuple[Level, ...]:
