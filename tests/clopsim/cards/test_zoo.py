@@ -125,8 +125,9 @@ def test_the_card_finds_what_the_theory_says(row):
         assert found.pulls == pytest.approx(pulls, rel=REL, abs=1e-12 * max(abs(c) for c, _ in levels))
     assert_rates(row, found, expected)
     for critical in found.criticals():
-        for check in simulation.check(subject, found, critical):
-            assert check.agrees, (critical, check)
+        checks = simulation.check(subject, found, critical)
+        assert [check.at for check in checks] == ([] if critical.rate is None else [0.97, 1.03])
+        assert all(check.agrees for check in checks), (critical, checks)
 
 
 def test_no_loss_of_cosines_is_missing():
