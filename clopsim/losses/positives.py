@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from clopsim.losses.tiles import Mask
+from clopsim.losses.views import check_tensor
 
 
 def same_sample(samples: int) -> Mask:
@@ -44,6 +45,7 @@ def positives_of(z: Tensor, views: int, labels: Tensor | None, mask: Tensor | No
         return _joined(views_too, lambda rows, columns: mask[rows % samples, columns % samples])
     if labels is None:
         return views_too
+    check_tensor(labels, "labels")
     if labels.ndim == 1:
         return _joined(views_too, lambda rows, columns: _alike(labels[rows % samples], labels[columns % samples]))
     shared = labels.to(z.dtype)  # (N, C), 0 and 1

@@ -31,6 +31,8 @@ def shown(loss: Callable[..., Tensor]) -> str:
 
 def check_views(first: Tensor, second: Tensor, labels: Tensor | None = None, *, low: int = 1) -> None:
     """Raise ValueError unless first and second are (N, d) floats alike, N >= low, d >= 1, and labels (N,) integers."""
+    for name, given in (("first", first), ("second", second)):
+        check_tensor(given, name)
     if first.ndim != 2 or first.shape[1] == 0 or not first.is_floating_point():
         raise ValueError(
             f"first must be a float tensor of shape (N, d), got {first.dtype} of shape {tuple(first.shape)}; "
@@ -53,6 +55,8 @@ def parts(first: Views, second: Tensor | None) -> list[Tensor]:
         return [first, second]
     if isinstance(first, Tensor):
         return list(first) if first.ndim == 3 else [first]
+    if not isinstance(first, list | tuple) or not all(isinstance(each, Tensor) for each in first):
+        check_tensor(first, "first")
     if second is not None:
         raise ValueError("second must be left out where first holds all views, got both; give one of them")
     if not first:
@@ -70,6 +74,8 @@ def stacked(
     views = parts(first, second)
     for view in views:
         check_views(views[0], view, low=low)
+    if labels is not None:
+        check_tensor(labels, "labels")
     if labels is not None and several and labels.ndim == 2:
         check_labels(views[0], labels[:, 0])
         if not torch.compiler.is_compiling() and not _is_binary(labels):
@@ -88,8 +94,15 @@ def with_labels(loss: str, labels: Tensor | None) -> Tensor:
     return labels
 
 
+def check_tensor(given: object, name: str) -> None:
+    """Raise ValueError unless it is a tensor: losses need its device, type and gradient."""
+    if not isinstance(given, Tensor):
+        raise ValueError(f"{name} must be a tensor, got {type(given).__name__}; torch.as_tensor makes one")
+
+
 def check_labels(first: Tensor, labels: Tensor) -> None:
     """Raise ValueError unless labels hold one integer for each row of first, on its device."""
+    check_tensor(labels, "labels")
     if (
         labels.shape != first.shape[:1]
         or labels.is_floating_point()
