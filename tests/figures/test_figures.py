@@ -220,7 +220,7 @@ def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, mon
         (["colapse_sweep"], "NAME must be one of collapse_sweep, "),
         (["colapse_sweep"], ", got 'colapse_sweep'; the nearest is 'collapse_sweep'"),
         (["--format", "jpg"], "--format must be one of png, svg, pdf, got 'jpg'"),
-        (["--format", ""], "--format must be one of png, svg, pdf, got ''"),
+        (["--format", ""], "--format must have a value, got an empty one"),
         (["--out", "file/folder"], "--out must be writable, got 'file/folder'"),
         (["--out", ".", "--runs", "file"], "--runs must be writable, got 'file'"),
     ],
