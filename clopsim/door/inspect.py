@@ -143,6 +143,8 @@ def inspect(
         )
     from clopsim.metrics.verdict import KINDS
 
+    if not (fail_on is None or isinstance(fail_on, str | Sequence)):
+        raise ValueError(f"fail_on must name verdicts ({', '.join(KINDS)}), got {fail_on!r}; give a list of them")
     kinds = [word.strip() for word in fail_on.split(",")] if isinstance(fail_on, str) else list(fail_on or ())
     if fail_on is not None:
         each_once("fail_on", kinds)

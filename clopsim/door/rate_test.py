@@ -85,8 +85,9 @@ def rate_test(
     collapse a little below (it has more steps), and the test is blind to what needs thousands of steps.
 
     model: any module; a copy is trained, in its mode. loss, batches, forward: as of stable_rate; batches are cycled,
-    a loader will do. optimizer: "sgd", "adam" or "adamw", with momentum (beta_1) and weight_decay. low, high: learning
-    rates from which to which it rises, by equal factors in so many steps >= 10.
+    a loader will do; forward must give two views first, (N, d) both. optimizer: "sgd", "adam" or "adamw", with momentum
+    (beta_1) and weight_decay. low, high: learning rates from which to which it rises, by equal factors in so many
+    steps >= 10.
 
     Returns an object with rates, loss, loss_at_collapse, effective_rank, mean_resultant_length, view_cosine, verdicts
     (one a step), steepest_rate (where the smoothed loss fell fastest), collapse_rate and divergence_rate (None: not

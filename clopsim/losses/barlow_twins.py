@@ -1,5 +1,6 @@
 """Barlow Twins: the coordinates of one view are correlated with themselves in the other view, and with no others."""
 
+import torch
 from torch import Tensor
 
 from clopsim.losses.views import at_least_float32, check_views, full_precision
@@ -45,4 +46,6 @@ def barlow_twins(
 def _standardised(x: Tensor) -> Tensor:
     x = at_least_float32(x)
     centred = x - x.mean(dim=0)
-    return centred / (centred.square().mean(dim=0) + VARIANCE_EPSILON).sqrt()
+    peak = centred.detach().abs().amax(dim=0)  # of a coordinate whose square overflows: divided out, it is the same
+    scale = torch.where((peak > torch.finfo(x.dtype).max ** 0.5 / len(x)) & peak.isfinite(), peak, 1.0)
+    return centred / scale / ((centred / scale).square().mean(dim=0) + VARIANCE_EPSILON / scale / scale).sqrt()

@@ -138,6 +138,8 @@ def _whole_sums(anchors: Tensor, keys: Tensor, tau: Tensor, masks: Masks) -> tup
 def scalar_temperature(temperature: float | Tensor, like: Tensor) -> Tensor:
     """tau as a scalar tensor; a number is checked, a tensor is not (one for each model under vmap, or learned)."""
     if isinstance(temperature, Tensor):
+        if temperature.numel() != 1:
+            raise ValueError(f"temperature must be one number, got a tensor of shape {tuple(temperature.shape)}")
         return temperature.to(like.dtype)
     positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     return torch.full((), temperature, dtype=like.dtype, device=like.device)  # func.grad refuses torch.tensor on meta

@@ -77,7 +77,7 @@ def stacked(
     if labels is not None:
         check_tensor(labels, "labels")
     if labels is not None and several and labels.ndim == 2:
-        check_labels(views[0], labels[:, 0])
+        check_labels(views[0], labels[:, :1].to(torch.int64).flatten())  # bool and floats of 0 and 1 will do
         if not torch.compiler.is_compiling() and not _is_binary(labels):
             raise ValueError("labels of shape (N, C) must hold 0 and 1 only, got others; 1 where sample i has label c")
     elif labels is not None:
@@ -184,9 +184,11 @@ def unit_rows(x: Tensor) -> Tensor:
 
     A row too short to have a direction becomes 0: its cosine to everything is 0, and it gets no gradient.
     A row that holds nan or infinity stays nan: a run that broke must not look like one at its collapse value.
-    A row whose square overflows (entries above 1e19 in float32) is made smaller first: it keeps its direction.
+    A row whose square overflows or vanishes (entries above 1e19 or below 1e-19 in float32) is scaled first: it keeps
+    its direction.
     """
     peak = x.detach().abs().amax(dim=-1, keepdim=True)
-    largest = (torch.finfo(at_least_float32(peak).dtype).max / x.shape[-1]) ** 0.5
-    x = x / torch.where(peak > largest, peak, 1.0)
+    wide = torch.finfo(at_least_float32(peak).dtype)
+    odd = (peak > (wide.max / x.shape[-1]) ** 0.5) | ((peak < wide.tiny**0.5) & (peak >= torch.finfo(x.dtype).tiny))
+    x = x / torch.where(odd, peak, 1.0)
     return at_least_float32(x) / lengths(x)

@@ -28,16 +28,25 @@ def numbered(
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Names (K,), sorted, and class of every row (n,) in 0 .. K-1, or -1 where it has none.
 
-    labels: (n,) whole numbers or words. Every number below 0 and every nan stand for unlabelled, as in the losses.
+    labels: (n,) whole numbers or words. Every number below 0, every nan and every None stand for unlabelled, as in the
+    losses.
     rule: how the error begins.
     """
+    given = labels.dtype
     known = np.ones(labels.shape, dtype=bool)
+    if labels.dtype.kind == "O":  # as tables hold words, and numbers with gaps
+        known = np.array([not (each is None or each != each) for each in labels.flat], dtype=bool).reshape(labels.shape)
+        words = {isinstance(each, str) for each in labels[known]}
+        if len(words) > 1:
+            raise ValueError(f"{rule}, got both; number the classes from 0")
+        filled = np.where(known, labels, "" if True in words else UNLABELLED)
+        labels = filled.astype(str) if True in words else np.array(filled.tolist())
     if labels.dtype.kind == "f":
-        known = ~np.isnan(labels)
+        known = known & ~np.isnan(labels)
         if not bool((np.isfinite(labels[known]) & (labels[known] == np.floor(labels[known]))).all()):
             raise ValueError(f"{rule}, got {labels.dtype} with others; number the classes from 0")
     elif labels.dtype.kind not in "iuUSb":
-        raise ValueError(f"{rule}, got {labels.dtype}; number the classes from 0")
+        raise ValueError(f"{rule}, got {given}; number the classes from 0")
     if labels.dtype.kind in "fi":
         known = known & (np.where(known, labels, 0) >= 0)
     y = np.full(labels.shape, UNLABELLED, dtype=np.int64)

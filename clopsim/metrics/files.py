@@ -65,7 +65,7 @@ def _shards(files: Sequence[Path], key: str | None, name: str, beside: Sequence[
             f"{name} must name files of one kind ({_endings()}), got {shown!r} with {', '.join(sorted(endings))}; "
             "narrow the pattern"
         )
-    parts = [_one(each, key, name, beside) for each in files]
+    parts = _alike([_one(each, key, name, beside) for each in files])
     for each, part in zip(files, parts, strict=True):
         if part.ndim == 0 or (part.shape[1:], part.dtype) != (parts[0].shape[1:], parts[0].dtype):
             raise ValueError(
@@ -73,6 +73,14 @@ def _shards(files: Sequence[Path], key: str | None, name: str, beside: Sequence[
                 f"{parts[0].dtype} of shape {parts[0].shape} in {files[0].name!r}; narrow the pattern"
             )
     return parts[0] if len(parts) == 1 else Shards(parts)
+
+
+def _alike(parts: list[Rows]) -> list[Rows]:
+    """Labels of one type: a word may be longer in another shard, and a column with gaps holds floats."""
+    if any(part.ndim != 1 for part in parts) or len({part.dtype.kind in "iufb" for part in parts}) > 1:
+        return parts
+    shared = np.result_type(*(part.dtype for part in parts))
+    return [part.astype(shared, copy=False) for part in parts]
 
 
 def _one(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
@@ -125,11 +133,21 @@ def _torch(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Row
     if isinstance(stored, torch.Tensor):
         if key is not None:
             raise Missing(f"key must be left out where {str(file)!r} holds one tensor, got {key!r}")
-        return as_rows(stored, name)
+        return _tensor(stored, name)
     if not isinstance(stored, Mapping):
         raise ValueError(f"a {type(stored).__name__}, neither a tensor nor a dictionary of tensors")
-    tensors = {str(each): value for each, value in stored.items() if isinstance(value, torch.Tensor)}
-    return as_rows(tensors[_chosen(list(tensors), key, file, name, beside)], name)
+    named = {str(each): value for each, value in stored.items()}
+    if key is not None and isinstance(named.get(key), list):  # of words or numbers, such as labels
+        return np.asarray(named[key])
+    tensors = {each: value for each, value in named.items() if isinstance(value, torch.Tensor)}
+    return _tensor(tensors[_chosen(list(tensors), key, file, name, beside)], name)
+
+
+def _tensor(tensor: torch.Tensor, name: str) -> Rows:
+    try:
+        return as_rows(tensor, name)
+    except ValueError as error:
+        raise Missing(f"{error}") from None
 
 
 def _safetensors(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
@@ -137,25 +155,43 @@ def _safetensors(file: Path, key: str | None, name: str, beside: Sequence[str]) 
     from safetensors import safe_open
 
     with safe_open(file, framework="pt") as stored:
-        return as_rows(stored.get_tensor(_chosen(list(stored.keys()), key, file, name, beside)), name)
+        return _tensor(stored.get_tensor(_chosen(list(stored.keys()), key, file, name, beside)), name)
 
 
 def _csv(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
     import pandas as pd
 
-    first = pd.read_csv(file, header=None, nrows=1)
+    form = _form(file)
+    first = pd.read_csv(file, header=None, nrows=1, **form)
     bare = all(pd.api.types.is_numeric_dtype(dtype) for dtype in first.dtypes)
-    table = pd.read_csv(file, header=None if bare else 0)
+    counted = first.iloc[0].tolist()
+    numbered = len(counted) > 2 and counted in (list(range(len(counted))), [*counted[:1], *range(len(counted) - 1)])
+    bare = bare and not numbered  # a line 0, 1, 2, ... counts the columns, as tables without names are written
+    table = pd.read_csv(file, header=None if bare else 0, **form)
+    nameless = str(table.columns[0]).startswith("Unnamed") and not pd.api.types.is_float_dtype(table.iloc[:, 0])
+    if nameless:  # an index
+        table = table.iloc[:, 1:]
     if bare and key is not None:
         raise Missing(f"key must be left out for a .csv file without a line of names, got {key!r}")
     table.columns = [str(each) for each in table.columns]
     return _columns({each: table[each].to_numpy() for each in table}, key, file, name, beside)
 
 
+def _form(file: Path) -> dict[str, Any]:
+    """What separates the columns, and what the fractions: commas and points unless the second line says otherwise."""
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        lines = [stream.readline().strip(), stream.readline().strip()]
+    if ";" in lines[0]:
+        return {"sep": ";", "decimal": "." if "." in lines[1] else ","}
+    if "," in lines[0]:
+        return {}
+    return {"sep": r"\t"} if "\t" in lines[0] else {"sep": r"\s+"} if " " in lines[0] else {}
+
+
 def _parquet(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Rows:
     _need("pyarrow", file, name)
     import pyarrow as pa
-    from pyarrow import parquet
+    from pyarrow import compute, parquet
 
     described = parquet.read_metadata(file)
     archive.check_size(max(8 * described.num_rows * described.num_columns, _unpacked(described)))
@@ -164,9 +200,16 @@ def _parquet(file: Path, key: str | None, name: str, beside: Sequence[str]) -> R
     if key in lists or (key is None and set(lists) - set(beside)):
         column = table[_chosen(lists, key, file, name, beside)].combine_chunks()
         rows = column.flatten().to_numpy(zero_copy_only=False)
-        if column.null_count or len(rows) % max(1, len(column)):
-            raise ValueError("rows of different lengths, or missing ones")
-        return rows.reshape(len(column), -1)
+        widths = set(compute.unique(compute.list_value_length(column)).drop_null().to_pylist())
+        if len(widths) != 1:
+            raise ValueError("rows of different lengths")
+        rows = rows.reshape(-1, widths.pop())
+        if column.null_count:  # a missing row is one of nan, which skip_bad leaves out
+            present = np.asarray(column.is_valid())
+            every = np.full((len(column), rows.shape[1]), np.nan, dtype=np.promote_types(rows.dtype, np.float16))
+            every[present] = rows
+            return every
+        return rows
     plain = {each: table[each].to_numpy() for each in table.column_names if each not in lists}
     return _columns(plain, key, file, name, beside)
 
@@ -179,15 +222,20 @@ def _unpacked(described: Any) -> int:
 def _columns(columns: Mapping[str, Rows], key: str | None, file: Path, name: str, beside: Sequence[str]) -> Rows:
     """One column of that name, or all those whose names begin with it; without a key all that are not something else.
 
-    A column of words or of whole numbers among others is an index or a label: it is never taken for a dimension.
+    A column of words or of whole numbers among others is an index or a label: it is never taken for a dimension, unless
+    all its numbers are the same (a dead unit) or key names it.
     """
     if key is not None and key in columns:
-        return np.asarray(columns[key], dtype=str) if columns[key].dtype.kind not in "iufb" else columns[key]
+        return columns[key]
     taken = {each: column for each, column in columns.items() if each.startswith(key or "") and each not in beside}
     if not taken:
         raise Missing(f"{name} must hold columns {key!r}, got {str(file)!r} with {_few(list(columns))}")
-    fractions = any(column.dtype.kind == "f" for column in taken.values())
-    odd = [each for each, column in taken.items() if column.dtype.kind not in ("f" if fractions else "iu")]
+    fractions = key is None and any(column.dtype.kind == "f" for column in taken.values())
+    odd = [
+        each
+        for each, column in taken.items()
+        if column.dtype.kind not in "fiu" or (fractions and column.dtype.kind != "f" and np.ptp(column) > 0)
+    ]
     if odd:
         raise Missing(
             f"{name} must hold nothing but embeddings, got {str(file)!r} with {_few(odd)} beside them; "

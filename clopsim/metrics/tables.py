@@ -57,6 +57,8 @@ def as_rows(given: Any, name: str) -> Rows:
         if given.dtype == torch.bfloat16:  # numpy has no name for it
             return given.contiguous().view(torch.int16).numpy().view("V2")
     try:
+        if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+            given = np.ma.filled(given.astype(np.promote_types(given.dtype, np.float16)), np.nan)
         return np.asarray(given)
     except (ValueError, TypeError) as error:
         why = f"{error}".splitlines()[0]

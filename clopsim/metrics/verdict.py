@@ -90,6 +90,8 @@ def judge(seen: Seen) -> Judgement:
             f"all but {POINT:.0%} of {len(seen.sample)} sampled embeddings sit on {points} points: "
             f"cosine >= {1 - POINT:g} to their point, < {APART:g} between points, >= {PER_CLUSTER} embeddings each"
         )
+        if seen.distinct <= points < seen.rows:
+            where += f"; their {seen.rows} rows are copies of {seen.distinct}"
         mixed = _mixed(component, seen.classes)
         if mixed is None:
             return Judgement("cluster", where, observations)
@@ -143,7 +145,7 @@ def _needed(classes: int, directions: int) -> tuple[int, str]:
 
 def _observations(seen: Seen, used: int, directions: int) -> list[str]:
     found = []
-    explained = seen.length**2
+    explained = 1 - seen.sample_distance / 2  # the mean cosine of two rows; R^2 counts every row with itself
     if explained >= SHARED and used:
         found.append(
             f"common direction (a cone): the mean explains {explained:.4g} of the cosine of two rows; about it "
@@ -185,7 +187,10 @@ def _clusters(sample: Tensor) -> tuple[NDArray[np.int64], int]:
 
 def _crowd(sample: Tensor, component: NDArray[np.int64]) -> float:
     """Share of the sample that sits on the point of its largest component."""
-    mean = sample[torch.from_numpy(component == np.bincount(component).argmax())].mean(dim=0)
+    size = np.bincount(component)
+    if size.max() < PER_CLUSTER:
+        return 0.0
+    mean = sample[torch.from_numpy(component == size.argmax())].mean(dim=0)
     return float((sample @ mean >= (1 - POINT) * mean.norm()).double().mean())
 
 

@@ -118,10 +118,15 @@ class Monitor:
         elif not callable(loss):
             raise ValueError(f"loss must be a name or a function of two views, got {loss!r}; see clopsim.losses")
         self.loss, self.every, self.gather = loss, every, gather
-        self.temperature = temperature if temperature is not None else _temperature(loss)
+        self._temperature = temperature
         self.sharpness_every, self.stop = sharpness_every, stop
         self.judgement: Judgement | None = None  # of the last look
         self._kept: Kept = {"steps": 0, "row": 0, "spread": False, "warned": False}
+
+    @property
+    def temperature(self) -> float | None:
+        """The one that was given, or that of the loss, which may be learned; None of a loss that has none."""
+        return self._temperature if self._temperature is not None else _temperature(self.loss)
 
     @property
     def verdict(self) -> str | None:
@@ -134,6 +139,10 @@ class Monitor:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from state_dict()."""
+        if missing := set(self._kept) - set(state):
+            raise ValueError(
+                f"state must be that of state_dict(), got one without {', '.join(sorted(missing))}; save it"
+            )
         self._kept = Kept(**{name: state[name] for name in self._kept})  # type: ignore[typeddict-item]
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -148,6 +157,12 @@ class Monitor:
         inputs: Sequence[Tensor] | None = None,
     ) -> dict[str, float]:
         """Count a step; every so many of them look. See the class."""
+        given = {"first": first, "second": second, **({} if labels is None else {"labels": labels})}
+        for name, value in given.items():
+            if not isinstance(value, Tensor):
+                raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; torch.as_tensor makes one")
+        if not (optimizer is None or isinstance(optimizer, torch.optim.Optimizer)):
+            raise ValueError(f"optimizer must be one of torch, got {optimizer!r}; leave it out for another one")
         step = self._kept["steps"]
         self._kept["steps"] += 1
         if step % self.every:
@@ -177,6 +192,10 @@ class Monitor:
         optimizer: torch.optim.Optimizer | None,
         step: int,
     ) -> dict[str, float]:
+        if not (first.is_floating_point() and second.is_floating_point()):
+            raise ValueError(
+                f"first and second must be floats, got {first.dtype} and {second.dtype}; give embeddings, not inputs"
+            )
         if first.ndim != 2 or first.shape != second.shape:
             raise ValueError(
                 f"first and second must have one shape (N, d), got {tuple(first.shape)} and {tuple(second.shape)}; "
@@ -214,7 +233,10 @@ class Monitor:
         more = () if labels is None else (labels,)
         mean = unit_rows(torch.cat([first, second])).mean(dim=0)
         point = mean.expand_as(first)
-        value, at_collapse = (float(self.loss(*views, *more)) for views in ((first, second), (point, point)))
+        pair = [self.loss(*views, *more) for views in ((first, second), (point, point))]
+        if any(isinstance(each, Tensor) and each.numel() != 1 for each in pair):
+            raise ValueError(f"loss must give one number, got shape {tuple(pair[0].shape)}; reduce it to a mean")
+        value, at_collapse = map(float, pair)
         return {"loss": value, "loss_over_collapse": value / at_collapse if at_collapse else math.nan}
 
     def _setting(self, count: int, dimension: int, rates: Rates | None) -> Setting | None:
@@ -340,8 +362,8 @@ def _temperature(loss: Callable[..., Tensor]) -> float | None:
     if isinstance(loss, CLOP):
         return _temperature(loss.base)
     if isinstance(loss, functools.partial) and loss.func in (info_nce, dcl):
-        value = loss.keywords.get("temperature", 0.5)
-        return float(value)
+        value = loss.keywords.get("temperature", 0.5 if loss.func is info_nce else 0.1)
+        return float(value.detach() if isinstance(value, Tensor) else value)
     return None
 
 

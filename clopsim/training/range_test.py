@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bounds.setting import momentum_below_one, number_from_zero, one_of, positive_number, whole_number
 from clopsim.losses.views import unit_rows
 from clopsim.training.monitor import observed
-from clopsim.training.stability import Forward
+from clopsim.training.stability import Forward, as_batch, asked
 
 Stepper = Literal["sgd", "adam", "adamw"]
 
@@ -68,6 +68,7 @@ def range_test(
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> RangeTest:
     """As clopsim.rate_test, which documents the arguments."""
+    asked(model, loss, batches)
     _check(optimizer, low, high, steps, momentum, weight_decay)
     twin = copy.deepcopy(model)
     stepper = _stepper(optimizer, twin, low, momentum, weight_decay)
@@ -81,8 +82,11 @@ def range_test(
         for group in stepper.param_groups:
             group["lr"] = rate
         stepper.zero_grad(set_to_none=True)
-        first, second, *more = forward(twin, *batch)
+        first, second, *more = forward(twin, *as_batch(batch))
+        _two(first, second)
         value = loss(first, second, *more)
+        if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
+            raise ValueError("loss must give one number that depends on the weights; reduce it to a mean")
         value.backward()  # type: ignore[no-untyped-call]
         stepper.step()
         number = float(value.detach())
@@ -118,6 +122,17 @@ def _again(batches: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
             yield batch
         if not found:
             raise ValueError("batches must hold at least one batch, got none; give a list or a loader")
+
+
+def _two(first: object, second: object) -> None:
+    if not (
+        isinstance(first, Tensor) and isinstance(second, Tensor) and first.ndim == 2 and first.shape == second.shape
+    ):
+        shapes = " and ".join(str(tuple(each.shape) if isinstance(each, Tensor) else each) for each in (first, second))
+        raise ValueError(
+            f"forward must give the embeddings (N, d) of two views, then the labels, got {shapes}; "
+            "the test looks at both, whatever the loss"
+        )
 
 
 def _note(

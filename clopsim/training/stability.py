@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bounds.adam import adam_rate
 from bounds.heavy_ball import heavy_ball_rate, nesterov_rate
-from bounds.setting import momentum_below_one, number_from_zero
+from bounds.setting import momentum_below_one, number_from_zero, positive_number, whole_number
 from clopsim.losses.views import full_precision
 from clopsim.training.optimizers import Params, preconditioner
 from clopsim.training.sharpness import in_units, sharpest
@@ -53,9 +53,37 @@ class Stability:
     assumption: str
 
 
-def two_views(model: nn.Module, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Sequence[Any]:
-    """The embeddings of two views, one after the other."""
-    return (model(first), model(second), *(() if labels is None else (labels,)))
+def two_views(model: nn.Module, *batch: Any) -> Sequence[Any]:
+    """The embeddings of two views, one after the other, and the labels if there are any."""
+    if len(batch) not in (2, 3):
+        raise ValueError(
+            f"batches must hold (first, second) or (first, second, labels), got {len(batch)} in one; {WAY}"
+        )
+    first, second, *labels = batch
+    return (model(first), model(second), *(each for each in labels if each is not None))
+
+
+WAY = "give forward=, such as lambda model, x, y: (model(x), y), for others"
+
+
+def asked(model: object, loss: object, batches: object) -> None:
+    """Raise ValueError unless these are a module, a function and an iterable of batches."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}; wrap the function in one")
+    if not callable(loss):
+        raise ValueError(f"loss must be a function, got {loss!r}; clopsim.losses.by_name gives those of this package")
+    if isinstance(batches, Tensor | str | Mapping) or not isinstance(batches, Iterable):
+        raise ValueError(f"batches must be a list or a loader of batches, got {type(batches).__name__}; {LIST}")
+
+
+LIST = "give a list such as [(first, second)]"
+
+
+def as_batch(given: object) -> tuple[Any, ...]:
+    """One batch. Errors: ValueError unless it is a tuple or a list."""
+    if not isinstance(given, tuple | list):
+        raise ValueError(f"batches must hold tuples or lists, got {type(given).__name__}; {LIST}")
+    return tuple(given)
 
 
 def stability(
@@ -72,9 +100,12 @@ def stability(
     on_product: Callable[[int], None] = lambda number: None,
 ) -> Stability:
     """As clopsim.stable_rate, which documents the arguments."""
-    given = [tuple(batch) for batch in batches]
+    asked(model, loss, batches)
+    positive_number("tolerance", tolerance, remedy="1e-3 is well inside the spread over batches")
+    whole_number("seed", seed, low=0)
+    given = [as_batch(batch) for batch in batches]
     if not given:
-        raise ValueError("batches must hold at least one batch, got none; give a list such as [(first, second)]")
+        raise ValueError(f"batches must hold at least one batch, got none; {LIST}")
     moved = {name: value for name, value in model.named_parameters() if value.requires_grad}
     steps = _plain(moved, momentum, weight_decay) if optimizer is None else of_optimizer(optimizer, moved)
     weights = {name: moved[name].detach() for name in steps.scale}
@@ -137,6 +168,8 @@ def of_optimizer(optimizer: torch.optim.Optimizer, moved: Mapping[str, Tensor]) 
 
     Errors: ValueError for one other than SGD, Adam and AdamW, and for options that are not those of a plain step.
     """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(f"optimizer must be one of torch, got {optimizer!r}; or give momentum and weight_decay")
     groups = optimizer.param_groups
     adam = isinstance(optimizer, torch.optim.Adam)  # AdamW is one
     if not adam and not isinstance(optimizer, torch.optim.SGD):
@@ -198,6 +231,8 @@ class _Whole(nn.Module):
         value = self.function(*self.way(self.model, *batch))
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise ValueError(f"loss must give one number, got {_shown(value)}; reduce it to a mean")
+        if not value.requires_grad:
+            raise ValueError("loss must depend on the weights, got a constant; leave no_grad and detach out of it")
         return value.reshape(())
 
 

@@ -131,3 +131,41 @@ def test_what_the_registry_says_is_what_the_function_does(name, batch):
     if LOSSES[name].needs_labels:
         with pytest.raises(ValueError, match="labels must be given for .*, got none"):
             loss(first, second)
+
+
+@pytest.mark.parametrize(
+    "scale, dtype", ((1e25, "float32"), (1e-30, "float32"), (1e220, "float64"), (1e-220, "float64"))
+)
+@pytest.mark.parametrize("name", ("infonce", "supcon", "supcon_in", "dcl", "clip"))
+def test_rows_whose_square_overflows_or_vanishes_keep_their_direction(name, scale, dtype, batch):
+    first, second, labels = batch()
+    loss = by_name(name, temperature=0.4)
+    want = loss(first.double(), second.double(), labels)
+    views = [(view.double() * scale).to(getattr(torch, dtype)).requires_grad_() for view in (first, second)]
+    found = loss(*views, labels)
+    assert float(found.detach()) == pytest.approx(float(want), rel=1e-5)
+    (slope,) = torch.autograd.grad(found, views[0])
+    assert slope.isfinite().all()
+    assert slope.abs().amax() > 0
+
+
+def test_coordinates_whose_square_overflows_are_correlated_as_others(batch):
+    first, second = batch()[:2]
+    want = float(barlow_twins(1e3 * first.double(), 1e3 * second.double()))
+    large = [(1e25 * view.double()).float() for view in (first, second)]
+    assert float(barlow_twins(*large)) == pytest.approx(want, rel=1e-4)
+
+
+def test_several_labels_may_be_of_any_type():
+    first, second = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    several = torch.tensor([[1, 0], [0, 1], [1, 1], [0, 0], [0, 1]])
+    want = supcon(first, second, several)
+    for dtype in (torch.bool, torch.uint8, torch.float32, torch.float64):
+        assert supcon(first, second, several.to(dtype)).equal(want)
+    with pytest.raises(ValueError, match="must hold 0 and 1 only"):
+        supcon(first, second, several / 2)
+
+
+def test_a_temperature_is_one_number():
+    with pytest.raises(ValueError, match=r"temperature must be one number, got a tensor of shape \(2,\)"):
+        info_nce(torch.ones(4, 3), torch.ones(4, 3), temperature=torch.ones(2))

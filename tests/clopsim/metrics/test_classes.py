@@ -95,3 +95,13 @@ def test_more_classes_than_dimensions_need_no_square_of_them():
         for frame, target in (("orthonormal", torch.eye(700)), ("simplex", torch.eye(700) - 1 / 700)):
             expected = float((gram / gram.norm() - target.double() / target.double().norm()).norm())
             assert cm.frame_distance(s, frame, centered=centered) == pytest.approx(expected, rel=1e-6)
+
+
+def test_words_of_tables_have_gaps():
+    names, y = cm.numbered(np.array(["owl", None, "cat", float("nan"), "owl"], dtype=object))
+    assert names.tolist() == ["cat", "owl"]
+    assert y.tolist() == [1, -1, 0, -1, 1]
+    names, y = cm.numbered(np.array([3, None, 1, -2], dtype=object))
+    assert (names.tolist(), y.tolist()) == ([1, 3], [1, -1, 0, -1])
+    with pytest.raises(ValueError, match="labels must be whole numbers or words, got both"):
+        cm.numbered(np.array(["owl", 1], dtype=object))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from clopsim.metrics import files, tables
+from clopsim.metrics import classes, files, tables
 
 RNG = np.random.default_rng(3)
 Z = RNG.normal(size=(30, 6)).astype(np.float32)
@@ -154,3 +154,64 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(files, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"^file needs the package safetensors .* pip install 'clopsim\[files\]'"):
         files.load(Path("a.safetensors"))
+
+
+CSV = {
+    "an index": {},
+    "numbered columns": {"columns": range(6), "index": False},
+    "numbered columns and an index": {"columns": range(6)},
+    "semicolons": {"index": False, "sep": ";"},
+    "decimal commas": {"index": False, "sep": ";", "decimal": ","},
+    "tabs": {"index": False, "sep": "\t"},
+    "blanks": {"index": False, "header": False, "sep": " "},
+}
+
+
+@pytest.mark.parametrize("form", CSV)
+def test_forms_of_csv(form):
+    options = dict(CSV[form])
+    pd.DataFrame(Z, columns=options.pop("columns", [f"e{k}" for k in range(6)])).to_csv("a.csv", **options)
+    np.testing.assert_allclose(files.load(Path("a.csv")), Z, rtol=1e-5)
+
+
+def test_a_dead_unit_written_as_a_whole_number_is_a_dimension():
+    table = pd.DataFrame(Z, columns=[f"e{k}" for k in range(6)]).assign(e2=0)
+    table.to_csv("dead.csv", index=False)
+    assert files.load(Path("dead.csv")).shape == (30, 6)
+    table.assign(e2=np.arange(30)).to_csv("count.csv", index=False)
+    with pytest.raises(ValueError, match="must hold nothing but embeddings, got 'count.csv' with e2 beside them"):
+        files.load(Path("count.csv"))
+    assert files.load(Path("count.csv"), key="e").shape == (30, 6)
+
+
+def test_missing_words_are_unlabelled_and_missing_rows_bad():
+    pytest.importorskip("pyarrow")
+    table = pd.DataFrame({"embedding": [None if k == 4 else row for k, row in enumerate(Z)]})
+    table["word"] = np.array(["cat", "dog", None], dtype=object)[Y]
+    table.to_parquet("gaps.parquet")
+    rows = files.load(Path("gaps.parquet"), beside=("word",))
+    assert np.flatnonzero(np.isnan(rows).all(axis=1)).tolist() == [4]
+    np.testing.assert_array_equal(np.delete(rows, 4, axis=0), np.delete(Z, 4, axis=0))
+    write_columns().assign(word=table["word"]).to_csv("gaps.csv", index=False)
+    for name in ("gaps.parquet", "gaps.csv"):
+        names, y = classes.numbered(files.load(Path(name), key="word", name="labels"))
+        assert names.tolist() == ["cat", "dog"]
+        np.testing.assert_array_equal(y, np.where(Y == 2, -1, Y))
+
+
+def test_labels_of_shards_may_differ_in_length_and_have_gaps():
+    Path("parts").mkdir()
+    np.savez("parts/0.npz", z=Z[:10], word=np.array(["ox"] * 10), y=Y[:10])
+    np.savez("parts/1.npz", z=Z[10:], word=np.array(["zebra"] * 20), y=np.r_[np.nan, Y[11:]])
+    assert set(files.load(Path("parts"), key="word", name="labels")[:]) == {"ox", "zebra"}
+    np.testing.assert_array_equal(files.load(Path("parts"), key="y", name="labels")[:], np.r_[Y[:10], np.nan, Y[11:]])
+
+
+def test_a_pt_of_arrays_is_refused_without_the_advice_to_run_it():
+    torch.save({"z": Z}, "arrays.pt")
+    with pytest.raises(ValueError, match="or holding more than numbers") as error:
+        files.load(Path("arrays.pt"))
+    assert "weights_only" not in str(error.value)
+    torch.save({"z": torch.from_numpy(Z), "word": ["ox", "cow", "elk"] * 10}, "words.pt")
+    assert files.load(Path("words.pt"), key="word", name="labels").tolist() == ["ox", "cow", "elk"] * 10
+    np.testing.assert_array_equal(files.load(Path("words.pt")), Z)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import clopsim
-from clopsim.metrics import geometry, inspection
+from clopsim.metrics import geometry, inspection, tables
 
 RNG = np.random.default_rng(5)
 
@@ -148,3 +148,8 @@ def test_a_notebook_asks_the_same():
     assert not clopsim.inspect(point, fail_on="complete").holds
     assert clopsim.inspect(point, fail_on=["line"]).holds
     assert clopsim.inspect(torch.randn(40, 6).bfloat16()).holds
+
+
+def test_what_a_mask_hides_is_not_finite():
+    rows = tables.as_rows(np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 4), "file")
+    assert np.isnan(rows).tolist() == [[False, False], [False, False], [False, True]]

@@ -144,3 +144,15 @@ def test_a_point_that_holds_many_embeddings_is_told():
     circle = np.linspace(0, 2 * np.pi, 900, endpoint=False)
     spread = inspection.inspect(np.stack([np.cos(circle), np.sin(circle)], axis=1)).report
     assert not any("crowded" in line for line in spread["observations"])
+
+
+def test_a_few_rows_are_no_crowd_and_no_cone():
+    for rows in (2, 3, 6, 12):
+        found = inspection.inspect(np.eye(rows, 40) + 1e-3 * normal(rows, 40)).report
+        assert found["verdict"] == "none"
+        assert found["observations"] == []
+
+
+def test_copies_of_a_few_points_are_clusters_and_said_to_be_copies():
+    rule = inspection.inspect(np.repeat(normal(12, 40), 60, axis=0)).report["rule"]
+    assert rule.endswith("their 720 rows are copies of 12")

@@ -371,3 +371,28 @@ def test_tensorboard_takes_the_scalars(tmp_path):
     assert events.Scalars("view_cosine")[0].value == pytest.approx(
         Monitor(INFONCE)(*views(seed=0))["view_cosine"], rel=1e-5
     )
+
+
+def test_what_it_is_called_with_is_checked():
+    first, second = views()
+    for given, message in (
+        ((first.long(), second), "first and second must be floats, got torch.int64"),
+        ((first.numpy(), second), "first must be a tensor, got ndarray"),
+        ((first, second, [0] * 40), "labels must be a tensor, got list"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Monitor(INFONCE)(*given)
+    with pytest.raises(ValueError, match="optimizer must be one of torch, got 'sgd'"):
+        Monitor(INFONCE)(first, second, optimizer="sgd")
+    with pytest.raises(ValueError, match=r"loss must give one number, got shape \(40,\)"):
+        Monitor(lambda a, b: a[:, 0])(first, second)
+    with pytest.raises(ValueError, match=r"state must be that of state_dict\(\), got one without row"):
+        Monitor(INFONCE).load_state_dict({"steps": 3})
+
+
+def test_a_learned_temperature_is_the_one_of_now():
+    tau = nn.Parameter(torch.tensor(0.5))
+    monitor = Monitor(by_name("infonce", temperature=tau))
+    assert monitor.temperature == 0.5
+    tau.data.fill_(0.25)
+    assert monitor.temperature == 0.25

@@ -125,9 +125,15 @@ def test_wrong_input():
         ({"steps": 3}, "steps must be a whole number >= 10, got 3"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\)"),
         ({"weight_decay": -1.0}, "weight_decay must be a finite number >= 0"),
+        ({"batches": None}, "batches must be a list or a loader of batches, got NoneType"),
+        (
+            {"forward": lambda model, a, b: (model(a), a[:, 0])},
+            r"forward must give the embeddings \(N, d\) of two views",
+        ),
+        ({"loss": lambda a, b: a}, "loss must give one number that depends on the weights"),
         ({"batches": []}, "batches must hold at least one batch, got none"),
         ({"model": network().requires_grad_(False)}, "model must have parameters that require a gradient, got none"),
     ):
-        given = {"model": network(), "batches": batches(), **options}
+        given = {"model": network(), "loss": INFONCE, "batches": batches(), **options}
         with pytest.raises(ValueError, match=f"^{message}"):
-            clopsim.rate_test(given.pop("model"), INFONCE, given.pop("batches"), **given)
+            clopsim.rate_test(given.pop("model"), given.pop("loss"), given.pop("batches"), **given)

@@ -171,6 +171,15 @@ def test_wrong_input():
             {"optimizer": torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5, dampening=0.5)},
             "optimizer must be without dampening and maximize",
         ),
+        ({"optimizer": "sgd"}, "optimizer must be one of torch, got 'sgd'"),
+        ({"model": INFONCE}, "model must be a torch.nn.Module, got "),
+        ({"loss": "infonce"}, "loss must be a function, got 'infonce'"),
+        ({"loss": lambda a, b: torch.ones(())}, "loss must depend on the weights, got a constant"),
+        ({"batches": batch()[0]}, "batches must be a list or a loader of batches, got Tensor"),
+        ({"batches": [batch()[0]]}, "batches must hold tuples or lists, got Tensor"),
+        ({"batches": [batch()[:1]]}, r"batches must hold \(first, second\) or .*, got 1 in one; give forward="),
+        ({"tolerance": 0.0}, "tolerance must be a finite number > 0"),
+        ({"seed": -1}, "seed must be a whole number >= 0"),
         ({"optimizer": torch.optim.SGD(model.parameters(), lr=0.0)}, "optimizer must have a learning rate > 0"),
     )  # fmt: skip
     assert loss.isfinite()
