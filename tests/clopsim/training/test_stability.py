@@ -9,6 +9,7 @@ from torch import nn
 import clopsim
 from bounds import adam_rate, heavy_ball_rate, nesterov_rate
 from clopsim.losses import by_name
+from tests import stability_noise
 from tests.stability import NETWORKS, observed_rate, settled
 
 INFONCE = by_name("infonce", temperature=0.5)
@@ -197,3 +198,14 @@ def test_descent_leaves_where_it_says(name, optimizer):
     ready = settled(model, inputs, optimizer)
     predicted = clopsim.stable_rate(model, ready.loss, [inputs], optimizer=ready.optimizer).rate
     assert observed_rate(model, inputs, ready) == pytest.approx(predicted, rel=0.02)
+
+
+def test_without_noise_the_factor_of_noise_is_one():
+    model, whole = stability_noise.network("linear")
+    settled(model, whole, "sgd")
+    rests, up = [stability_noise.flat_gradient(model, whole)], stability_noise.rising(model, [whole])
+    for momentum in (0.0, 0.9):
+        predicted = clopsim.stable_rate(model, INFONCE, [whole], momentum=momentum).rate
+        for share, expected in ((0.97, False), (1.03, True)):
+            rate = share * predicted
+            assert expected == stability_noise.grows(model, [whole], rests, up, rate=rate, momentum=momentum, seed=0)
