@@ -137,8 +137,11 @@ class PlainErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command of a context."""
-        with _printing():
-            return super().invoke(ctx)
+        try:
+            with _printing():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise typer.Abort from error  # which the library would make a status of its own, without how it came
 
     def resolve_command(self, context: Any, args: list[str]) -> Any:
         """The command of a line; `sweep` with an embedder is a training sweep."""

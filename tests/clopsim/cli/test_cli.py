@@ -359,6 +359,13 @@ def test_ctrl_c_before_a_run_begins_writes_nothing(clopsim, monkeypatch):
     assert not Path("run").exists()
 
 
+def test_sigterm_before_a_run_begins_writes_nothing(clopsim, monkeypatch):
+    monkeypatch.setattr(job, "check_device", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    result = clopsim(*QUICK, "--out", "run")
+    assert (result.exit_code, result.stderr) == (143, "clopsim: terminated; nothing was written\n")
+    assert not Path("run").exists()
+
+
 def test_main_is_the_entry_point(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["clopsim", "bounds", "--json"])
     with pytest.raises(SystemExit) as stop:
