@@ -332,11 +332,10 @@ def test_progress_goes_to_a_terminal_on_stderr(monkeypatch, capsys):
 
 def test_ctrl_c_leaves_a_run_to_go_on_with_and_says_how(tmp_path):
     command = [sys.executable, "-m", "clopsim", "sweep", "--samples", "128", "--steps", "2000", "--out", "run"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "80"}
-    )
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[3])}
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 600
-    while not list(tmp_path.glob("run/chunks/0*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("run/chunks/0*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=600)
