@@ -83,7 +83,8 @@ LARGE, BEYOND = 30.0, 10.0
 """Ambient rate of the runs to the end, in units of the temperature; of losses without one, of their own optimum's."""
 
 
-PAUC = PaucSetting(classes=3, per_class=2, temperature=1.0, prototypes=6.0, correlation=0.0)
+PAUC_WEIGHTS = {"prototypes": 6.0, "alignment": 0.1, "uniformity": 0.1, "correlation": 0.0}
+PAUC = PaucSetting(classes=3, per_class=2, temperature=1.0, **PAUC_WEIGHTS)
 """Enough cross-entropy to the class means for the simplex to hold (T34)."""
 
 OTHERS = {
@@ -273,13 +274,8 @@ def others() -> list[Place]:
     line = line * torch.tensor([1.0] * 4 + [-1.0] * 4, dtype=torch.float64)[:, None]
     found.append(Place("LORAC smoothed", "the line attracts", "ambient", lorac, line, 1e2 * _normal(8, 6), 0, _lorac))
     classes = torch.arange(6) // 2
-    pauc = partial(
-        pauc_of_rows,
-        labels=classes.repeat(2),
-        temperature=PAUC.temperature,
-        prototypes=PAUC.prototypes,
-        correlation=0.0,
-    )
+    pauc = partial(pauc_of_rows, labels=classes.repeat(2), temperature=PAUC.temperature)
+    pauc = partial(pauc, **PAUC_WEIGHTS)
     corners = simplex(3, 5)[classes].repeat(2, 1)
     for gradient in get_args(Gradient):
         name = f"own optimum breaks ({gradient})"

@@ -233,7 +233,7 @@ WRONG_THRESHOLD = [
     ("", "Missing argument"),
     ("alignment_uniform", "--loss must be full for alignment_uniform, got 'merged'; the merged loss has no views"),
     ("line", "--loss must be full for line, got 'merged'; the merged loss has no views"),
-    ("collapse --width 0", "--width must be in (0, 1), got 0.0;"),
+    ("collapse --width 0", "--width must be in [1e-09, 1), got 0.0;"),
     ("collapse --seeds 0", "--seeds must be a whole number >= 1, got 0;"),
     ("collapse --tolerance 0", "--tolerance must be a finite number > 0, got 0.0;"),
     ("collapse --tau 0", "--tau must be a finite number > 0, got 0.0;"),

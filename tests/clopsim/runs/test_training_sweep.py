@@ -141,7 +141,7 @@ def test_options_are_fields_and_the_command_line_gives_the_record_back(monkeypat
             f"--loss must be one of {', '.join(get_args(NamedLoss))}, got 'clpo'",
         ),
         (["--loss", "clop", "--weight", "0"], "--weight must hold one above 0 for the loss clop, got 0"),
-        (["--weight-decay", ""], "--weight-decay must hold at least one value"),
+        (["--weight-decay", ""], "--weight-decay must have a value, got an empty one"),
         (["--dim", "3"], "--classes must be <= 3 for orthonormal prototypes in 3 dimensions, got 4"),
         (["--device", "nowhere"], "--device must be one that torch has here"),
         (["--precision", "bfloat16"], "--precision must be float32 or float64"),
