@@ -34,14 +34,11 @@ class LossInfo:
     reduction: str  # what the value is a mean of
     source: str  # arXiv id, and whether it follows the authors' code or is a reconstruction from the paper
     cosine_only: bool  # a function of cosines alone: normalises inside; stationary on a line unless fixed_directions
-    at_collapse: Callable[
-        [int, int, int], float
-    ]  # samples N, dimension d, classes K alike -> value where all are equal
+    at_collapse: Callable[[int, int, int], float]  # N samples, d, K classes alike -> value where all are equal
     status: Status = "authors' code"
     takes_temperature: bool = True
     needs_labels: bool = False  # ValueError without
     written: Written = "cosine"
     fixed_directions: bool = False  # has a vector for each class that is not trained, its option `directions` (K, d)
-    repeats: bool = True  # the same value for the same input: no noise of its own
     of_rows: Callable[..., Tensor] | None = None  # the formula on unit rows z (2N, d), views stacked, and labels (2N,),
     # one a row, without normalising: its gradient in z is the ambient one; None where nothing is normalised anyway

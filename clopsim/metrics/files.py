@@ -18,8 +18,8 @@ import torch
 from clopsim.metrics import archive
 from clopsim.metrics.tables import Rows, Shards, Stored, as_rows
 
-NAMED_FILES = 3
-"""Files that a message names."""
+NAMED = 12
+"""Keys or columns that a message names."""
 
 
 class Missing(KeyError):
@@ -269,8 +269,8 @@ def _chosen(keys: Sequence[str], key: str | None, file: Path, name: str, beside:
 
 
 def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[: 4 * NAMED_FILES]) or "none"
-    return shown + (", ..." if len(names) > 4 * NAMED_FILES else "")
+    shown = ", ".join(names[:NAMED]) or "none"
+    return shown + (", ..." if len(names) > NAMED else "")
 
 
 def _need(package: str, file: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from figures import zoo
 
 FOLDER = Path(figures.__file__).parent
 NAMES = {
-    "collapse loses a direction": "a direction is lost at collapse",
+    "direction lost": "a direction is lost at collapse",
     "collapse attracts": "collapse attracts",
     "line attracts": "the line attracts",
     "optimum, tangent": "own optimum breaks (tangent)",
