@@ -7,102 +7,28 @@
 
   // ---- the run ----------------------------------------------------------------------------------------------------
 
-  let run, before, earlier, flip, beforeFlip, past, th, prediction, reading, queued = [];
+  const run = runs.create();
   let playing = false, glide = 1, owed = 0, restedAt = null, drawn = 0;
 
-  const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
-
   function reset() {
-    th = theory.thresholds(chosen);
-    load(physics.start(chosen.start, { ...chosen, safeRate: th.safe }));
+    run.restart(chosen);
+    begin();
   }
 
-  function load(u) {
-    run = { ...physical(), u: chosen.gradient === "free" ? u : physics.unit(u), count: 0 };
-    before = earlier = run.u;
-    flip = beforeFlip = 1;
+  function begin() {
     glide = 1;
     owed = 0;
-    past = charts.newHistory();
-    queued = [];
-    update();
-    record();
+    restedAt = null;
+    strip.update(chosen, run.th);
   }
 
-  // Settings have changed: the points stay where they are
   function update() {
-    th = theory.thresholds(chosen);
-    const kept = chosen.gradient === "free" || run.gradient !== "free" ? run.u : physics.unit(run.u);
-    run = { ...run, ...physical(), u: kept };
-    if (chosen.lambda > 0) flip = beforeFlip = 1;
+    run.change(chosen);
     restedAt = null;
-    queued = [];
-    strip.update(chosen, th);
-    predict();
+    strip.update(chosen, run.th);
   }
 
   const third = () => (chosen.loss === "full" ? "view" : chosen.lambda > 0 ? "prototype" : "loss");
-
-  function predict() {
-    const columns = chosen.lambda > 0 && chosen.gradient === "ambient";
-    const from = run.count > 0 ? before : run.u; // T7 speaks of the step that has just been made
-    const column = columns ? Math.max(...physics.columnSums(physics.unit(from), run)) : 1;
-    prediction = story.predict(run, th, Number.isFinite(column) ? column : 1);
-    prediction.loss = prediction.phase === "point" ? theory.lossAtCollapse(run) : null;
-    prediction.rescue = theory.rescue(run, column);
-  }
-
-  function record() {
-    const seen = { ...physics.observe(physics.unit(run.u), run.n), norm: squaredNorm() };
-    const { R, rank, view, prototype, loss } = prediction;
-    const row = { count: run.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } };
-    charts.push(past, row);
-    queued.push(seen);
-    if (queued.length > 40) queued.shift();
-  }
-
-  const squaredNorm = () => run.u.reduce((sum, x) => sum + x * x, 0) / run.n;
-
-  function advance(steps) {
-    for (let k = 0; k < steps; k++) {
-      const next = physics.step(run);
-      past.latest.loss = next.lossBefore;
-      let along = 0;
-      for (let i = 0; i < 3 * run.n; i++) along += run.u[i] * next.u[i];
-      // A merged ambient step above tau/2 throws every point to the other side; the losses do not see that flip, so
-      // the picture takes it back. Prototypes do see it.
-      beforeFlip = flip;
-      if (along < 0 && chosen.lambda === 0) flip = -flip;
-      earlier = before;
-      before = run.u;
-      run = next;
-      record();
-    }
-  }
-
-  const settled = () => queued.length >= 40 && ["R", "rank", "view"].every((name) => {
-    const values = queued.map((seen) => seen[name]);
-    return Math.max(...values) - Math.min(...values) < 2e-3;
-  });
-
-  function read() {
-    predict();
-    const z = physics.unit(run.u), now = physics.observe(z, run.n), tail = queued.slice(-40);
-    now.norm = squaredNorm();
-    const averaged = { ...now };
-    if (prediction.norm !== null) // there every pair circulates (T10): averages are what can be compared
-      for (const name of ["R", "rank", "view", "norm"]) averaged[name] = tail.reduce((sum, seen) => sum + seen[name], 0) / tail.length;
-    averaged.lowest = Infinity;
-    for (let i = 0; i < run.n; i++) averaged.lowest = Math.min(averaged.lowest, z[3 * i + physics.label(i, run.n)]);
-    now.loss = physics.lossPerAnchor(z, run);
-    past.latest.loss = now.loss;
-    const state = story.outcome(z, run.n, chosen.loss, now);
-    const change = (u) => physics.moved(physics.unit(u), z, run.n);
-    const moved = run.count > 0 ? change(before) : 0, back = run.count > 1 ? change(earlier) : moved;
-    const verdict = story.judge(prediction, averaged, { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue, tooSmall: th.tooSmall });
-    if (["as predicted", "not there yet"].includes(verdict.verdict)) prediction.text += story.ascent(run, prediction);
-    reading = { ...now, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z };
-  }
 
   // ---- painting ---------------------------------------------------------------------------------------------------
 
@@ -112,24 +38,24 @@
   };
 
   function paint() {
-    read();
+    const reading = run.read(), { now, past, th, prediction } = run;
     paintSphere();
     const name = third(), [title, small, limits] = THIRD[name];
     if ($("third-name").dataset.name !== name) {
       $("third-name").dataset.name = name;
       $("third-name").replaceChildren(title, Object.assign(document.createElement("small"), { textContent: small }));
     }
-    const losses = past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(run)).filter(Number.isFinite);
+    const losses = past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now)).filter(Number.isFinite);
     const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
     for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, 3]], ["third", name, range]]) {
       charts.draw($("plot-" + id), past, key, span);
       show("now-" + id, fixed(reading[key]));
       show("theory-" + id, prediction[key] === null ? "–" : fixed(prediction[key], Number.isInteger(prediction[key]) ? 0 : 3));
     }
-    show("now-count", String(run.count));
-    show("now-loss", `${fixed(reading.loss)}, on one spot ${fixed(theory.lossAtCollapse(run))}`);
+    show("now-count", String(now.count));
+    show("now-loss", `${fixed(reading.loss)}, on one spot ${fixed(theory.lossAtCollapse(now))}`);
     show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
-    const effective = run.rate / reading.norm;
+    const effective = now.rate / reading.norm;
     show("now-effective", fixed(effective));
     if (chosen.gradient === "free") track.effective(effective / th.unit);
     rich("theory", prediction.text);
@@ -140,17 +66,16 @@
   }
 
   function paintSphere() {
-    if (!reading) return;
-    const to = reading.z, from = physics.unit(before), z = new Float64Array(to.length);
-    for (let k = 0; k < z.length; k++) z[k] = glide >= 1 ? flip * to[k] : (1 - glide) * beforeFlip * from[k] + glide * flip * to[k];
-    const shown = glide >= 1 ? z : physics.unit(z);
-    sphere.draw({ z: shown, before: from.map((x) => beforeFlip * x), n: run.n, loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(shown, run.n) });
+    if (!run.reading) return;
+    const seen = run.drawn(glide), { n } = run.now;
+    sphere.draw({ ...seen, n, loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
     drawn++;
   }
 
   // One announcement per change of phase, once it has lasted
   let announced = "", candidate = "", since = 0;
   function announce() {
+    const { prediction, reading } = run;
     const phase = [prediction.phase, reading.verdict, reading.state].join();
     if (phase !== candidate) [candidate, since] = [phase, performance.now()];
     if (phase === announced || performance.now() - since < 400) return;
@@ -162,10 +87,10 @@
 
   // What the pictures show, in words
   function describe() {
-    $("sphere").setAttribute("aria-label", `${run.n} points on a sphere: ${reading.words}`);
+    $("sphere").setAttribute("aria-label", `${run.now.n} points on a sphere: ${run.reading.words}`);
     for (const [id, name] of [["R", "Mean length R"], ["rank", "Effective rank"], ["third", THIRD[third()][0]]])
       $("plot-" + id).setAttribute("aria-label",
-        `${name} over ${run.count} steps, now ${$("now-" + id).textContent}, theory ${$("theory-" + id).textContent}`);
+        `${name} over ${run.now.count} steps, now ${$("now-" + id).textContent}, theory ${$("theory-" + id).textContent}`);
   }
 
   // ---- controls ---------------------------------------------------------------------------------------------------
@@ -180,11 +105,12 @@
       const value = LOG[name] ? LOG[name][1](chosen[name]) : chosen[name];
       if (document.activeElement !== $(name) || $(name).type !== "number") $(name).value = value;
     }
-    const list = track.draw(run, th), above = list.filter(({ rate }) => rate <= run.rate).map(({ name }) => name);
+    const { now, th, prediction } = run, list = track.draw(now, th);
+    const above = list.filter(({ rate }) => rate <= now.rate).map(({ name }) => name);
     const units = `${+chosen.x.toPrecision(3)} × μ_c`;
-    rich("x-value", `μ = ${run.rate.toPrecision(3)}`);
+    rich("x-value", `μ = ${now.rate.toPrecision(3)}`);
     rich("x-units", units);
-    $("x").setAttribute("aria-valuetext", `learning rate ${run.rate.toPrecision(3)}, ${units}, ` +
+    $("x").setAttribute("aria-valuetext", `learning rate ${now.rate.toPrecision(3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") + `: ${prediction.text}`);
     rich("thresholds", list.map(({ name, rate, says }) => `${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
       (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} · thin strip: where ${strip.STEPS} steps from this start end`);
@@ -223,7 +149,7 @@
       paintControls();
     });
   $("play").addEventListener("click", () => play(!playing));
-  $("step").addEventListener("click", () => { play(false); advance(1); glide = still.matches ? 1 : 0; paint(); });
+  $("step").addEventListener("click", () => { play(false); run.advance(1); glide = still.matches ? 1 : 0; paint(); });
   $("reset").addEventListener("click", () => { reset(); paint(); if (resting && !still.matches) play(true); });
   $("reseed").addEventListener("click", () => set({ seed: (chosen.seed % 9999) + 1 }, { resume: true }));
   document.addEventListener("keydown", (event) => {
@@ -282,17 +208,17 @@
     }
     owed += seconds * chosen.speed;
     const begun = performance.now();
-    for (; owed >= 1 && performance.now() - begun < BUDGET; owed--) advance(1);
+    for (; owed >= 1 && performance.now() - begun < BUDGET; owed--) run.advance(1);
     owed = Math.min(owed, 1);
     glide = chosen.speed <= 24 ? owed : 1;
     sphere.drift(still.matches ? 0 : seconds);
     paint();
     if (performance.now() - begun < SPARE / 2) strip.work(SPARE); // on a slow machine or with many points: once the run rests
-    if (!reading.settled) restedAt = null;
+    if (!run.reading.settled) restedAt = null;
     else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
   }
 
-  sphere.onTurn = () => { if (run) paint(); };
+  sphere.onTurn = () => { if (run.reading) paint(); };
   addEventListener("resize", () => { paintControls(); paint(); });
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) follow(); });
   $("settings").open = innerWidth >= 700;
@@ -303,14 +229,14 @@
   requestAnimationFrame((time) => { last = time; frame(time); });
 
   window.clopsim = {
-    step(steps = 1) { advance(steps); glide = 1; paint(); },
+    step(steps = 1) { run.advance(steps); glide = 1; paint(); },
     set: (wanted) => set(wanted), reset() { reset(); paint(); }, play: () => play(true), pause: () => play(false), visit,
-    load(u) { load(Float64Array.from(u)); paint(); },
+    load(u) { run.load(chosen, Float64Array.from(u)); begin(); paint(); },
     get state() {
-      const { z, ...numbers } = reading;
-      return { settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: run.rate, count: run.count,
-        playing, drawn, u: [...run.u], camera: sphere.view };
+      const { now, th, prediction, reading: { z, ...numbers } } = run;
+      return { settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: now.rate,
+        count: now.count, playing, drawn, u: [...now.u], camera: sphere.view };
     },
-    get records() { return past.records; }, hash, physics, theory, story, strip, tour, track,
+    get records() { return run.past.records; }, hash, physics, theory, story, strip, tour, track,
   };
 })();

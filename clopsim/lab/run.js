@@ -1,0 +1,120 @@
+// One run: its points, its past, what theory says of it and what it shows. No drawing; the page may hold several.
+"use strict";
+const runs = (() => {
+  const KEPT = 40; // steps that "settled" and averages look back on
+
+  function create() {
+    let chosen, th, now, before, earlier, flip, beforeFlip, past, queued, prediction, reading;
+
+    const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
+    const onSphere = (u) => (chosen.gradient === "free" ? u : physics.unit(u));
+
+    // Begin anew: from the start that the settings name, or from given points
+    function restart(setting) {
+      load(setting, physics.start(setting.start, { ...setting, safeRate: theory.thresholds(setting).safe }));
+    }
+
+    function load(setting, u) {
+      chosen = { ...setting };
+      th = theory.thresholds(chosen);
+      now = { ...physical(), u: onSphere(u), count: 0 };
+      before = earlier = now.u;
+      flip = beforeFlip = 1;
+      past = charts.newHistory();
+      queued = [];
+      predict();
+      record();
+    }
+
+    // Settings have changed: the points stay where they are
+    function change(setting) {
+      const free = now.gradient === "free";
+      chosen = { ...setting };
+      th = theory.thresholds(chosen);
+      now = { ...now, ...physical(), u: free ? onSphere(now.u) : now.u };
+      if (chosen.lambda > 0) flip = beforeFlip = 1;
+      queued = [];
+      predict();
+    }
+
+    function predict() {
+      const columns = chosen.lambda > 0 && chosen.gradient === "ambient";
+      const from = now.count > 0 ? before : now.u; // T7 speaks of the step that has just been made
+      const column = columns ? Math.max(...physics.columnSums(physics.unit(from), now)) : 1;
+      prediction = story.predict(now, th, Number.isFinite(column) ? column : 1);
+      prediction.loss = prediction.phase === "point" ? theory.lossAtCollapse(now) : null;
+      prediction.rescue = theory.rescue(now, column);
+    }
+
+    function record() {
+      const seen = { ...physics.observe(physics.unit(now.u), now.n), norm: squaredNorm() };
+      const { R, rank, view, prototype, loss } = prediction;
+      charts.push(past, { count: now.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } });
+      queued.push(seen);
+      if (queued.length > KEPT) queued.shift();
+    }
+
+    const squaredNorm = () => now.u.reduce((sum, x) => sum + x * x, 0) / now.n;
+
+    function advance(steps) {
+      for (let k = 0; k < steps; k++) {
+        const next = physics.step(now);
+        past.latest.loss = next.lossBefore;
+        let along = 0;
+        for (let i = 0; i < now.u.length; i++) along += now.u[i] * next.u[i];
+        // A merged ambient step above tau/2 throws every point to the other side; the losses do not see that flip, so
+        // the picture takes it back. Prototypes do see it.
+        beforeFlip = flip;
+        if (along < 0 && chosen.lambda === 0) flip = -flip;
+        earlier = before;
+        before = now.u;
+        now = next;
+        record();
+      }
+    }
+
+    const settled = () => queued.length >= KEPT && ["R", "rank", "view"].every((name) => {
+      const values = queued.map((seen) => seen[name]);
+      return Math.max(...values) - Math.min(...values) < 2e-3;
+    });
+
+    // What there is to see and to say, now
+    function read() {
+      predict();
+      const z = physics.unit(now.u), seen = physics.observe(z, now.n);
+      seen.norm = squaredNorm();
+      const averaged = { ...seen };
+      if (prediction.norm !== null) // there every pair circulates (T10): averages are what can be compared
+        for (const name of ["R", "rank", "view", "norm"])
+          averaged[name] = queued.reduce((sum, one) => sum + one[name], 0) / queued.length;
+      averaged.lowest = Infinity;
+      for (let i = 0; i < now.n; i++) averaged.lowest = Math.min(averaged.lowest, z[3 * i + physics.label(i, now.n)]);
+      seen.loss = physics.lossPerAnchor(z, now);
+      past.latest.loss = seen.loss;
+      const state = story.outcome(z, now.n, chosen.loss, seen);
+      const distance = (u) => physics.moved(physics.unit(u), z, now.n);
+      const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
+      const verdict = story.judge(prediction, averaged,
+        { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue, tooSmall: th.tooSmall });
+      if (["as predicted", "not there yet"].includes(verdict.verdict)) prediction.text += story.ascent(now, prediction);
+      reading = { ...seen, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z };
+      return reading;
+    }
+
+    // Positions to draw, part of the way from the last step's, with the flips taken back
+    function drawn(part) {
+      const to = reading.z, from = physics.unit(before), z = new Float64Array(to.length);
+      for (let k = 0; k < z.length; k++)
+        z[k] = part >= 1 ? flip * to[k] : (1 - part) * beforeFlip * from[k] + part * flip * to[k];
+      return { z: part >= 1 ? z : physics.unit(z), before: from.map((x) => beforeFlip * x) };
+    }
+
+    return {
+      restart, load, change, advance, read, drawn,
+      get now() { return now; }, get th() { return th; }, get past() { return past; },
+      get prediction() { return prediction; }, get reading() { return reading; },
+    };
+  }
+
+  return { create };
+})();
