@@ -1,8 +1,13 @@
 """The theory of clopsim in closed form: numpy only, no torch. One result per file."""
 
-from bounds.adam import adam_rate
-from bounds.alignment import alignment_is_resolved, alignment_uniform_rate, swap_cosine, view_difference_multiplier
-from bounds.anti_collapse import (
+from clopsim.bounds.adam import adam_rate
+from clopsim.bounds.alignment import (
+    alignment_is_resolved,
+    alignment_uniform_rate,
+    swap_cosine,
+    view_difference_multiplier,
+)
+from clopsim.bounds.anti_collapse import (
     CodingClasses,
     CodingCollapse,
     CodingOptimum,
@@ -11,15 +16,15 @@ from bounds.anti_collapse import (
     coding_optimum,
     coding_weight,
 )
-from bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
-from bounds.ascent import ascent_rates, largest_loss
-from bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
-from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
-from bounds.class_losses import ClassLoss, Pattern, class_loss
-from bounds.class_means import ClassMode
-from bounds.class_state import ClassState, class_critical_weight, class_state, immune_weight
-from bounds.clusters import ClusterMultipliers, cluster_multipliers
-from bounds.collapse import (
+from clopsim.bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
+from clopsim.bounds.ascent import ascent_rates, largest_loss
+from clopsim.bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
+from clopsim.bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
+from clopsim.bounds.class_losses import ClassLoss, Pattern, class_loss
+from clopsim.bounds.class_means import ClassMode
+from clopsim.bounds.class_state import ClassState, class_critical_weight, class_state, immune_weight
+from clopsim.bounds.clusters import ClusterMultipliers, cluster_multipliers
+from clopsim.bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
     exact_rate,
@@ -27,10 +32,10 @@ from bounds.collapse import (
     spread_multiplier,
     view_multiplier,
 )
-from bounds.critical_weight import critical_angle, critical_weight, spread_curvature
-from bounds.curvature import apart_curvature, together_curvature
-from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
-from bounds.effective_rate import (
+from clopsim.bounds.critical_weight import critical_angle, critical_weight, spread_curvature
+from clopsim.bounds.curvature import apart_curvature, together_curvature
+from clopsim.bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
+from clopsim.bounds.effective_rate import (
     AttractingRates,
     ambient_rates,
     attracting_rates,
@@ -38,7 +43,7 @@ from bounds.effective_rate import (
     multiplier,
     tangent_rate,
 )
-from bounds.enclosures import (
+from clopsim.bounds.enclosures import (
     Enclosure,
     certify_collapse,
     enclose_antipodal_line_rate,
@@ -48,7 +53,7 @@ from bounds.enclosures import (
     enclose_root,
     enclose_uniform_rate,
 )
-from bounds.entropic_adversary import (
+from clopsim.bounds.entropic_adversary import (
     NoisyCollapse,
     adversarial_curvature,
     adversarial_rate,
@@ -58,16 +63,22 @@ from bounds.entropic_adversary import (
     noisy_collapse,
     noisy_collapse_rate,
 )
-from bounds.equiangular import (
+from clopsim.bounds.equiangular import (
     authors_etf_cosine,
     equiangular_critical_weight,
     equiangular_curvature,
     equiangular_equilibrium,
     equiangular_weight,
 )
-from bounds.equilibrium import ClassEquilibrium, class_cosine, class_effective_rank, class_equilibrium, class_weight
-from bounds.finite_batch import self_exclusion, unresolved_share
-from bounds.free_norm import (
+from clopsim.bounds.equilibrium import (
+    ClassEquilibrium,
+    class_cosine,
+    class_effective_rank,
+    class_equilibrium,
+    class_weight,
+)
+from clopsim.bounds.finite_batch import self_exclusion, unresolved_share
+from clopsim.bounds.free_norm import (
     decayed_view_cosine,
     effective_rate,
     steady_squared_norm,
@@ -75,8 +86,8 @@ from bounds.free_norm import (
     two_view_step,
     view_growth,
 )
-from bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
-from bounds.labels import (
+from clopsim.bounds.heavy_ball import flip_rate, heavy_ball_collapse_rate, heavy_ball_rate, nesterov_rate, spin_rate
+from clopsim.bounds.labels import (
     PairEquilibrium,
     class_curvatures,
     lone_unlabelled_cosine,
@@ -84,8 +95,8 @@ from bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
-from bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
-from bounds.learned_balance import (
+from clopsim.bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
+from clopsim.bounds.learned_balance import (
     ClassMeanCollapse,
     balance_factor,
     class_mean_collapse,
@@ -94,28 +105,28 @@ from bounds.learned_balance import (
     sigma_rate,
     spread_rate,
 )
-from bounds.learned_temperature import LearnedTemperature, learned_temperature
-from bounds.line import LineState, line_rate, line_state
-from bounds.line_slopes import LineSlopes, line_slopes
-from bounds.linear_embedder import (
+from clopsim.bounds.learned_temperature import LearnedTemperature, learned_temperature
+from clopsim.bounds.line import LineState, line_rate, line_state
+from clopsim.bounds.line_slopes import LineSlopes, line_slopes
+from clopsim.bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
     linear_uniform_curvature,
     linear_uniform_rate,
 )
-from bounds.lorac import LoracCollapse, LoracLine, lorac_collapse, lorac_line
-from bounds.lorac_kink import (
+from clopsim.bounds.lorac import LoracCollapse, LoracLine, lorac_collapse, lorac_line
+from clopsim.bounds.lorac_kink import (
     LoracSwap,
     lorac_antipodal_basin,
     lorac_antipodal_share,
     lorac_residual_angle,
     lorac_swap,
 )
-from bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
-from bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
-from bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
-from bounds.moco import moco_rate
-from bounds.pauc import (
+from clopsim.bounds.low_temperature import UniversalRate, low_temperature_rate, universal_decay
+from clopsim.bounds.mean_shift import mean_after_step, mean_length_bound, paper_range
+from clopsim.bounds.minibatch import fresh_noise_growth, fresh_noise_rate, spread_growth, view_growth_rate
+from clopsim.bounds.moco import moco_rate
+from clopsim.bounds.pauc import (
     PaucClasses,
     PaucSetting,
     pauc_class_curvature,
@@ -125,10 +136,10 @@ from bounds.pauc import (
     pauc_critical_prototypes,
     pauc_critical_weight,
 )
-from bounds.pauc_spectra import PaucLevels, pauc_collapse, pauc_simplex
-from bounds.positive_graph import CollapseSpectrum, collapse_spectrum, contrastive_slopes, positive_weights
-from bounds.prototype_weights import PrototypeDistance, Prototypes, PrototypeWeights, prototype_weights
-from bounds.pseudo_labels import (
+from clopsim.bounds.pauc_spectra import PaucLevels, pauc_collapse, pauc_simplex
+from clopsim.bounds.positive_graph import CollapseSpectrum, collapse_spectrum, contrastive_slopes, positive_weights
+from clopsim.bounds.prototype_weights import PrototypeDistance, Prototypes, PrototypeWeights, prototype_weights
+from clopsim.bounds.pseudo_labels import (
     GuessedCollapse,
     binding_confidence,
     calibrated_holding_confidence,
@@ -138,11 +149,11 @@ from bounds.pseudo_labels import (
     guessed_ways_out,
     holding_confidence,
 )
-from bounds.rank_one_floor import rank_one_gradient_floor
-from bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
-from bounds.rates import CriticalRates, critical_rates
-from bounds.relaxed_line import RelaxedLine, relaxed_line, relaxed_line_rate
-from bounds.relaxed_penalty import (
+from clopsim.bounds.rank_one_floor import rank_one_gradient_floor
+from clopsim.bounds.rank_one_minima import is_rank_one_minimum, lowest_rank_one_curvature, rank_one_hessian
+from clopsim.bounds.rates import CriticalRates, critical_rates
+from clopsim.bounds.relaxed_line import RelaxedLine, relaxed_line, relaxed_line_rate
+from clopsim.bounds.relaxed_penalty import (
     RelaxedClass,
     RelaxedCollapse,
     attracting_penalty,
@@ -151,11 +162,11 @@ from bounds.relaxed_penalty import (
     relaxed_collapse,
     relaxed_collapse_rate,
 )
-from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
-from bounds.setting import Gradient, Keys, Loss, Reduction, Setting
-from bounds.simo import SimoCollapse, SimoOptimum, simo_collapse, simo_optimum
-from bounds.simo_lines import simo_leaning, simo_split_curvature, simo_split_limit
-from bounds.trimming import (
+from clopsim.bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
+from clopsim.bounds.setting import Gradient, Keys, Loss, Reduction, Setting
+from clopsim.bounds.simo import SimoCollapse, SimoOptimum, simo_collapse, simo_optimum
+from clopsim.bounds.simo_lines import simo_leaning, simo_split_curvature, simo_split_limit
+from clopsim.bounds.trimming import (
     TrimmedCollapse,
     TrimmedMultipliers,
     frozen_trimming_rate,
@@ -165,9 +176,9 @@ from bounds.trimming import (
     trimmed_volume_rate,
     trimmed_volume_window,
 )
-from bounds.two_level_simplex import TwoLevelSimplex, class_point_penalty, two_level_simplex
-from bounds.unequal_pulls import unequal_attracting_rates
-from bounds.unhinged import (
+from clopsim.bounds.two_level_simplex import TwoLevelSimplex, class_point_penalty, two_level_simplex
+from clopsim.bounds.unequal_pulls import unequal_attracting_rates
+from clopsim.bounds.unhinged import (
     LearnedCurvatures,
     UnhingedPull,
     learned_direction_curvatures,
@@ -177,7 +188,7 @@ from bounds.unhinged import (
     unhinged_step,
     unhinged_swap,
 )
-from bounds.uniform import (
+from clopsim.bounds.uniform import (
     Spectrum,
     UniformRate,
     harmonic_spectrum,
@@ -186,7 +197,7 @@ from bounds.uniform import (
     uniform_is_resolved,
     uniform_rate,
 )
-from bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
+from clopsim.bounds.weak_prototypes import Displacement, energy_off_line, weak_displacement, weak_effective_rank
 
 __all__ = [
     "AttractingRates",

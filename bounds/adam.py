@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from bounds.setting import momentum_below_one, number_from_zero, positive_number
+from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def adam_rate(curvature: float, *, momentum: float = 0.9, weight_decay: float = 0.0) -> float:
@@ -45,8 +44,7 @@ def derive() -> "Derivation":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     mu, beta, h = sp.symbols("mu beta h", positive=True)
     w = sp.Symbol("w", nonnegative=True)

@@ -4,17 +4,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from bounds.bessel import defined_mean, defined_ratio
-from bounds.finite_batch import RESOLVED, derived_background, unresolved_share
-from bounds.heavy_ball import flip_rate
-from bounds.setting import Floats, Setting, positive_number, without_momentum
-from bounds.uniform import harmonic_spectrum, radial_rate
+from clopsim.bounds.bessel import defined_mean, defined_ratio
+from clopsim.bounds.finite_batch import RESOLVED, derived_background, unresolved_share
+from clopsim.bounds.heavy_ball import flip_rate
+from clopsim.bounds.setting import Floats, Setting, positive_number, without_momentum
+from clopsim.bounds.uniform import harmonic_spectrum, radial_rate
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 
 def alignment_uniform_rate(setting: Setting, *, limit: bool = False) -> Floats | None:
@@ -109,8 +107,7 @@ def _closed_forms(x: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """The background's pull by differentiation; then two views in their plane, with it and the other view's pull."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     x, A, tau, pull, mu = sp.symbols("x A tau pull mu", positive=True)
     n, M, E, kappa, phi = sp.symbols("n M_0 E kappa phi", positive=True)
@@ -179,8 +176,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 
     found: dict[str, Agreement] = {}
 

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bounds.setting import number_from_zero, positive_number, whole_number
+from clopsim.bounds.setting import number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 class CodingCollapse(NamedTuple):
@@ -169,8 +168,7 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Z'Z of a few groups of rows is a small matrix beside a multiple of the identity: its determinant is the loss."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     symbols = {name: sp.Symbol(name, positive=True) for name in ("n", "d", "K", "a", "e", "gamma", "w", "lambda")}
     n, d, K, a, e, gamma, w, lam = symbols.values()

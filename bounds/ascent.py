@@ -5,15 +5,13 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.collapse import loss_at_collapse
+from clopsim.bounds.setting import Floats, Setting, positive_number
 from numpy.typing import NDArray
-
-from bounds.collapse import loss_at_collapse
-from bounds.setting import Floats, Setting, positive_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
 
@@ -108,11 +106,10 @@ def _closed_forms(
 def derive() -> "Derivation":
     """The step split along z; the maxima: term by term for the merged loss, two samples at a time for the full."""
     import sympy as sp
-
-    from bounds.collapse import _closed_forms as collapse
-    from bounds.curvature import _closed_forms as curvature
-    from bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
-    from bounds.gradients import _closed_form as gradient
+    from clopsim.bounds.collapse import _closed_forms as collapse
+    from clopsim.bounds.curvature import _closed_forms as curvature
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
+    from clopsim.bounds.gradients import _closed_form as gradient
 
     mu, rho, tau, n, N, x = sp.symbols("mu rho tau n N x", positive=True)
     z, g = (sp.Matrix(sp.symbols(f"{name}1:4", real=True)) for name in "zg")

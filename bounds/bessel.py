@@ -4,9 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.setting import Floats, whole_number
 from numpy.typing import NDArray
-
-from bounds.setting import Floats, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp

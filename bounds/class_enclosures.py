@@ -3,9 +3,9 @@
 import math
 from typing import TYPE_CHECKING
 
-from bounds.critical_weight import critical_angle
-from bounds.enclosures import PRECISION, Enclosure, enclose_root, outward
-from bounds.equilibrium import class_equilibrium
+from clopsim.bounds.critical_weight import critical_angle
+from clopsim.bounds.enclosures import PRECISION, Enclosure, enclose_root, outward
+from clopsim.bounds.equilibrium import class_equilibrium
 
 if TYPE_CHECKING:
     from flint import arb

@@ -6,12 +6,11 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from bounds.setting import check_temperature, number_from_zero, one_of, whole_number
+from clopsim.bounds.setting import check_temperature, number_from_zero, one_of, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 ClassLossName = Literal["merged", "nt_xent", "supcon", "dcl", "sscl", "fedrcl", "blcl"]
 
@@ -192,8 +191,7 @@ def derive() -> "Derivation":
     sum w (2b/tau + a^2/tau^2) less the first's square. So a key is a triple (share, a, b).
     """
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     Keys = list[tuple[sp.Expr, sp.Expr, sp.Expr]]
     K, m, Q, tau, beta, x, r = sp.symbols("K m Q tau beta x r", positive=True)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bounds.class_losses import ClassLoss, Pattern, class_loss, inside_curvatures, softmax_share, unheld_pull
-from bounds.class_means import ClassMode, free_means, held_means, present
-from bounds.critical_weight import critical_weight, sign_change
-from bounds.equilibrium import class_cosine, weight_that_balances
-from bounds.setting import number_from_zero, whole_number
+from clopsim.bounds.class_losses import ClassLoss, Pattern, class_loss, inside_curvatures, softmax_share, unheld_pull
+from clopsim.bounds.class_means import ClassMode, free_means, held_means, present
+from clopsim.bounds.critical_weight import critical_weight, sign_change
+from clopsim.bounds.equilibrium import class_cosine, weight_that_balances
+from clopsim.bounds.setting import number_from_zero, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 SMALLEST = 1e-16
 """Share of the largest curvature below which a prototype weight is none."""
@@ -180,8 +179,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """A pattern's directions in the span of the prototypes; T8 and T9 as the merged loss's case."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     P, nu, tau, p, x, k = sp.symbols("P nu tau p x K", positive=True)
     q = sp.symbols("q", real=True)
@@ -227,8 +225,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """Every level of a pattern in the code, for a loss like no other, and the two weights."""
     import sympy as sp
-
-    from bounds.derivation import Agreement
+    from clopsim.bounds.derivation import Agreement
 
     def answer(loss: ClassLoss, d: int, weight: float, name: str) -> float | None:
         state = class_state(loss, dimension=d, weight=weight)

@@ -7,16 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from clopsim.bounds.effective_rate import critical_rate
+from clopsim.bounds.heavy_ball import NEVER, heavy_ball_collapse_rate
+from clopsim.bounds.setting import Floats, Setting, without_momentum
 from numpy.typing import NDArray
-
-from bounds.effective_rate import critical_rate
-from bounds.heavy_ball import NEVER, heavy_ball_collapse_rate
-from bounds.setting import Floats, Setting, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def exact_rate(setting: Setting) -> Floats:
@@ -157,8 +155,7 @@ def _closed_forms(x: "sp.Symbol", n: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol: differentiate the loss, step, linearise the angles."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     n, mu, tau, pull, x = sp.symbols("n mu tau pull x", positive=True)
     eps = sp.symbols("epsilon", real=True)

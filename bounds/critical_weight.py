@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bounds.setting import check_temperature, positive_number, whole_number
+from clopsim.bounds.setting import check_temperature, positive_number, whole_number
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def critical_weight(*, classes: int, per_class: int, temperature: float, dimension: int) -> float:
@@ -149,8 +149,7 @@ def _resistance(theta: float, W: float, x: float, K: int, m: int, tau: float) ->
 def derive() -> "Derivation":
     """The second variation at T8's state, of the loss itself, for every direction: spreads inside a class and means."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, p, s, g, a, b = sp.symbols("K m tau lambda theta p s g a b", positive=True)
     P, Q, V, W, U, w, x, y, r = sp.symbols("P Q V W U w x y r", positive=True)  # r: sqrt(K - 1), for sympy's sake

@@ -3,12 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bounds.setting import Floats, Setting
+from clopsim.bounds.setting import Floats, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def together_curvature(setting: Setting) -> Floats:
@@ -49,8 +48,7 @@ def _closed_forms(n: "sp.Symbol", tau: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Two or three groups of points on a great circle keep n a symbol; a second derivative does the rest."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
 
     n, tau = sp.symbols("n tau", positive=True)
     eps, t = sp.symbols("epsilon t", real=True)

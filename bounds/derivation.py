@@ -11,8 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 import sympy as sp
-
-from bounds.setting import Floats, Gradient, Keys, Loss, Reduction, Setting
+from clopsim.bounds.setting import Floats, Gradient, Keys, Loss, Reduction, Setting
 
 AGREE = 1e-12
 """Relative difference up to which the code equals its formula: rounding of a few operations."""

@@ -6,13 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from clopsim.bounds.critical_weight import sign_change
+from clopsim.bounds.setting import check_temperature, positive_number, whole_number
 from numpy.typing import NDArray
 
-from bounds.critical_weight import sign_change
-from bounds.setting import check_temperature, positive_number, whole_number
-
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 UNIT = 1e-9
 """Largest error of a prototype's length: float64 rows normalised by any library."""
@@ -125,8 +124,7 @@ def _smallest_ceiling(F: NDArray[np.float64], c: NDArray[np.float64]) -> float:
 def derive() -> "Derivation":
     """The slope of a cone against a force, and the pull of the Euclidean distance summed over a rank-1 state."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, rho, S = sp.symbols("K m tau lambda rho S", positive=True)
     angle, a = sp.symbols("alpha a", real=True)

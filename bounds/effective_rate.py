@@ -11,13 +11,11 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
-
-from bounds.setting import Floats, Gradient, one_of
+from clopsim.bounds.setting import Floats, Gradient, one_of
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 Number = TypeVar("Number", float, Fraction)
@@ -156,8 +154,7 @@ def _closed_forms(c: "sp.Expr", a: "sp.Expr", mu: "sp.Expr") -> "dict[str, sp.Ex
 def derive() -> "Derivation":
     """A point on its great circle; of the gradient only its radial part and the slope of its tangent part are known."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     c, a, mu, b, n, tau, kappa, A = sp.symbols("c a mu b n tau kappa A_1", positive=True)
     eps, phi, p, lam, low, gap = sp.symbols("epsilon phi p lambda c_- g", real=True)

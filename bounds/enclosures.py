@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from bounds.setting import Setting, positive_number, whole_number, without_momentum
+from clopsim.bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
     from flint import arb

@@ -5,12 +5,11 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
-from bounds.setting import Loss, number_from_zero, one_of, positive_number, whole_number
+from clopsim.bounds.setting import Loss, number_from_zero, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 SMALL = 0.1
 """|theta| below which the moments are summed as a series: there the closed forms cancel, and four terms suffice."""
@@ -181,8 +180,7 @@ def _closed_forms(
 def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") -> "dict[str, Agreement]":
     """The code beside the derivation, in every branch."""
     import sympy as sp
-
-    from bounds.derivation import Agreement
+    from clopsim.bounds.derivation import Agreement
 
     n, d, tau, v, c, r, theta, k = symbols
     found = {}
@@ -235,8 +233,7 @@ def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") 
 def derive() -> "Derivation":
     """The mean over noise is half its variance times the second derivatives; a quadratic loss; a linear one."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     n, d, tau, v, r, theta, k, lam = sp.symbols("n d tau v r theta k lambda", positive=True)
     c, x, delta, eps, s, u = sp.symbols("c x delta epsilon s u", real=True)

@@ -4,12 +4,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
-from bounds.critical_weight import sign_change
-from bounds.equilibrium import ClassEquilibrium, class_effective_rank
-from bounds.setting import Keys, check_temperature, one_of, positive_number, whole_number
+from clopsim.bounds.critical_weight import sign_change
+from clopsim.bounds.equilibrium import ClassEquilibrium, class_effective_rank
+from clopsim.bounds.setting import Keys, check_temperature, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 SIMPLEX = 1e-12
 """Prototypes whose squared sum, 1 + (K-1) rho per prototype, is below it count as a simplex, whose sum is 0."""
@@ -226,8 +226,7 @@ def _resistance(c: float, x: float, K: int, m: int, tau: float, *, spare: bool, 
 def derive() -> "Derivation":
     """The loss along the angle to the prototypes' sum, and the second variation of a spread, for both kinds of keys."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, psi, turn, s, g, a, b = sp.symbols("K m tau lambda psi psi_0 s g a b", positive=True)
     P, Q, V, y, f, p = sp.symbols("P Q V y f p", positive=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bounds.critical_weight import check_angle, check_classes, critical_weight, sign_change
-from bounds.setting import positive_number, whole_number
+from clopsim.bounds.critical_weight import check_angle, check_classes, critical_weight, sign_change
+from clopsim.bounds.setting import positive_number, whole_number
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def class_effective_rank(cosine: float, *, classes: int) -> float:
 def derive() -> "Derivation":
     """The loss along the one angle that the symmetry leaves, its only zero, the ends, and why it is the minimum."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, s, f, x, P, p = sp.symbols("K m tau lambda theta s f x P p", positive=True)
     q = sp.symbols("q", real=True)

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.bessel import bessel_ratios, defined_mean, defined_ratio, harmonics, kernel_harmonics
+from clopsim.bounds.setting import Floats, Keys, Loss, Setting, whole_number
 from numpy.typing import NDArray
-
-from bounds.bessel import bessel_ratios, defined_mean, defined_ratio, harmonics, kernel_harmonics
-from bounds.setting import Floats, Keys, Loss, Setting, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 Array = NDArray[np.float64]
 
@@ -142,8 +140,7 @@ def derived_stretch(symbols: Symbols, *, loss: Loss, keys: Keys) -> "sp.Expr":
 def derive() -> "Derivation":
     """The potentials of anchors and keys with the anchor left out; the radial part; M_0 term by term."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     n, M, A, Y, E, kappa, d = sp.symbols("n M_0 A Y E kappa d", positive=True)
     eps = sp.symbols("epsilon")
@@ -225,8 +222,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, entry
+    from clopsim.bounds.derivation import Agreement, entry
 
     n, M, E, A = sp.symbols("n M E A")
     claims = _closed_forms(n, M, E, A)

@@ -5,14 +5,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number, without_momentum
 from numpy.typing import NDArray
-
-from bounds.setting import Floats, Setting, momentum_below_one, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def view_growth(
@@ -179,8 +177,7 @@ def _growth(cosine: "sp.Expr", M: "sp.Expr", N: "sp.Expr", shrink: "sp.Expr") ->
 def derive() -> "Derivation":
     """Differentiate the pull of the other view; fixed point, area, linearisation; then the same with momentum."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     mu, w, tau, pull, X, Y = sp.symbols("mu w tau pull X Y", positive=True)
     beta = sp.Symbol("beta", nonnegative=True)

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def _closed_form(z: "sp.Matrix", E: "sp.Matrix", tau: "sp.Symbol", *, full: bool, detached: bool) -> "sp.Matrix":
@@ -35,8 +34,7 @@ def _prototype_gradients(z: "sp.Matrix", c: "sp.Matrix") -> "dict[str, sp.Matrix
 def derive() -> "Derivation":
     """Derivatives of the losses along a generic direction W, against <W, closed form>."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     t = sp.symbols("t", real=True)
     tau = sp.symbols("tau", positive=True)

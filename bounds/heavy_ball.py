@@ -3,15 +3,13 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.effective_rate import ambient_rates
+from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number
 from numpy.typing import NDArray
-
-from bounds.effective_rate import ambient_rates
-from bounds.setting import Floats, Setting, momentum_below_one, positive_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 
 NEVER = 1e-9
@@ -126,8 +124,7 @@ def derive() -> "Derivation":
     a pair of product 1.
     """
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     mu, beta, h, n, x, A, tau, pull = sp.symbols("mu beta h n x A tau pull", positive=True)
     rho, delta, w = sp.symbols("rho delta w", real=True)
@@ -226,11 +223,10 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.alignment import alignment_uniform_rate
-    from bounds.collapse import alignment_collapse_rate, collapse_rate, exact_rate
-    from bounds.derivation import Agreement, defined_pull, every_setting, written_out
-    from bounds.uniform import harmonic_spectrum, radial_rate, uniform_rate
+    from clopsim.bounds.alignment import alignment_uniform_rate
+    from clopsim.bounds.collapse import alignment_collapse_rate, collapse_rate, exact_rate
+    from clopsim.bounds.derivation import Agreement, defined_pull, every_setting, written_out
+    from clopsim.bounds.uniform import harmonic_spectrum, radial_rate, uniform_rate
 
     symbols = sp.symbols("h rho beta n A")
     claims = _closed_forms(*symbols)

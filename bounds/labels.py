@@ -7,13 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from clopsim.bounds.critical_weight import sign_change
+from clopsim.bounds.setting import check_temperature, positive_number, whole_number
 from numpy.typing import NDArray
 
-from bounds.critical_weight import sign_change
-from bounds.setting import check_temperature, positive_number, whole_number
-
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def lone_unlabelled_cosine(*, classes: int, prototype_cosine: float = 0.0) -> float:
@@ -197,8 +196,7 @@ def _weight(total: float, m: tuple[int, int], tau: float) -> float:
 def derive() -> "Derivation":
     """Convexity for the unlabelled one; for the sizes the loss in two angles and the second variation of a spread."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     tau, lam, D, m, K, p = sp.symbols("tau lambda D m K p", positive=True)
     t, r = sp.symbols("t r", real=True)

@@ -5,14 +5,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.setting import Floats, Setting, positive_number, without_momentum
 from numpy.typing import NDArray
-
-from bounds.setting import Floats, Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def lars_turn(rate: float) -> float:
@@ -103,9 +101,8 @@ def _closed_forms(mu: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Euler's identity makes the step a leg of a right triangle; relative to the table the pair obeys T10's map."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
-    from bounds.free_norm import _growth
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.free_norm import _growth
 
     mu, N, m, pull, tau, a = sp.symbols("mu N m pull tau a", positive=True)
     c = sp.Symbol("c", real=True)  # cosine of the views

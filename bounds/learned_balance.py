@@ -10,15 +10,14 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from bounds.class_losses import class_loss
-from bounds.class_state import class_state
-from bounds.effective_rate import attracting_rates
-from bounds.setting import Gradient, one_of, positive_number, whole_number
+from clopsim.bounds.class_losses import class_loss
+from clopsim.bounds.class_state import class_state
+from clopsim.bounds.effective_rate import attracting_rates
+from clopsim.bounds.setting import Gradient, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Parametrisation = Literal["log", "sigma"]
 """What descent moves: log sigma, or sigma itself."""
@@ -141,8 +140,7 @@ def _closed_forms(K: "sp.Symbol", tau: "sp.Symbol", L: "sp.Symbol", f: "sp.Symbo
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane, and their means; calculus in sigma."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, L, sigma = sp.symbols("K m tau L sigma", positive=True)
     eps, log_sigma, t, f = sp.symbols("epsilon l t f", real=True)

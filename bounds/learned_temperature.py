@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bounds.bessel import bessel_ratios
-from bounds.setting import SMALLEST_TEMPERATURE, Keys, Setting, one_of, positive_number, whole_number
-from bounds.uniform import uniform_rate
+from clopsim.bounds.bessel import bessel_ratios
+from clopsim.bounds.setting import SMALLEST_TEMPERATURE, Keys, Setting, one_of, positive_number, whole_number
+from clopsim.bounds.uniform import uniform_rate
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 WIDEST = 1e-8
 """Smallest concentration that is looked at; there kappa A_1 = kappa^2/d is far below any 1/(p mu) of use."""
@@ -78,8 +77,7 @@ def derive() -> "Derivation":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     kappa, mu, pull, nu, A = sp.symbols("kappa mu pull nu A_1", positive=True)
     cosines = sp.symbols("s1:5", real=True)  # of one anchor; the first is the other view

@@ -5,15 +5,14 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from bounds.class_losses import ClassLossName
-from bounds.class_means import ClassMode, present
-from bounds.effective_rate import attracting_rates
-from bounds.line_slopes import LineSlopes, SupConForm, cases, line_slopes
+from clopsim.bounds.class_losses import ClassLossName
+from clopsim.bounds.class_means import ClassMode, present
+from clopsim.bounds.effective_rate import attracting_rates
+from clopsim.bounds.line_slopes import LineSlopes, SupConForm, cases, line_slopes
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,8 @@ def _closed_forms(n: "sp.Expr", m: "sp.Expr", tau: "sp.Expr", y: "sp.Expr") -> "
 def derive() -> "Derivation":
     """Every move put into the matrix of slopes, then the slopes of the losses; K and H = m/2 are symbols."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
-    from bounds.line_slopes import _closed_slopes
+    from clopsim.bounds.derivation import Derivation, Step
+    from clopsim.bounds.line_slopes import _closed_slopes
 
     H, K, tau, y, q, beta = sp.symbols("H K tau y q beta", positive=True)
     w = LineSlopes(*sp.symbols("w_s w_o w_v b_s b_o"))
@@ -177,9 +175,8 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """The code for every loss against the claims: levels with their numbers, pulls and rates."""
     import sympy as sp
-
-    from bounds.derivation import Agreement
-    from bounds.line_slopes import _closed_slopes
+    from clopsim.bounds.derivation import Agreement
+    from clopsim.bounds.line_slopes import _closed_slopes
 
     def answer(given: "dict[str, Any]", shape: "dict[str, Any]", name: str) -> float | None:
         state = line_state(line_slopes(**given, **shape, temperature=0.3), **shape)

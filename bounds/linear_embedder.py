@@ -5,16 +5,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.heavy_ball import heavy_ball_rate
+from clopsim.bounds.setting import Setting, positive_number
+from clopsim.bounds.uniform import harmonic_spectrum
 from numpy.typing import NDArray
-
-from bounds.heavy_ball import heavy_ball_rate
-from bounds.setting import Setting, positive_number
-from bounds.uniform import harmonic_spectrum
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
 
@@ -139,9 +137,8 @@ def _uniform_form(n: "sp.Symbol", e: "sp.Expr", s: "sp.Symbol", d: "sp.Symbol") 
 def derive() -> "Derivation":
     """Second derivative of the loss along W + epsilon v w^T at collapse; moments of degree 2 on the sphere."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
-    from bounds.uniform import _closed_forms
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.uniform import _closed_forms
 
     tau, eps, n, s, d, A, size, beta = sp.symbols("tau epsilon n s d A_2 T beta", positive=True)
     zeros = {}

@@ -3,12 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from bounds.setting import SMALLEST_TEMPERATURE, one_of, positive_number, whole_number
+from clopsim.bounds.setting import SMALLEST_TEMPERATURE, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Form = Literal["matrix", "cosine"]
 """How the norm is written, which ambient steps see: by the rows of a sample's views, or by their cosine."""
@@ -158,9 +157,8 @@ def _closed_slopes(beta: "sp.Expr", delta: "sp.Expr") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol; psi enters by its value and its slope alone."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
-    from bounds.effective_rate import _closed_forms as rates
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.effective_rate import _closed_forms as rates
 
     n, tau, beta, delta, t, mu = sp.symbols("n tau beta delta t mu", positive=True)
     eps, c, P, S, R = sp.symbols("epsilon c psi psi' r", real=True)

@@ -5,14 +5,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from bounds.lorac import allowed_temperature, even_samples
-from bounds.setting import positive_number, whole_number
+from clopsim.bounds.lorac import allowed_temperature, even_samples
+from clopsim.bounds.setting import positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 NODES = 200
 """Of the quadrature over a cap: enough for rounding up to dimensions in the thousands."""
@@ -131,8 +129,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """One sample of a simplex opens its views: first and second order of the loss; a swap; two views on their own."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     N, tau, beta, mu, f, h = sp.symbols("N tau beta mu f h", positive=True)
     alpha, phi, s1 = sp.symbols("alpha phi s", real=True)

@@ -4,13 +4,11 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from bounds.setting import Floats, Keys, Setting
+from clopsim.bounds.setting import Floats, Keys, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 
 def universal_decay(t: Floats, *, keys: Keys = "symmetric", exclusion: float = 1.0) -> Floats:
@@ -82,10 +80,9 @@ def _closed_forms(t: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """The first order of each ratio of Bessel functions, their product, the maximum of the limit."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
-    from bounds.uniform import _closed_forms as ripples
-    from bounds.uniform import _closed_stretch as stretches
+    from clopsim.bounds.derivation import Derivation, Step
+    from clopsim.bounds.uniform import _closed_forms as ripples
+    from clopsim.bounds.uniform import _closed_stretch as stretches
 
     t, tau, nu, kappa = sp.symbols("t tau nu kappa", positive=True)
     m, c, j = sp.symbols("m c j")
@@ -146,8 +143,7 @@ def _agreements(best: "sp.Expr") -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 
     t = sp.symbols("t")
     claims = {keys: _closed_forms(t)[keys] for keys in ("symmetric", "detached")}

@@ -4,14 +4,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.setting import Setting, positive_number, without_momentum
 from numpy.typing import NDArray
-
-from bounds.setting import Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def paper_range(setting: Setting) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -130,8 +128,7 @@ def _softmax_by_definition(
 def derive() -> "Derivation":
     """Sum the gradients; the rows of P add up to 1, its columns to c_a."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry, written_out
 
     n = 4
     mu, tau, weight, pull, D, R = sp.symbols("mu tau w pull D R", positive=True)  # D = Delta/tau

@@ -4,14 +4,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from bounds.collapse import spread_multiplier, view_multiplier
-from bounds.setting import Floats, Setting, positive_number, whole_number
+from clopsim.bounds.collapse import spread_multiplier, view_multiplier
+from clopsim.bounds.setting import Floats, Setting, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 
 def view_growth_rate(rate: Floats, setting: Setting, *, data: int) -> Floats:
@@ -106,8 +104,7 @@ def _noise_factor(x: "sp.Expr", B: "sp.Expr", variance: "sp.Expr") -> "sp.Expr":
 def derive() -> "Derivation":
     """The average over all batches, the fourth moments of the noise, and where the mean square stands still."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     b, N, y, c, p, x, B, variance = sp.symbols("b N y c p x B sigma^2", positive=True)
     claims = _closed_forms(b, N, y, c, p)
@@ -179,9 +176,8 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.collapse import _closed_forms as collapse
-    from bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
+    from clopsim.bounds.collapse import _closed_forms as collapse
+    from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 
     found: dict[str, Agreement] = {}
     mu, B, n, p, variance = sp.Rational(1, 10), sp.Integer(12), sp.Integer(32), sp.Integer(5), sp.Rational(3, 10)

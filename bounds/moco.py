@@ -3,15 +3,13 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.setting import Setting, number_from_zero, whole_number, without_momentum
+from clopsim.bounds.uniform import harmonic_spectrum
 from numpy.typing import NDArray
-
-from bounds.setting import Setting, number_from_zero, whole_number, without_momentum
-from bounds.uniform import harmonic_spectrum
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 ANGLES = 64
 """Angles on the unit circle for each age in the queue, between which roots of the equation are sought."""
@@ -96,8 +94,7 @@ def _closed_forms(m: "sp.Symbol", kappa: "sp.Symbol", E: "sp.Symbol", L: int) ->
 def derive() -> "Derivation":
     """Amplitudes of one ripple in the queries and in the keys: a 2x2 map; with a queue, a characteristic equation."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     m, kappa, E, mu, x = sp.symbols("m kappa E mu x", positive=True)
     a, b, z = sp.symbols("a b lambda")
@@ -159,8 +156,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, defined_pull
+    from clopsim.bounds.derivation import Agreement, defined_pull
 
     m, kappa, E = sp.symbols("m kappa E", positive=True)
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, positive_number, whole_number
+from clopsim.bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 @dataclass(frozen=True)
@@ -216,9 +215,8 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """The loss of class points in closed form; the spread inside a class by the first two orders of all cosines."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
-    from bounds.second_order import names, second_order, shares_in, within
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.second_order import names, second_order, shares_in, within
 
     symbols = names()
     K, m, tau, s, _, _, _, l_p, l_a, l_u, l_c, t = symbols.values()

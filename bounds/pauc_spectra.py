@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bounds.pauc import PaucSetting, pauc_shares
-from bounds.setting import whole_number
+from clopsim.bounds.pauc import PaucSetting, pauc_shares
+from clopsim.bounds.setting import whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 class PaucLevel(NamedTuple):
@@ -169,9 +168,8 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Of every kind of directions one move, its curvature from the first two orders of all cosines."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
-    from bounds.second_order import class_moves, names, second_order, shares_in, within
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.second_order import class_moves, names, second_order, shares_in, within
 
     symbols = names()
     K, m, tau, s, p, Q, Q2, l_p, l_a, l_u, l_c, t = symbols.values()

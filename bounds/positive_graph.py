@@ -6,14 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from clopsim.bounds.setting import Gradient, check_temperature, one_of, whole_number
 from numpy.typing import ArrayLike, NDArray
-
-from bounds.setting import Gradient, check_temperature, one_of, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation
+    from clopsim.bounds.derivation import Agreement, Derivation
 
 Array = NDArray[np.float64]
 
@@ -181,8 +179,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """A generic loss of cosines to second order, then the moves of every loss of the zoo with n and m as symbols."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     n, m, tau, beta, mu, w = sp.symbols("n m tau beta mu omega", positive=True)
     q, t = sp.symbols("q t", real=True)
@@ -263,8 +260,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """The code on n = 12 embeddings in three classes of four, against the claims; then three with own pulls."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, entry
+    from clopsim.bounds.derivation import Agreement, entry
 
     def of(slopes: "Callable[[], Array]", field: str) -> "Callable[[], Any]":
         return lambda: getattr(collapse_spectrum(slopes(), dimension=5), field)

@@ -4,16 +4,15 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-
-from bounds.collapse import exact_rate
-from bounds.distances import euclidean_critical_weight, manhattan_critical_weight
-from bounds.equiangular import authors_etf_cosine, equiangular_critical_weight, equiangular_equilibrium
-from bounds.labels import lone_unlabelled_cosine
-from bounds.setting import Setting, one_of, whole_number
-from bounds.weak_prototypes import weak_effective_rank
+from clopsim.bounds.collapse import exact_rate
+from clopsim.bounds.distances import euclidean_critical_weight, manhattan_critical_weight
+from clopsim.bounds.equiangular import authors_etf_cosine, equiangular_critical_weight, equiangular_equilibrium
+from clopsim.bounds.labels import lone_unlabelled_cosine
+from clopsim.bounds.setting import Setting, one_of, whole_number
+from clopsim.bounds.weak_prototypes import weak_effective_rank
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Prototypes = Literal["orthonormal", "etf", "simplex"]
 """orthonormal: CLOP; etf: the authors' option of that name, cosine -1/(d-1); simplex: the K-simplex ETF."""
@@ -125,8 +124,8 @@ def derive() -> "Derivation":
     from functools import partial
     from itertools import product
 
-    from bounds.derivation import Agreement, Derivation, Step
-    from bounds.setting import Keys
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.setting import Keys
 
     def in_place(setting: Setting, expected: dict[str, float | None], given: dict[str, Any]) -> float:
         found = prototype_weights(setting, **given)

@@ -11,13 +11,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bounds.effective_rate import critical_rate
-from bounds.setting import number_from_zero, positive_number, whole_number
+from clopsim.bounds.effective_rate import critical_rate
+from clopsim.bounds.setting import number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 class GuessedCollapse(NamedTuple):
@@ -172,8 +171,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane; second derivatives; the odds of two softmaxes multiplied."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, q, Q, p, x, scale = sp.symbols("K m tau q Q p x tau_s", positive=True)
     eps, s = sp.symbols("epsilon s", real=True)

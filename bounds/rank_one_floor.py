@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bounds.setting import positive_number, whole_number
+from clopsim.bounds.setting import positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def rank_one_gradient_floor(weight: float, class_counts: Sequence[int]) -> float:
@@ -38,8 +37,7 @@ def rank_one_gradient_floor(weight: float, class_counts: Sequence[int]) -> float
 def derive() -> "Derivation":
     """The prototype pull, projected at a rank-1 state, summed over the labelled samples."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     lam, S, N, K = sp.symbols("lambda S N K", positive=True)  # N = n_k of the largest class
     x = sp.symbols("x", real=True)  # z* . c_yi

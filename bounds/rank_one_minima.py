@@ -6,14 +6,12 @@ from itertools import product
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
+from clopsim.bounds.setting import Loss, Reduction, Setting
 from numpy.typing import NDArray
-
-from bounds.setting import Loss, Reduction, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
 
@@ -107,8 +105,7 @@ def _hessian(sigma: "tuple[int, ...]", q: "sp.Symbol", *, full: bool) -> "sp.Mat
 def derive() -> "Derivation":
     """The second derivative for all patterns of four embeddings; sides of any size; two samples."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     a, b, q = sp.symbols("a b q", positive=True)
     t = sp.symbols("t", real=True)

@@ -4,23 +4,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from bounds.alignment import alignment_is_resolved, alignment_uniform_rate
-from bounds.antipodal_line import antipodal_line_rate, why_line_never_attracts
-from bounds.bessel import kernel_harmonics
-from bounds.collapse import (
+from clopsim.bounds.alignment import alignment_is_resolved, alignment_uniform_rate
+from clopsim.bounds.antipodal_line import antipodal_line_rate, why_line_never_attracts
+from clopsim.bounds.bessel import kernel_harmonics
+from clopsim.bounds.collapse import (
     alignment_collapse_rate,
     collapse_rate,
     why_collapse_keeps_alignment,
     why_collapse_never_attracts,
 )
-from bounds.finite_batch import POINTS_PER_HARMONIC
-from bounds.mean_shift import paper_range
-from bounds.setting import Floats, Setting
-from bounds.uniform import uniform_is_resolved, uniform_rate
+from clopsim.bounds.finite_batch import POINTS_PER_HARMONIC
+from clopsim.bounds.mean_shift import paper_range
+from clopsim.bounds.setting import Floats, Setting
+from clopsim.bounds.uniform import uniform_is_resolved, uniform_rate
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def derive() -> "Derivation":
     from dataclasses import asdict, replace
     from functools import partial
 
-    from bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out
 
     def finite(rate: Floats | None) -> float | None:
         return None if rate is None or not np.isfinite(rate) else float(rate)

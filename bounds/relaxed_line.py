@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from bounds.effective_rate import attracting_rates
-from bounds.line import line_state
-from bounds.line_slopes import line_slopes
-from bounds.setting import Gradient
+from clopsim.bounds.effective_rate import attracting_rates
+from clopsim.bounds.line import line_state
+from clopsim.bounds.line_slopes import line_slopes
+from clopsim.bounds.setting import Gradient
 
 
 class RelaxedLine(NamedTuple):

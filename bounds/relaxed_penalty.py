@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bounds.effective_rate import attracting_rates
-from bounds.setting import Gradient, number_from_zero, positive_number, whole_number
+from clopsim.bounds.effective_rate import attracting_rates
+from clopsim.bounds.setting import Gradient, number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 class RelaxedClass(NamedTuple):
@@ -197,8 +196,7 @@ def _of_class(sizes: "Sequence[sp.Expr]", tau: "sp.Expr", beta: "sp.Expr") -> "t
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane, and second derivatives."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, beta, t = sp.symbols("K m tau beta t", positive=True)
     sizes = sp.symbols("m_1:4", positive=True)

@@ -4,10 +4,10 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bounds.setting import Setting, positive_number, whole_number, without_momentum
+from clopsim.bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def gradient_bound(column_sum: float, setting: Setting) -> float:
@@ -83,8 +83,7 @@ def leading_share_bound(angle: float, classes: int) -> float:
 def derive() -> "Derivation":
     """The norm argument for the step, and a concave envelope for the share."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
 
     mu, lam, tau, c, H, K = sp.symbols("mu lambda tau c H K", positive=True)
     n, rho = sp.symbols("n rho", positive=True)

@@ -3,12 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from bounds.setting import number_from_zero, one_of, positive_number, whole_number
+from clopsim.bounds.setting import number_from_zero, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
     Groups = list[tuple[sp.Expr, tuple[sp.Expr, ...]]]  # equal rows: their number and the vector
 
@@ -164,8 +163,7 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]", form: Form) -> "dict[str, sp.
 def derive() -> "Derivation":
     """Sets of a few groups of equal rows: distances and products of pairs of groups, counted, keep K and m symbols."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     names = ("K", "m", "eps", "olean", "lambda")
     symbols = {name: sp.Symbol(name, positive=True) for name in names}

@@ -4,13 +4,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
-from bounds.setting import number_from_zero, one_of, whole_number
-from bounds.simo import Form, checked_eps
+from clopsim.bounds.setting import number_from_zero, one_of, whole_number
+from clopsim.bounds.simo import Form, checked_eps
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def simo_split_curvature(rows: int, *, opposite: int, eps: float | None = None, form: Form = "pair") -> float:
@@ -85,8 +84,7 @@ def _closed_forms(m: "sp.Expr", other: "sp.Expr", e: "sp.Expr", olean: "sp.Expr"
 def derive() -> "Derivation":
     """The two ends of a split class turned against each other by one angle; the rows of an end stay alike."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     m, other, e, olean, u = sp.symbols("m m' epsilon olean u", positive=True)
     angle = sp.Symbol("theta", real=True)

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 def _closed_form(z: "sp.Matrix", slopes: "sp.Matrix") -> "sp.Matrix":
@@ -16,8 +15,7 @@ def _closed_form(z: "sp.Matrix", slopes: "sp.Matrix") -> "sp.Matrix":
 def derive() -> "Derivation":
     """Chain rule for an undefined function of the cosine matrix, then the state +-z* with signs as symbols."""
     import sympy as sp
-
-    from bounds.derivation import Derivation, Step
+    from clopsim.bounds.derivation import Derivation, Step
 
     n, d = 3, 3
     z = sp.Matrix(n, d, sp.symbols(f"z1:{n + 1}_1:{d + 1}", real=True))

@@ -5,15 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-
-from bounds.critical_weight import sign_change
-from bounds.relaxed_penalty import Group, group_curvature
-from bounds.setting import number_from_zero, positive_number, whole_number
+from clopsim.bounds.critical_weight import sign_change
+from clopsim.bounds.relaxed_penalty import Group, group_curvature
+from clopsim.bounds.setting import number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 
 class TwoLevelSimplex(NamedTuple):
@@ -93,8 +91,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """A class spreads across the simplex of class points; the force of one anchor at the two-level simplex."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, beta, y, u, v = sp.symbols("K m tau beta y u v", positive=True)
     eps, r, s = sp.symbols("epsilon r s", real=True)

@@ -3,14 +3,12 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from clopsim.bounds.effective_rate import AttractingRates
 from numpy.typing import NDArray
-
-from bounds.effective_rate import AttractingRates
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 FLAT = 1e-7
 """Curvatures this small, in units of the largest, are 0: turns of the whole state, and rounding."""
@@ -64,8 +62,7 @@ def derive() -> "Derivation":
     from functools import partial
 
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step
+    from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     mu = sp.symbols("mu", positive=True)
     a1, a2, h11, h12, h22, x, y, eps = sp.symbols("a_1 a_2 h_11 h_12 h_22 x y epsilon", real=True)

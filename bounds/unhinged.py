@@ -4,13 +4,11 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
-
-from bounds.setting import Floats, Gradient, number_from_zero, one_of, positive_number, whole_number
+from clopsim.bounds.setting import Floats, Gradient, number_from_zero, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
-
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Directions = Literal["simplex", "orthonormal"]
 """The fixed class directions w_k: unit vectors with common cosine -1/(K - 1) or 0."""
@@ -180,10 +178,9 @@ def _closed_forms(
 def derive() -> "Derivation":
     """The loss is linear in each row, so a row moves in the plane of itself and q: two coordinates are the proof."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, entry
-    from bounds.effective_rate import _closed_forms as rates
-    from bounds.effective_rate import critical_rate
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
+    from clopsim.bounds.effective_rate import _closed_forms as rates
+    from clopsim.bounds.effective_rate import critical_rate
 
     K, n, gamma, lam, x, p, mu = sp.symbols("K n gamma lambda x p mu", positive=True)
     theta, eta, zeta = sp.symbols("theta eta zeta", real=True)

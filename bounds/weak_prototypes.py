@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from bounds.setting import Setting, positive_number, whole_number, without_momentum
+from clopsim.bounds.setting import Setting, positive_number, whole_number, without_momentum
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 SMALL = 0.5
 """Displacement up to which the formulas answer: they are the first order in it, wrong by about its square."""
@@ -113,8 +113,7 @@ def _stiffness(loss: str, n: int, tau: float) -> tuple[float, float]:
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol; one step with a small pull, to first order."""
     import sympy as sp
-
-    from bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
+    from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
     n, mu, tau, pull, lam, q, K = sp.symbols("n mu tau pull lambda q K", positive=True)
     eps, w, c, along = sp.symbols("epsilon w c c_0", real=True)

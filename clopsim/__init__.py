@@ -22,10 +22,11 @@ Names are loaded when they are first used, so that importing clopsim is quick an
 
 The rooms, from the top floor down: cli; door (these functions), lab, lessons; runs (what outlives a process) and
 protocols (the zoo's claims, tested); audit, cards and training; sphere (free embeddings) and show; metrics and losses;
-below all of them the theory, bounds. Imports only go down.
+below all of them the theory, bounds. Imports only go down. In a checkout bounds and figures stand beside this folder.
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ _PLACES = {
     "verify": "door.verify",
     "zoo": "door.zoo",
 }
+
+_CHECKOUT = Path(__file__).parents[1]
+if (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "bounds" / "derivation.py").is_file():
+    __path__ = [*__path__, str(_CHECKOUT)]  # clopsim.bounds and clopsim.figures, as the build lays them
 
 
 def __getattr__(name: str) -> Any:

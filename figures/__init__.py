@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from figures.drawing import Drawing
-    from figures.runs import Run
+    from clopsim.figures.drawing import Drawing
+    from clopsim.figures.runs import Run
 
 NAMES = (
     "collapse_sweep",
@@ -46,19 +46,20 @@ def measure(name: str, *, quick: bool = False, on_progress: Callable[[float], No
     The number of threads changes no bit: torch computes on one, but for networks that are trained together, each of
     which has its own anyway.
     """
+    from clopsim.figures.runs import Run
+
     from clopsim.runs.chunks import one_thread
-    from figures.runs import Run
 
     with nullcontext() if name in TRAINED_TOGETHER else one_thread():
-        arrays = importlib.import_module(f"figures.{name}").measure(quick=quick, on_progress=on_progress)
+        arrays = importlib.import_module(f"clopsim.figures.{name}").measure(quick=quick, on_progress=on_progress)
     return Run(arrays, quick)
 
 
 def draw(name: str, run: "Run") -> "Drawing":
     """Draw a run of one of NAMES, theory included, and hold the one against the other."""
-    return importlib.import_module(f"figures.{name}").draw(run)
+    return importlib.import_module(f"clopsim.figures.{name}").draw(run)
 
 
 def caption(name: str) -> str:
     """The caption of one of NAMES."""
-    return inspect.cleandoc(importlib.import_module(f"figures.{name}").__doc__ or "")
+    return inspect.cleandoc(importlib.import_module(f"clopsim.figures.{name}").__doc__ or "")

@@ -10,16 +10,16 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Setting, alignment_uniform_rate, swap_cosine
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.simulate import final, part_of
+from clopsim.figures.style import BLUE, COLUMN, ORANGE, STYLE, VERMILION, measured
 from matplotlib.figure import Figure
 
-from bounds import Setting, alignment_uniform_rate, swap_cosine
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import search
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
-from figures.simulate import final, part_of
-from figures.style import BLUE, COLUMN, ORANGE, STYLE, VERMILION, measured
 
 SETTINGS = ((3, 1.0), (8, 0.5))
 """(d, tau)"""

@@ -13,19 +13,19 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Setting
+from clopsim.bounds.critical_weight import critical_weight
+from clopsim.bounds.equilibrium import class_equilibrium
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.simulate import part_of
+from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from bounds import Setting
-from bounds.critical_weight import critical_weight
-from bounds.equilibrium import class_equilibrium
 from clopsim.sphere.dynamics import step
-from figures.drawing import Drawing, Gap
-from figures.runs import Arrays, Run
-from figures.simulate import part_of
-from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 
 CLASSES, PER_CLASS, TAU = 3, 8, 2.0
 SETTING = Setting(TAU, 3, CLASSES * PER_CLASS, gradient="tangent")

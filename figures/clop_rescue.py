@@ -12,19 +12,19 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Setting, exact_rate
+from clopsim.bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.simulate import final
+from clopsim.figures.style import BLUE, GREEN, ORANGE, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from bounds import Setting, exact_rate
-from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.gradient import gradient
-from figures.drawing import Drawing, Gap
-from figures.runs import Arrays, Run
-from figures.simulate import final
-from figures.style import BLUE, GREEN, ORANGE, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, measured, plain_ticks
 
 CLASSES, SETTING = 4, Setting(0.5, 8, 32)
 TURNED = (0.2, 0.5, 0.8)

@@ -10,13 +10,13 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import xarray as xr
+from clopsim.bounds import critical_rates
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
 
-from bounds import critical_rates
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
 from clopsim.show import plots
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
 
 OBSERVABLES = ("mean_resultant_length", "effective_rank", "outcome")
 DIMENSIONS = job.DIMENSIONS[:-1]

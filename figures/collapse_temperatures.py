@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import matplotlib as mpl
 import numpy as np
+from clopsim.bounds import critical_rates, uniform_is_resolved, uniform_rate
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import GREEN, GREY, PAGE, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.figure import Figure
 
-from bounds import critical_rates, uniform_is_resolved, uniform_rate
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
-from figures.style import GREEN, GREY, PAGE, STYLE, VERMILION, measured, plain_ticks
 
 TEMPERATURES = (0.2, 0.5, 1.0)
 PANELS = {"mean_resultant_length": "mean resultant length $R$", "effective_rank": "effective rank"}

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from clopsim.figures.style import STYLE
 from matplotlib.figure import Figure
 
 from clopsim.runs.store import write_atomically
 from clopsim.show.plots import undated
-from figures.style import STYLE
 
 
 class Gap(NamedTuple):

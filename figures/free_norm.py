@@ -14,16 +14,16 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Setting
+from clopsim.bounds.free_norm import decayed_view_cosine, steady_squared_norm, two_view_step
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from bounds import Setting
-from bounds.free_norm import decayed_view_cosine, steady_squared_norm, two_view_step
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step
-from figures.drawing import Drawing, Gap
-from figures.runs import Arrays, Run
-from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
 
 SETTINGS = ((3, 1.0), (8, 0.5))
 """(d, tau) of the clouds."""

@@ -14,18 +14,18 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Gradient, Loss, alignment_uniform_rate, critical_rates, exact_rate
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.simulate import final, part_of
+from clopsim.figures.style import BLACK, GREEN, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.figure import Figure
 
-from bounds import Gradient, Loss, alignment_uniform_rate, critical_rates, exact_rate
 from clopsim.metrics import geometry
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import Kind, search
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
-from figures.simulate import final, part_of
-from figures.style import BLACK, GREEN, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
 
 BOTH = "from T12's rate on the line attracts too: the start decides"
 OBSERVABLES = ("mean_resultant_length", "effective_rank")

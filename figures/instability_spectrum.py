@@ -10,15 +10,15 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Setting, harmonic_spectrum
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, COLUMN, GREEN, STYLE, VERMILION, measured
 from matplotlib.figure import Figure
 from numpy.polynomial import Legendre
 from numpy.typing import NDArray
 
-from bounds import Setting, harmonic_spectrum
 from clopsim.sphere.dynamics import step
-from figures.drawing import Drawing, Gap
-from figures.runs import Arrays, Run
-from figures.style import BLUE, COLUMN, GREEN, STYLE, VERMILION, measured
 
 TEMPERATURES, DEGREES = (1.0, 0.5, 0.2), 8
 RIPPLE = 1e-4

@@ -20,14 +20,14 @@ from threading import Lock
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds.free_norm import decayed_view_cosine, effective_rate
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.fixed_views import SETTING, Cell, Ends, Floats, train
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLACK, BLUE, GREEN, ORANGE, PAGE, PURPLE, SKY, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.figure import Figure
 
-from bounds.free_norm import decayed_view_cosine, effective_rate
 from clopsim.training.recipe import Embedder
-from figures.drawing import Drawing, Gap
-from figures.fixed_views import SETTING, Cell, Ends, Floats, train
-from figures.runs import Arrays, Run
-from figures.style import BLACK, BLUE, GREEN, ORANGE, PAGE, PURPLE, SKY, STYLE, VERMILION, measured, plain_ticks
 
 
 def _mlp(depth: int, *, batch_norm: bool = True) -> Embedder:

@@ -14,6 +14,9 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -24,9 +27,6 @@ from clopsim.metrics import geometry
 from clopsim.training.datasets import load
 from clopsim.training.recipe import LossName, Training
 from clopsim.training.stack.ensemble import Stack
-from figures.drawing import Drawing
-from figures.runs import Arrays, Run
-from figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE
 
 LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
 RATES = (0.001, 0.1, 10.0)

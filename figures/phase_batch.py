@@ -10,16 +10,16 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Setting, exact_rate
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.simulate import final
+from clopsim.figures.style import COLUMN, OUTLINE, RANK_MAP, STYLE, VERMILION, plain_ticks
 from matplotlib.figure import Figure
 
-from bounds import Setting, exact_rate
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import search
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
-from figures.simulate import final
-from figures.style import COLUMN, OUTLINE, RANK_MAP, STYLE, VERMILION, plain_ticks
 
 TAU, DIMENSION = 0.5, 8
 

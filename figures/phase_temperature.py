@@ -13,16 +13,16 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.bounds import Gradient, Setting, collapse_rate, uniform_rate
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.simulate import final, part_of
+from clopsim.figures.style import GREEN, GREY, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, plain_ticks
 from matplotlib.figure import Figure
 
-from bounds import Gradient, Setting, collapse_rate, uniform_rate
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import Kind, search
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
-from figures.simulate import final, part_of
-from figures.style import GREEN, GREY, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, plain_ticks
 
 DIMENSION, SAMPLES = 8, 32
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")

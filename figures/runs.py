@@ -26,7 +26,9 @@ Arrays = Mapping[str, NDArray[Any]]
 DRAWS = re.compile("draw|_?draw_.*")
 """Functions of a figure's file that draw; nothing that measures names one, so that their text decides no number."""
 
-LOOKS = ("figures.drawing", "figures.runs", "figures.style")
+PACKAGE = "clopsim.figures"
+
+LOOKS = tuple(f"{PACKAGE}.{each}" for each in ("drawing", "runs", "style"))
 """Files of figures that decide no number either."""
 
 
@@ -87,14 +89,14 @@ def _identity(name: str, *, quick: bool) -> dict[str, Any]:
 def _measurement(name: str) -> str:
     """Digest of what measures a figure."""
     digest = hashlib.sha256()
-    for measuring in syntax(f"figures.{name}"):
+    for measuring in syntax(f"{PACKAGE}.{name}"):
         digest.update(ast.dump(measuring).encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
 def syntax(module: str) -> Iterator[ast.Module]:
     """What decides a figure's numbers: the syntax of its file without drawing and docstrings; those that it imports."""
-    tree = ast.parse(Path(__file__).with_name(module.removeprefix("figures.") + ".py").read_text(encoding="utf-8"))
+    tree = ast.parse(Path(__file__).with_name(module.removeprefix(f"{PACKAGE}.") + ".py").read_text(encoding="utf-8"))
     measuring = ast.Module([node for node in tree.body if not _only_draws(node)], [])
     for node in ast.walk(measuring):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
@@ -102,9 +104,9 @@ def syntax(module: str) -> Iterator[ast.Module]:
     yield measuring
     for node in ast.walk(measuring):
         if isinstance(node, ast.ImportFrom):
-            names = [f"figures.{each.name}" for each in node.names] if node.module == "figures" else [node.module or ""]
-            for each in names:
-                if each.startswith("figures."):
+            rooms = [f"{PACKAGE}.{each.name}" for each in node.names] if node.module == PACKAGE else [node.module or ""]
+            for each in rooms:
+                if each.startswith(f"{PACKAGE}."):
                     yield from syntax(each)
 
 

@@ -13,6 +13,9 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,9 +26,6 @@ from clopsim.sphere.data import GaussianClusters, gaussian_clusters, views_of_po
 from clopsim.training.embedders import build
 from clopsim.training.recipe import Embedder
 from clopsim.training.sharpness import sharpest
-from figures.drawing import Drawing, Gap
-from figures.runs import Arrays, Run
-from figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
 
 TAU = 0.5
 EMBEDDERS = {

@@ -16,6 +16,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, ORANGE, PAGE, STYLE
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,9 +26,6 @@ from matplotlib.lines import Line2D
 from clopsim.runs.recipes import TrainingSweep
 from clopsim.runs.training_sweep import run_training_sweep
 from clopsim.training.recipe import LossName, Training
-from figures.drawing import Drawing
-from figures.runs import Arrays, Run
-from figures.style import BLUE, ORANGE, PAGE, STYLE
 
 LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
 COLOURS = ((ORANGE, "without prototypes"), (BLUE, "with"))

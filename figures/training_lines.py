@@ -9,9 +9,9 @@ bottom: some seed diverged. A measurement, without a theory to hold it against.
 from collections.abc import Callable
 from dataclasses import replace
 
-from figures import training
-from figures.drawing import Drawing
-from figures.runs import Arrays, Run
+from clopsim.figures import training
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.runs import Arrays, Run
 
 SWEEP = replace(
     training.SWEEP,

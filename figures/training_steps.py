@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-
-from figures import training
-from figures.drawing import Drawing
-from figures.runs import Arrays, Run
+from clopsim.figures import training
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.runs import Arrays, Run
 
 STEPS = (100, 1000, 4000)
 

@@ -16,10 +16,7 @@ from typing import Any, NamedTuple, get_args
 import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from torch import Tensor
-
-from bounds import (
+from clopsim.bounds import (
     Gradient,
     PaucSetting,
     attracting_rates,
@@ -37,6 +34,12 @@ from bounds import (
     unhinged_pull,
     unhinged_rate,
 )
+from clopsim.figures.drawing import Drawing, Gap, apart
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION
+from matplotlib.figure import Figure
+from torch import Tensor
+
 from clopsim.audit.experiments.cosine_losses import cosine_loss, with_prototypes
 from clopsim.audit.experiments.modes import Loss, step
 from clopsim.losses.anti_collapse import anti_collapse_of_rows
@@ -45,9 +48,6 @@ from clopsim.losses.pauc import pauc_of_rows
 from clopsim.losses.simo import simo_of_rows
 from clopsim.losses.unhinged import unhinged_of_rows
 from clopsim.metrics import geometry
-from figures.drawing import Drawing, Gap, apart
-from figures.runs import Arrays, Run
-from figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION
 
 SETTINGS = ((3, 4, 6, 0.5), (4, 4, 6, 0.2))
 """K classes of m embeddings, dimension d, temperature."""

@@ -183,7 +183,7 @@ def _returns(node: ast.FunctionDef) -> str:
 
 
 def function_of(mutant: Mutant) -> FunctionType:
-    found: Any = importlib.import_module(f"bounds.{mutant.module}")
+    found: Any = importlib.import_module(f"clopsim.bounds.{mutant.module}")
     for part in mutant.function.split("."):
         found = vars(found)[part]
     found = getattr(found, "fget", found)  # of a property

@@ -11,8 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 import clopsim
-import figures
-from clopsim import cli
+from clopsim import cli, figures
 from clopsim.audit.ledger import PAPER
 from clopsim.cli.examples import LEAVES
 
@@ -130,7 +129,7 @@ def test_the_card_of_the_guide_is_what_its_command_prints(clopsim):
 
 
 def test_the_closed_forms_of_the_guide_give_its_numbers():
-    code = re.search(r"```python\n(from bounds import\n?.*?)```", GUIDE, flags=re.DOTALL)
+    code = re.search(r"```python\n(from clopsim.bounds import\n?.*?)```", GUIDE, flags=re.DOTALL)
     assert code
     names: dict = {}
     exec(code[1], names)

@@ -5,13 +5,13 @@ from fractions import Fraction
 from itertools import product
 from typing import get_args
 
-from bounds import Gradient, Keys, Loss, Reduction, Setting
-from bounds.antipodal_line import antipodal_line_rate
-from bounds.bessel import bessel_ratios
-from bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
-from bounds.collapse import exact_rate
-from bounds.critical_weight import critical_weight
-from bounds.enclosures import (
+from clopsim.bounds import Gradient, Keys, Loss, Reduction, Setting
+from clopsim.bounds.antipodal_line import antipodal_line_rate
+from clopsim.bounds.bessel import bessel_ratios
+from clopsim.bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
+from clopsim.bounds.collapse import exact_rate
+from clopsim.bounds.critical_weight import critical_weight
+from clopsim.bounds.enclosures import (
     Enclosure,
     certify_collapse,
     enclose_antipodal_line_rate,
@@ -22,8 +22,8 @@ from bounds.enclosures import (
     enclose_uniform_rate,
     outward,
 )
-from bounds.equilibrium import class_equilibrium
-from bounds.uniform import harmonic_spectrum, uniform_rate
+from clopsim.bounds.equilibrium import class_equilibrium
+from clopsim.bounds.uniform import harmonic_spectrum, uniform_rate
 
 
 def collapse() -> dict[str, bool]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from clopsim.audit.experiments import Experiment
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 Verdict = Literal["proved", "certified", "measured", "refined", "refuted", "cannot tell"]
 """proved: symbolically, for all symbols. certified: by enclosures in rigorous arithmetic. measured: simulation alone.
@@ -41,4 +41,4 @@ class Claim:
 
 def derivation_of(module: str) -> "Callable[[], Derivation]":
     """The derive() of a file in bounds, imported when it runs: sympy is slow to load."""
-    return lambda: importlib.import_module(f"bounds.{module}").derive()
+    return lambda: importlib.import_module(f"clopsim.bounds.{module}").derive()

@@ -11,7 +11,7 @@ from clopsim.audit.experiments import Experiment
 from clopsim.audit.ledger import CLAIMS
 
 if TYPE_CHECKING:
-    from bounds.derivation import Derivation
+    from clopsim.bounds.derivation import Derivation
 
 OPEN = "open"
 """Verdict of a claim some of whose evidence failed."""

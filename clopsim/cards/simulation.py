@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bounds import Gradient
-from bounds.effective_rate import multiplier
+from clopsim.bounds import Gradient
+from clopsim.bounds.effective_rate import multiplier
 from clopsim.cards import calculus
 from clopsim.cards.call import Broken
 from clopsim.cards.spectrum import Critical, Spectrum

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from bounds import Gradient
-from bounds.effective_rate import AttractingRates, critical_rate, stable_side, why_never
-from bounds.unequal_pulls import FLAT, unequal_attracting_rates
+from clopsim.bounds import Gradient
+from clopsim.bounds.effective_rate import AttractingRates, critical_rate, stable_side, why_never
+from clopsim.bounds.unequal_pulls import FLAT, unequal_attracting_rates
 from clopsim.cards import calculus
 from clopsim.cards.call import Broken
 from clopsim.cards.states import rotations

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bounds import Setting
-from bounds.setting import positive_number, whole_number
+from clopsim.bounds import Setting
+from clopsim.bounds.setting import positive_number, whole_number
 from clopsim.cards.call import Broken, arguments, instance, scalar
 from clopsim.losses.info import LossInfo
 from clopsim.losses.registry import LOSSES

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bounds.setting import each_once, one_of
+from clopsim.bounds.setting import each_once, one_of
 from clopsim.cli.shell import BROKE, FAILS, HOLDS, INTERRUPTED, Stopped, app, progress, user_input
 from clopsim.runs import ready
 from clopsim.runs.executors import message
 
 FORMATS = ("png", "svg", "pdf")
 
-PACKAGE: Any = importlib.import_module("figures")
+PACKAGE: Any = importlib.import_module("clopsim.figures")
 """By name: figures imports clopsim, never the other way round. Its names are there without anything heavy."""
 
 
@@ -55,7 +55,7 @@ def figures(
     for name in chosen:
         try:
             drawing, origin = _drawing(name, quick=quick, stored=stored)
-            importlib.import_module("figures.drawing").save(drawing, name, out, formats=formats)
+            importlib.import_module("clopsim.figures.drawing").save(drawing, name, out, formats=formats)
         except KeyboardInterrupt:
             done = f"{', '.join(written) or 'nothing'} in {out}"
             raise Stopped(f"interrupted at {name}; written: {done}", INTERRUPTED) from None
@@ -77,7 +77,7 @@ def figures(
 
 def _drawing(name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:
     """The drawing of a figure, and where its run comes from if it was stored."""
-    kept: Any = importlib.import_module("figures.runs")
+    kept: Any = importlib.import_module("clopsim.figures.runs")
     run = None
     if stored is not None:
         try:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from bounds import Gradient, Keys, Loss, PrototypeDistance, Prototypes, Reduction
+from clopsim.bounds import Gradient, Keys, Loss, PrototypeDistance, Prototypes, Reduction
 
 
 def _number(text: str) -> float:

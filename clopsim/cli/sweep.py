@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bounds.setting import each_once
+from clopsim.bounds.setting import each_once
 from clopsim.cli.options import (
     Dim,
     GradientOption,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from bounds.setting import each_once
+from clopsim.bounds.setting import each_once
 from clopsim.cli.options import Dim, Json, Tau, choice_option, whole_option
 from clopsim.cli.running import (
     ConfigFile,

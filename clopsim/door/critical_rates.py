@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, get_args
 
-import bounds
-from bounds import (
+from clopsim import bounds
+from clopsim.bounds import (
     PrototypeDistance,
     PrototypeWeights,
     Setting,
@@ -14,7 +14,7 @@ from bounds import (
     prototype_weights,
     spread_growth,
 )
-from bounds.setting import one_of, whole_number
+from clopsim.bounds.setting import one_of, whole_number
 from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
 from clopsim.runs.config import Sweep

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bounds import Setting
-from bounds.setting import positive_number, whole_number
+from clopsim.bounds import Setting
+from clopsim.bounds.setting import positive_number, whole_number
 from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
 from clopsim.door.critical_rates import SETTING

@@ -10,7 +10,7 @@ from importlib import resources
 from itertools import count
 from typing import Any
 
-from bounds import (
+from clopsim.bounds import (
     Setting,
     class_effective_rank,
     class_equilibrium,
@@ -20,7 +20,7 @@ from bounds import (
     spread_multiplier,
     uniform_rate,
 )
-from bounds.setting import one_of
+from clopsim.bounds.setting import one_of
 
 __all__ = ["EXERCISES", "NOTEBOOKS", "Exercise", "Verdict", "check", "read"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bounds.setting import number_from_zero, whole_number
+from clopsim.bounds.setting import number_from_zero, whole_number
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
 from clopsim.losses.l_statistic import PerAnchor, check_per_anchor

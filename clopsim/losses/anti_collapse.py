@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from bounds.setting import number_from_zero, positive_number
+from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.views import Views, check_directions, full_precision, of_class, stacked, unit_rows, with_labels
 

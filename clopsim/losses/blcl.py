@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bounds.setting import positive_number, whole_number
+from clopsim.bounds.setting import positive_number, whole_number
 from clopsim.losses.balance import FLOOR, learned_balance
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, reduced, scalar_temperature

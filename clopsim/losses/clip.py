@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bounds.setting import positive_number
+from clopsim.bounds.setting import positive_number
 from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.views import check_views, unit_rows
 

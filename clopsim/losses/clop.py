@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from bounds.setting import number_from_zero, one_of
+from clopsim.bounds.setting import number_from_zero, one_of
 from clopsim.losses.prototype_term import Distance, prototype_term
 from clopsim.losses.prototypes import OrthonormalPrototypes
 from clopsim.losses.views import PairLoss, Views, shown

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bounds.setting import number_from_zero, one_of
+from clopsim.bounds.setting import number_from_zero, one_of
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.pairs import Reduction, chosen, reduced, scalar_temperature
 from clopsim.losses.views import Views, full_precision, stacked, with_labels

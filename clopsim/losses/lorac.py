@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bounds.setting import number_from_zero, one_of, positive_number
+from clopsim.bounds.setting import number_from_zero, one_of, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, per_anchor, reduced
 from clopsim.losses.positives import same_sample

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bounds.setting import one_of, positive_number
+from clopsim.bounds.setting import one_of, positive_number
 from clopsim.losses.tiles import Mask, Masks, tiled_sums
 from clopsim.losses.views import full_precision, unit_rows
 

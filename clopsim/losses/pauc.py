@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from bounds.setting import number_from_zero, positive_number
+from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce_of_rows
 from clopsim.losses.views import Views, full_precision, stacked

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bounds.setting import one_of
+from clopsim.bounds.setting import one_of
 from clopsim.losses.views import Views, check_directions, check_labels, check_views, of_class, parts, unit_rows
 
 Distance = Literal["cosine", "euclidean", "manhattan"]

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bounds.setting import LARGEST_SEED, one_of, whole_number
+from clopsim.bounds.setting import LARGEST_SEED, one_of, whole_number
 
 Kind = Literal["orthonormal", "simplex"]
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from bounds.setting import one_of, positive_number
+from clopsim.bounds.setting import one_of, positive_number
 from clopsim.losses.adversarial import INFO as ADT
 from clopsim.losses.anti_collapse import INFO as ANTI_COLLAPSE
 from clopsim.losses.barlow_twins import barlow_twins

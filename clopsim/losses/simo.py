@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bounds.setting import one_of, positive_number
+from clopsim.bounds.setting import one_of, positive_number
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.views import Views, full_precision, stacked, with_labels
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bounds.setting import number_from_zero, positive_number
+from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.positives import other_views

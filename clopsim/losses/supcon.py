@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bounds.setting import one_of
+from clopsim.bounds.setting import one_of
 from clopsim.losses.pairs import Form, Reduction, chosen, per_anchor, reduced, unit_negatives
 from clopsim.losses.positives import positives_of
 from clopsim.losses.views import Views, stacked

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from bounds.setting import number_from_zero
+from clopsim.bounds.setting import number_from_zero
 from clopsim.losses.info import LossInfo
 from clopsim.losses.views import Views, check_directions, of_class, stacked, with_labels
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds.setting import one_of
+from clopsim.bounds.setting import one_of
 from clopsim.metrics.geometry import rounding_length
 
 Frame = Literal["simplex", "orthonormal"]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bounds.setting import one_of
+from clopsim.bounds.setting import one_of
 
 Spectrum = Literal["energy", "amplitude"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bounds.setting import whole_number
 from clopsim.audit.claim import Verdict as Recorded
+from clopsim.bounds.setting import whole_number
 from clopsim.protocols.judgement import Judgement, Verdict, judge
 
 Progress = Callable[[float], None]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds import Setting
+from clopsim.bounds import Setting
 from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import message

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
-import bounds
+from clopsim import bounds
 
 ROOMS = ("losses", "metrics", "runs", "sphere", "training")
 """Rooms of clopsim that decide bits of a result, beside the theory in bounds."""

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from bounds import Gradient, Keys, Loss, Reduction, Setting, exact_rate
-from bounds.setting import LARGEST, LARGEST_SEED, number_from_zero, one_of, positive_number, whole_number
+from clopsim.bounds import Gradient, Keys, Loss, Reduction, Setting, exact_rate
+from clopsim.bounds.setting import LARGEST, LARGEST_SEED, number_from_zero, one_of, positive_number, whole_number
 from clopsim.sphere.data import GaussianClusters
 
 Start = Literal["data", "random", "uniform", "collapse"]

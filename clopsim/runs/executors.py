@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
-from bounds.setting import one_of, whole_number
+from clopsim.bounds.setting import one_of, whole_number
 
 Engine = Literal["local", "dask"]
 

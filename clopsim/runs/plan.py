@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bounds import exact_rate
+from clopsim.bounds import exact_rate
 from clopsim.runs import recipes
 from clopsim.runs.code import code
 from clopsim.runs.config import Sweep

@@ -6,7 +6,7 @@ from itertools import product
 from math import prod
 from typing import Any, ClassVar, NamedTuple, get_args
 
-from bounds.setting import one_of, whole_number
+from clopsim.bounds.setting import one_of, whole_number
 from clopsim.training.recipe import LossName, NamedLoss, Training, with_prototypes, with_schedule
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bounds import critical_rates, loss_at_collapse
+from clopsim.bounds import critical_rates, loss_at_collapse
 from clopsim.runs import plan, ready
 from clopsim.runs.chunks import Arrays, perform, threshold
 from clopsim.runs.config import Sweep

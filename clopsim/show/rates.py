@@ -2,7 +2,7 @@
 
 import textwrap
 
-from bounds import CriticalRates, PrototypeWeights
+from clopsim.bounds import CriticalRates, PrototypeWeights
 from clopsim.show.tables import WIDTH, wrapped
 
 MEANING = {

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds.setting import number_from_zero, whole_number
+from clopsim.bounds.setting import number_from_zero, whole_number
 
 Array = NDArray[np.float64]
 

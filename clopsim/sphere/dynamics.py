@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bounds import Setting
+from clopsim.bounds import Setting
 from clopsim.metrics import geometry
 from clopsim.sphere import engine
 from clopsim.sphere.gradient import contrastive_loss, gradient

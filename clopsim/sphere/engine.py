@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Setting
+from clopsim.bounds import Setting
 
 R = TypeVar("R")
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bounds import Setting
+from clopsim.bounds import Setting
 
 
 def contrastive_loss(z: Tensor, tau: Tensor | float, setting: Setting) -> Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 from torch import Tensor
 
-from bounds import Setting, harmonics
+from clopsim.bounds import Setting, harmonics
 from clopsim.metrics import geometry
 from clopsim.metrics.geometry import POINT
 from clopsim.sphere.dynamics import step

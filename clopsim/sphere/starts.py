@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds import Setting, uniform_rate
-from bounds.setting import positive_number
+from clopsim.bounds import Setting, uniform_rate
+from clopsim.bounds.setting import positive_number
 from clopsim.sphere.data import views_of_points
 from clopsim.sphere.dynamics import step
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
     alignment_is_resolved,
@@ -21,7 +21,7 @@ from bounds import (
     uniform_is_resolved,
     uniform_rate,
 )
-from bounds.setting import Floats, one_of, whole_number
+from clopsim.bounds.setting import Floats, one_of, whole_number
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import advance, from_rest, step
 from clopsim.sphere.gradient import gradient

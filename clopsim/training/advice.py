@@ -2,8 +2,8 @@
 
 import math
 
-from bounds.free_norm import effective_rate
-from bounds.setting import Setting
+from clopsim.bounds.free_norm import effective_rate
+from clopsim.bounds.setting import Setting
 
 DEAD_PRODUCT = 0.01
 """Learning rate times weight decay above which small networks were seen to lose rank for good (theory, section 6)."""

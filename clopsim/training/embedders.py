@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bounds.setting import whole_number
+from clopsim.bounds.setting import whole_number
 from clopsim.training.recipe import Embedder
 
 TABLE_VIEW_NOISE = 0.05

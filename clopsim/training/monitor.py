@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bounds import Setting
-from bounds.alignment import alignment_uniform_rate
-from bounds.free_norm import effective_rate
-from bounds.setting import one_of, positive_number, whole_number
+from clopsim.bounds import Setting
+from clopsim.bounds.alignment import alignment_uniform_rate
+from clopsim.bounds.free_norm import effective_rate
+from clopsim.bounds.setting import one_of, positive_number, whole_number
 from clopsim.losses import CLOP, LOSSES, LossName, by_name, dcl, info_nce
 from clopsim.losses.gather import gather_rows
 from clopsim.losses.views import unit_rows

@@ -11,12 +11,12 @@ import xarray as xr
 from torch import Tensor
 from torch.func import functional_call
 
-from bounds import Setting
-from bounds.adam import adam_rate
-from bounds.alignment import alignment_uniform_rate
-from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
-from bounds.heavy_ball import heavy_ball_rate
-from bounds.lars import lars_view_cosine
+from clopsim.bounds import Setting
+from clopsim.bounds.adam import adam_rate
+from clopsim.bounds.alignment import alignment_uniform_rate
+from clopsim.bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm
+from clopsim.bounds.heavy_ball import heavy_ball_rate
+from clopsim.bounds.lars import lars_view_cosine
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
 from clopsim.show.variables import described

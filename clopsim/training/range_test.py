@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from bounds.setting import momentum_below_one, number_from_zero, one_of, positive_number, whole_number
+from clopsim.bounds.setting import momentum_below_one, number_from_zero, one_of, positive_number, whole_number
 from clopsim.losses.views import unit_rows
 from clopsim.training.monitor import observed
 from clopsim.training.stability import Forward, as_batch, asked

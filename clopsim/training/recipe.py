@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from bounds.setting import (
+from clopsim.bounds.setting import (
     LARGEST,
     LARGEST_SEED,
     SMALLEST_TEMPERATURE,

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bounds.adam import adam_rate
-from bounds.heavy_ball import heavy_ball_rate, nesterov_rate
-from bounds.setting import momentum_below_one, number_from_zero, positive_number, whole_number
+from clopsim.bounds.adam import adam_rate
+from clopsim.bounds.heavy_ball import heavy_ball_rate, nesterov_rate
+from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number, whole_number
 from clopsim.losses.views import full_precision
 from clopsim.training.optimizers import Params, preconditioner
 from clopsim.training.sharpness import in_units, sharpest

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from clopsim.bounds import Setting
 from numpy.typing import NDArray
 
-from bounds import Setting
 from clopsim.sphere import engine
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.gradient import contrastive_loss

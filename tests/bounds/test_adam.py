@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds.adam import adam_rate, derive
+from clopsim.bounds.adam import adam_rate, derive
 
 
 def test_derivation_closes_and_equals_the_code():

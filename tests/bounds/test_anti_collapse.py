@@ -4,8 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     anti_collapse,
     attracting_rates,
     coding_classes,
@@ -15,6 +14,7 @@ from bounds import (
     critical_rate,
     multiplier,
 )
+
 from clopsim.audit.experiments.anti_collapse import SETTINGS, _normal, _point, _unit, frame
 from clopsim.audit.experiments.modes import modes, step
 from clopsim.losses.anti_collapse import anti_collapse_of_rows

@@ -7,9 +7,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import bessel_ratios, harmonics, kernel_harmonics
-from bounds.bessel import defined_mean, defined_ratio
+from clopsim.bounds import bessel_ratios, harmonics, kernel_harmonics
+from clopsim.bounds.bessel import defined_mean, defined_ratio
 
 
 def exact_ratio(kappa: float, d: int, degree: int) -> mp.mpf:

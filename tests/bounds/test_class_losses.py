@@ -1,9 +1,8 @@
 import math
 
 import pytest
-
-from bounds import ClassLoss, Pattern, class_loss, class_losses
-from bounds.class_losses import inside_curvatures, softmax_share, unheld_pull
+from clopsim.bounds import ClassLoss, Pattern, class_loss, class_losses
+from clopsim.bounds.class_losses import inside_curvatures, softmax_share, unheld_pull
 
 SHAPE = {"classes": 3, "per_class": 4, "temperature": 0.5}
 

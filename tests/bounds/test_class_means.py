@@ -2,10 +2,9 @@ import math
 
 import numpy as np
 import pytest
-
-from bounds import class_means
-from bounds.class_means import free_means, held_means
-from bounds.equilibrium import weight_that_balances
+from clopsim.bounds import class_means
+from clopsim.bounds.class_means import free_means, held_means
+from clopsim.bounds.equilibrium import weight_that_balances
 
 
 def slow_hessian(share_loss, points, prototypes, weight, size=1e-4):

@@ -4,8 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     attracting_rates,
     class_critical_weight,
@@ -19,6 +18,7 @@ from bounds import (
     multiplier,
     spread_curvature,
 )
+
 from clopsim.audit.experiments.class_state import ZOO, case
 from clopsim.audit.experiments.modes import modes
 
@@ -177,12 +177,12 @@ def test_wrong_input():
 
 
 def test_derivation_closes_and_equals_the_code():
-    proof = import_module("bounds.class_state").derive()
+    proof = import_module("clopsim.bounds.class_state").derive()
     assert proof.open_zeros() == {}
     assert proof.disagreements() == {}
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
-    assert broken_by_five_percent(import_module("bounds.class_state"), "_closed_forms") == {
+    assert broken_by_five_percent(import_module("clopsim.bounds.class_state"), "_closed_forms") == {
         "theta", "across", "T9: in the span",
     }  # fmt: skip

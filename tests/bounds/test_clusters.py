@@ -4,8 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import Setting, cluster_multipliers, clusters
+from clopsim.bounds import Setting, cluster_multipliers, clusters
 
 
 def places(M, h, d):

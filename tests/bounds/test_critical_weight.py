@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-
-from bounds.class_enclosures import enclose_critical_weight
-from bounds.critical_weight import critical_angle, critical_weight, derive, spread_curvature
-from bounds.equilibrium import class_equilibrium, class_weight
+from clopsim.bounds.class_enclosures import enclose_critical_weight
+from clopsim.bounds.critical_weight import critical_angle, critical_weight, derive, spread_curvature
+from clopsim.bounds.equilibrium import class_equilibrium, class_weight
 
 SETTINGS = [
     (4, 8, 8, 0.5),

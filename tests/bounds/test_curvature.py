@@ -1,7 +1,6 @@
 import pytest
 import sympy as sp
-
-from bounds import Setting, apart_curvature, curvature, together_curvature
+from clopsim.bounds import Setting, apart_curvature, curvature, together_curvature
 
 
 def test_derivation_closes_and_equals_the_code():

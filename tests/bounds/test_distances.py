@@ -2,14 +2,13 @@ import math
 
 import numpy as np
 import pytest
-
-from bounds.distances import (
+from clopsim.bounds.distances import (
     derive,
     euclidean_critical_weight,
     euclidean_rank_one_floor,
     manhattan_critical_weight,
 )
-from bounds.rank_one_floor import rank_one_gradient_floor
+from clopsim.bounds.rank_one_floor import rank_one_gradient_floor
 
 
 def merged_loss(z, tau):

@@ -6,8 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_uniform_rate,
     ambient_rates,
@@ -27,7 +26,7 @@ from bounds import (
     view_difference_multiplier,
     view_multiplier,
 )
-from bounds.effective_rate import derive, stable_side, why_never
+from clopsim.bounds.effective_rate import derive, stable_side, why_never
 
 GRADIENTS = ("ambient", "tangent")
 
@@ -163,7 +162,7 @@ def test_derivation_closes_and_equals_the_code():
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
-    assert broken_by_five_percent(import_module("bounds.effective_rate"), "_closed_forms") == {
+    assert broken_by_five_percent(import_module("clopsim.bounds.effective_rate"), "_closed_forms") == {
         "an ambient step", "a tangent step", "the same at another rate", "|m|^2 - 1, ambient", "|m|^2 - 1, tangent",
         "m = -1, ambient", "m = -1, tangent", "a saddle's rates", "outward pull: the rate saturates",
         "T4", "T5, merged", "T5a",

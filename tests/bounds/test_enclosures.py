@@ -4,9 +4,7 @@ from itertools import pairwise, product
 import mpmath as mp
 import numpy as np
 import pytest
-from flint import arb
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     certify_collapse,
     enclose_bessel_ratio,
@@ -18,6 +16,7 @@ from bounds import (
     harmonic_spectrum,
     uniform_rate,
 )
+from flint import arb
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
 

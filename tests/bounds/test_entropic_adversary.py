@@ -2,8 +2,7 @@ import math
 
 import numpy as np
 import pytest
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     adversarial_curvature,
     adversarial_rate,

@@ -4,9 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-
-from bounds import class_equilibrium, critical_weight, spread_curvature
-from bounds.equiangular import (
+from clopsim.bounds import class_equilibrium, critical_weight, spread_curvature
+from clopsim.bounds.equiangular import (
     authors_etf_cosine,
     derive,
     equiangular_critical_weight,

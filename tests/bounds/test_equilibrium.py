@@ -5,16 +5,15 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
-from scipy import optimize
-
-from bounds.class_enclosures import enclose_class_cosine
-from bounds.equilibrium import (
+from clopsim.bounds.class_enclosures import enclose_class_cosine
+from clopsim.bounds.equilibrium import (
     class_cosine,
     class_effective_rank,
     class_equilibrium,
     class_weight,
     derive,
 )
+from scipy import optimize
 
 SETTINGS = [(4, 8, 8, 0.5), (3, 10, 16, 0.2), (5, 4, 9, 1.0), (2, 3, 2, 0.5), (3, 1, 4, 0.5)]
 """(K, m, d, tau)."""

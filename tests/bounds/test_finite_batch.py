@@ -3,8 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_is_resolved,
     bessel_ratios,
@@ -15,7 +14,7 @@ from bounds import (
     uniform_is_resolved,
     unresolved_share,
 )
-from bounds.finite_batch import RESOLVED, design_strength
+from clopsim.bounds.finite_batch import RESOLVED, design_strength
 
 
 def test_reference_values():

@@ -3,9 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import Setting, free_norm
-from bounds.free_norm import (
+from clopsim.bounds import Setting, free_norm
+from clopsim.bounds.free_norm import (
     decayed_view_cosine,
     effective_rate,
     steady_squared_norm,

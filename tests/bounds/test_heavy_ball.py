@@ -3,8 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_uniform_rate,
     bessel_ratios,
@@ -30,7 +29,7 @@ from bounds import (
     view_difference_multiplier,
     view_multiplier,
 )
-from bounds.heavy_ball import derive, heavy_ball_rate
+from clopsim.bounds.heavy_ball import derive, heavy_ball_rate
 
 
 def test_derivation_closes_and_equals_the_code():

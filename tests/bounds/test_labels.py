@@ -3,10 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import optimize
-
-from bounds import critical_weight
-from bounds.labels import (
+from clopsim.bounds import critical_weight
+from clopsim.bounds.labels import (
     class_curvatures,
     derive,
     lone_unlabelled_cosine,
@@ -14,6 +12,7 @@ from bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
+from scipy import optimize
 
 
 def merged_loss(z, rows, tau):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-
-from bounds import Setting, free_norm, lars
-from bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
+from clopsim.bounds import Setting, free_norm, lars
+from clopsim.bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
 
 FULL = Setting(0.5, 3, 64, loss="full", gradient="tangent")
 

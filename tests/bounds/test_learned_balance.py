@@ -3,8 +3,7 @@ from importlib import import_module
 
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     balance_factor,
     class_loss,
     class_mean_collapse,
@@ -14,6 +13,7 @@ from bounds import (
     sigma_rate,
     spread_rate,
 )
+
 from clopsim.audit.experiments.class_state import places
 from clopsim.audit.experiments.learned_balance import labels_of
 from clopsim.audit.experiments.modes import growth, modes
@@ -151,6 +151,6 @@ def test_two_classes_have_a_rate_too():
 
 
 def test_proof_and_code():
-    derivation = import_module("bounds.learned_balance").derive()
+    derivation = import_module("clopsim.bounds.learned_balance").derive()
     assert derivation.open_zeros() == {}
     assert derivation.disagreements() == {}

@@ -2,9 +2,8 @@ import importlib
 
 import pytest
 import sympy as sp
-
-from bounds import Setting, alignment_uniform_rate, bessel_ratios, learned_temperature
-from bounds.learned_temperature import derive
+from clopsim.bounds import Setting, alignment_uniform_rate, bessel_ratios, learned_temperature
+from clopsim.bounds.learned_temperature import derive
 
 
 @pytest.mark.parametrize("rate, tau, cosine", [(0.9, 0.7325, 0.4070), (0.6, 0.5816, 0.4847)])
@@ -66,5 +65,5 @@ def test_wrong_input():
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
-    module = importlib.import_module("bounds.learned_temperature")  # the function has its name
+    module = importlib.import_module("clopsim.bounds.learned_temperature")  # the function has its name
     assert broken_by_five_percent(module, "_closed_forms") == {"balance", "rate"}

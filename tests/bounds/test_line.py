@@ -4,8 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     antipodal_line_rate,
     collapse_spectrum,
@@ -15,7 +14,7 @@ from bounds import (
     line_state,
     multiplier,
 )
-from bounds.line_slopes import LineSlopes, cases
+from clopsim.bounds.line_slopes import LineSlopes, cases
 
 
 @pytest.mark.parametrize("name, numbers, classes, per_class, tau, rate", [
@@ -102,19 +101,19 @@ def test_many_samples():
 
 @pytest.mark.parametrize("module", ("line", "line_slopes"))
 def test_derivation_closes_and_equals_the_code(module):
-    proof = import_module(f"bounds.{module}").derive()
+    proof = import_module(f"clopsim.bounds.{module}").derive()
     assert proof.open_zeros() == {}
     assert proof.disagreements() == {}
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
-    assert broken_by_five_percent(import_module("bounds.line"), "_closed_levels") == {
+    assert broken_by_five_percent(import_module("clopsim.bounds.line"), "_closed_levels") == {
         "pull", "contrast", "classes", "classes, ends", "samples", "samples, ends", "merged: the contrast",
         "nt_xent: the rate", "dcl: the rate", "supcon: the rate",
     }  # fmt: skip
 
 
 def test_a_wrong_rate_is_caught(broken_by_five_percent):
-    assert broken_by_five_percent(import_module("bounds.line"), "_closed_forms") == {
+    assert broken_by_five_percent(import_module("clopsim.bounds.line"), "_closed_forms") == {
         "nt_xent: the rate", "dcl: the rate", "supcon: the rate", "T12: the rate",
     }  # fmt: skip

@@ -3,9 +3,9 @@ from importlib import import_module
 
 import pytest
 import torch
+from clopsim.bounds import line_slopes
+from clopsim.bounds.line_slopes import cases
 
-from bounds import line_slopes
-from bounds.line_slopes import cases
 from clopsim.audit.experiments.cosine_losses import class_graphs, cosine_loss
 
 SHAPE = {"classes": 3, "per_class": 4, "temperature": 0.5}
@@ -68,5 +68,5 @@ def test_wrong_input(fields, message):
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
-    slopes = import_module("bounds.line_slopes")
+    slopes = import_module("clopsim.bounds.line_slopes")
     assert broken_by_five_percent(slopes, "_closed_slopes") == set(slopes.derive().zeros)

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from scipy.special import iv
-
-from bounds import Setting, harmonic_spectrum, linear_embedder
-from bounds.linear_embedder import (
+from clopsim.bounds import Setting, harmonic_spectrum, linear_embedder
+from clopsim.bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
     linear_uniform_curvature,
     linear_uniform_rate,
 )
+from scipy.special import iv
 
 
 def loss_by_hand(weights, inputs, tau, *, full):

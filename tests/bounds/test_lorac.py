@@ -4,8 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     antipodal_line_rate,
     apart_curvature,
@@ -17,6 +16,7 @@ from bounds import (
     multiplier,
     together_curvature,
 )
+
 from clopsim.audit.experiments.modes import modes
 from clopsim.losses.lorac import lorac_of_rows
 

@@ -4,9 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import Setting, low_temperature, low_temperature_rate, uniform_rate
-from bounds.low_temperature import steepest, universal_decay
+from clopsim.bounds import Setting, low_temperature, low_temperature_rate, uniform_rate
+from clopsim.bounds.low_temperature import steepest, universal_decay
 
 FORMS = list(product(("merged", "full"), ("tangent", "ambient"), ("symmetric", "detached"), ("sum", "mean")))
 

@@ -4,8 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     exact_rate,
     fresh_noise_growth,

@@ -3,9 +3,8 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import Setting, harmonic_spectrum, moco, moco_rate, uniform_rate
-from bounds.moco import derive
+from clopsim.bounds import Setting, harmonic_spectrum, moco, moco_rate, uniform_rate
+from clopsim.bounds.moco import derive
 
 
 def setting(tau=0.5, d=2, reduction="sum"):

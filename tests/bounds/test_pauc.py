@@ -4,8 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     PaucSetting,
     pauc,
     pauc_class_curvature,
@@ -16,7 +15,8 @@ from bounds import (
     pauc_critical_weight,
     pauc_simplex,
 )
-from bounds.pauc import pauc_shares
+from clopsim.bounds.pauc import pauc_shares
+
 from clopsim.audit.experiments.modes import modes
 from clopsim.losses.pauc import pauc_of_rows
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     PaucSetting,
     Setting,
     apart_curvature,
@@ -15,6 +14,7 @@ from bounds import (
     pauc_spectra,
     together_curvature,
 )
+
 from clopsim.audit.experiments.modes import modes
 from clopsim.losses.pauc import pauc_of_rows
 

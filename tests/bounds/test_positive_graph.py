@@ -4,8 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
     apart_curvature,
@@ -19,7 +18,8 @@ from bounds import (
     positive_weights,
     together_curvature,
 )
-from bounds.class_losses import inside_curvatures, unheld_pull
+from clopsim.bounds.class_losses import inside_curvatures, unheld_pull
+
 from clopsim.audit.experiments.cosine_losses import graph_loss
 from clopsim.audit.experiments.modes import modes
 

@@ -1,6 +1,5 @@
 import pytest
-
-from bounds import Setting, class_equilibrium, critical_weight, equiangular_critical_weight, prototype_weights
+from clopsim.bounds import Setting, class_equilibrium, critical_weight, equiangular_critical_weight, prototype_weights
 
 SETTING = Setting(0.5, 8, 32)
 

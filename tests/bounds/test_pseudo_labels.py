@@ -3,8 +3,7 @@ from importlib import import_module
 
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     binding_confidence,
     calibrated_holding_confidence,
     calibration_gain,
@@ -15,6 +14,7 @@ from bounds import (
     guessed_ways_out,
     holding_confidence,
 )
+
 from clopsim.audit.experiments.modes import growth, modes
 from clopsim.audit.experiments.pseudo_labels import guessed, labels_of
 
@@ -175,6 +175,6 @@ def test_wrong_arguments():
 
 
 def test_proof_and_code():
-    derivation = import_module("bounds.pseudo_labels").derive()
+    derivation = import_module("clopsim.bounds.pseudo_labels").derive()
     assert derivation.open_zeros() == {}
     assert derivation.disagreements() == {}

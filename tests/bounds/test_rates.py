@@ -2,8 +2,7 @@ from dataclasses import asdict, fields
 from itertools import product
 
 import pytest
-
-from bounds import CriticalRates, Setting, critical_rates
+from clopsim.bounds import CriticalRates, Setting, critical_rates
 
 
 def test_every_missing_rate_has_a_reason_and_no_other():

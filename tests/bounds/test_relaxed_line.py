@@ -1,6 +1,6 @@
 import pytest
+from clopsim.bounds import relaxed_line, relaxed_line_rate
 
-from bounds import relaxed_line, relaxed_line_rate
 from clopsim.audit.experiments.modes import modes
 from clopsim.audit.experiments.relaxed_penalty import at_ends, dense
 

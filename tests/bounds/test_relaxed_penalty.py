@@ -2,8 +2,7 @@ from importlib import import_module
 
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     attracting_penalty,
     critical_penalty,
     critical_rate,
@@ -11,6 +10,7 @@ from bounds import (
     relaxed_collapse,
     relaxed_collapse_rate,
 )
+
 from clopsim.audit.experiments.modes import growth, modes, step
 from clopsim.audit.experiments.relaxed_penalty import at_ends, dense, labels_of
 from clopsim.losses.fedrcl import fedrcl_of_rows
@@ -142,6 +142,6 @@ def test_the_pulls_of_the_penalty_are_a_number_s():
 
 
 def test_proof_and_code():
-    derivation = import_module("bounds.relaxed_penalty").derive()
+    derivation = import_module("clopsim.bounds.relaxed_penalty").derive()
     assert derivation.open_zeros() == {}
     assert derivation.disagreements() == {}

@@ -4,9 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import Setting
-from bounds.rescue import derive, gradient_bound, leading_share_bound, rescue_angle
+from clopsim.bounds import Setting
+from clopsim.bounds.rescue import derive, gradient_bound, leading_share_bound, rescue_angle
 
 SETTINGS = [
     Setting(tau, 5, 8, loss=loss, keys=keys, reduction=reduction)

@@ -2,8 +2,7 @@ import math
 
 import numpy as np
 import pytest
-
-from bounds import Setting
+from clopsim.bounds import Setting
 
 
 @pytest.mark.parametrize(

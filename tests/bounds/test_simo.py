@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     attracting_rates,
     multiplier,
     simo,
     simo_collapse,
     simo_optimum,
 )
+
 from clopsim.audit.experiments.modes import modes
 from clopsim.audit.experiments.simo import SETTINGS, _normal, _point, _unit, classes_at, loss_of
 

@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     collapse_rate,
     frozen_trimming_rate,
@@ -15,6 +14,7 @@ from bounds import (
     trimmed_volume_window,
     trimming,
 )
+
 from clopsim.losses.info_nce import info_nce_of_rows
 
 

@@ -3,8 +3,8 @@ from importlib import import_module
 
 import pytest
 import torch
+from clopsim.bounds import class_loss, class_point_penalty, class_state, two_level_simplex
 
-from bounds import class_loss, class_point_penalty, class_state, two_level_simplex
 from clopsim.audit.experiments.modes import step
 from clopsim.audit.experiments.relaxed_penalty import dense, labels_of
 
@@ -87,6 +87,6 @@ def test_wrong_arguments():
 
 
 def test_proof_and_code():
-    derivation = import_module("bounds.two_level_simplex").derive()
+    derivation = import_module("clopsim.bounds.two_level_simplex").derive()
     assert derivation.open_zeros() == {}
     assert derivation.disagreements() == {}

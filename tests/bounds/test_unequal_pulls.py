@@ -3,9 +3,8 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-
-from bounds import attracting_rates, unequal_attracting_rates
-from bounds.unequal_pulls import derive
+from clopsim.bounds import attracting_rates, unequal_attracting_rates
+from clopsim.bounds.unequal_pulls import derive
 
 
 def rotated(curvatures, seed=0):
@@ -84,7 +83,7 @@ def test_derivation_closes_and_equals_the_code():
 
 
 def test_a_wrong_formula_is_caught(broken_by_five_percent):
-    assert broken_by_five_percent(import_module("bounds.unequal_pulls"), "_closed_forms") == {
+    assert broken_by_five_percent(import_module("clopsim.bounds.unequal_pulls"), "_closed_forms") == {
         "a step, first embedding", "a step, second embedding", "factor -1", "factor 1", "one pull: T27",
         "the pole is beyond",
     }  # fmt: skip

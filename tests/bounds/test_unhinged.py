@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     critical_rate,
     learned_direction_curvatures,
     unhinged,
@@ -14,6 +13,7 @@ from bounds import (
     unhinged_step,
     unhinged_swap,
 )
+
 from clopsim.audit.experiments.modes import modes, step
 from clopsim.audit.experiments.unhinged import SETTINGS, _setting
 from clopsim.losses import OrthonormalPrototypes

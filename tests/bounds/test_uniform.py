@@ -5,8 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     harmonic_spectrum,
     kernel_harmonics,
@@ -15,7 +14,7 @@ from bounds import (
     uniform,
     uniform_rate,
 )
-from bounds.setting import LARGEST
+from clopsim.bounds.setting import LARGEST
 
 REFERENCE = [  # (d, tau, mu_T, mu_A, degree): worked out before the project was written
     (8, 0.5, 0.6802, 0.4125, 1),

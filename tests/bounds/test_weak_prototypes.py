@@ -3,9 +3,8 @@ import math
 import numpy as np
 import pytest
 import sympy as sp
-
-from bounds import Setting, collapse_rate, spread_multiplier
-from bounds.weak_prototypes import derive, energy_off_line, weak_displacement, weak_effective_rank
+from clopsim.bounds import Setting, collapse_rate, spread_multiplier
+from clopsim.bounds.weak_prototypes import derive, energy_off_line, weak_displacement, weak_effective_rank
 
 
 def settled(setting, weight, rate, classes, star, steps=400):

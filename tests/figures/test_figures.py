@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clopsim.figures.drawing import Drawing, Gap, save
+from clopsim.figures.runs import Run
 
-import figures
-from figures.drawing import Drawing, Gap, save
-from figures.runs import Run
+from clopsim import figures
 
 FOLDER = Path(figures.__file__).parent
 ROOT = FOLDER.parent
@@ -133,7 +133,7 @@ def off(value: Any, factor: float, field: str = "") -> Any:
     [(name, each, field) for name, own in FORMULAS.items() for each, fields in own.items() for field in fields or [""]],
 )
 def test_a_gap_fails_when_a_formula_is_5_percent_off(name, formula, field, factor, monkeypatch):
-    run, module = full_or_quick(name), importlib.import_module(f"figures.{name}")
+    run, module = full_or_quick(name), importlib.import_module(f"clopsim.figures.{name}")
     right = getattr(module, formula)
 
     def wrong(*args: Any, **kwargs: Any) -> Any:
@@ -150,7 +150,7 @@ def test_no_formula_of_a_figure_is_left_out():
         imported = {
             each.name
             for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text()))
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bounds")
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("clopsim.bounds")
             for each in node.names
             if each.name.islower()  # functions: records and choices are capitalised
         }

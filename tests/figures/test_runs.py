@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clopsim.figures import runs
+from clopsim.figures.runs import Run, Unusable
 
-import figures
-from figures import runs
-from figures.runs import Run, Unusable
+from clopsim import figures
 
 NAME = "alignment_bifurcation"
 RUN = Run({"rate_over_mu_align": np.array([0.5, 1.5]), "samples": np.array(8), "view_cosine": np.ones((2, 1, 2))}, True)
@@ -98,11 +98,20 @@ def test_only_what_measures_decides_whether_a_run_is_stale(tmp_path, monkeypatch
     assert digest(text.replace("return training.draw(run)", "return training.draw(run)  # drawn")) == before
     assert digest(text.replace("return training.draw(run)", "return None")) == before
     assert digest(text, base.replace("ncols=len(keys)", "ncols=2")) == before
-    assert digest(text, base.replace("from figures.style import ", "from figures.style import GREY, ")) == before
+    assert (
+        digest(text, base.replace("from clopsim.figures.style import ", "from clopsim.figures.style import GREY, "))
+        == before
+    )
     assert digest(text, base.replace("Columns of the CSV file", "What the CSV file holds")) == before
     for edited in ("Training on the paper's", "training.draw(run)"):
         assert edited in text
-    for edited in ("ncols=len(keys)", "from figures.style import ", "Columns of the CSV file", "seeds=3", "seeds=1"):
+    for edited in (
+        "ncols=len(keys)",
+        "from clopsim.figures.style import ",
+        "Columns of the CSV file",
+        "seeds=3",
+        "seeds=1",
+    ):
         assert edited in base
     assert digest(text.replace("steps=500", "steps=501")) != before
     assert digest(text, base.replace("seeds=3", "seeds=4")) != before  # a file of figures that it imports
@@ -111,7 +120,7 @@ def test_only_what_measures_decides_whether_a_run_is_stale(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_nothing_that_measures_names_a_function_that_draws(name):
-    for measuring in runs.syntax(f"figures.{name}"):
+    for measuring in runs.syntax(f"{runs.PACKAGE}.{name}"):
         names = {node.id for node in ast.walk(measuring) if isinstance(node, ast.Name)}
         names |= {node.attr for node in ast.walk(measuring) if isinstance(node, ast.Attribute)}
         assert not {each for each in names if runs.DRAWS.fullmatch(each)}

@@ -6,9 +6,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import Gradient, coding_classes, coding_collapse, coding_optimum, coding_weight, multiplier
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, brackets, growth, modes, step
+from clopsim.bounds import Gradient, coding_classes, coding_collapse, coding_optimum, coding_weight, multiplier
 from clopsim.losses.anti_collapse import anti_collapse_of_rows
 from clopsim.metrics import geometry
 

@@ -4,8 +4,8 @@ from itertools import product
 
 import torch
 
-from bounds import Setting, ascent_rates, largest_loss
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, ascent_rates, largest_loss
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bounds import line_rate, line_slopes, line_state
 from clopsim.audit.experiments.cosine_losses import cosine_loss
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, distinct, growth, modes
+from clopsim.bounds import line_rate, line_slopes, line_state
 
 DIMENSION = 3
 ZOO: tuple[dict[str, Any], ...] = (

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bounds import Gradient, class_critical_weight, class_loss, class_state, immune_weight
-from bounds.class_losses import ClassLossName
-from bounds.class_state import ClassState
 from clopsim.audit.experiments.cosine_losses import cosine_loss, with_prototypes
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, Modes, brackets, growth, modes
+from clopsim.bounds import Gradient, class_critical_weight, class_loss, class_state, immune_weight
+from clopsim.bounds.class_losses import ClassLossName
+from clopsim.bounds.class_state import ClassState
 
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")
 ZOO: tuple[tuple[ClassLossName, dict[str, float]], ...] = (

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Setting, exact_rate
-from bounds.critical_weight import critical_weight, spread_curvature
-from bounds.equilibrium import class_equilibrium
-from bounds.rank_one_floor import rank_one_gradient_floor
-from bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, exact_rate
+from clopsim.bounds.critical_weight import critical_weight, spread_curvature
+from clopsim.bounds.equilibrium import class_equilibrium
+from clopsim.bounds.rank_one_floor import rank_one_gradient_floor
+from clopsim.bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step

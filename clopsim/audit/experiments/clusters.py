@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Gradient, Keys, Setting, cluster_multipliers
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Gradient, Keys, Setting, cluster_multipliers
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
 

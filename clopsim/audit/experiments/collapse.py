@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment, bracket
+from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
     apart_curvature,
@@ -18,7 +19,6 @@ from bounds import (
     together_curvature,
     view_multiplier,
 )
-from clopsim.audit.experiments.experiment import Experiment, bracket
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run, step

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from bounds.class_losses import ClassLossName
 from clopsim.audit.experiments.modes import Loss
+from clopsim.bounds.class_losses import ClassLossName
 
 
 def graph_loss(positives: Tensor, temperature: float, *, hidden: Tensor | None = None) -> Loss:

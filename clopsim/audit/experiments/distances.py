@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Setting
-from bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting
+from clopsim.bounds.distances import euclidean_critical_weight, euclidean_rank_one_floor, manhattan_critical_weight
 from clopsim.losses.prototype_term import Distance, prototype_distance
 from clopsim.losses.prototypes import OrthonormalPrototypes
 from clopsim.sphere import starts

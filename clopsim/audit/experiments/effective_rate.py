@@ -5,9 +5,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import Gradient, multiplier
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, brackets, distinct, growth, modes
+from clopsim.bounds import Gradient, multiplier
 
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")
 

@@ -6,7 +6,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import Loss, growth
+from clopsim.bounds import (
     Gradient,
     Setting,
     adversarial_curvature,
@@ -19,9 +21,7 @@ from bounds import (
     noisy_collapse,
     together_curvature,
 )
-from bounds.setting import Loss as Kind
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, growth
+from clopsim.bounds.setting import Loss as Kind
 from clopsim.losses.adversarial import adversarial_of_rows, noisy_of_rows
 from clopsim.losses.info_nce import info_nce_of_rows
 from clopsim.losses.pairs import Reduction, per_anchor, reduced

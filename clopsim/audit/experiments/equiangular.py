@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds import Setting
-from bounds.equiangular import equiangular_critical_weight, equiangular_curvature, equiangular_equilibrium
-from bounds.setting import Keys
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting
+from clopsim.bounds.equiangular import equiangular_critical_weight, equiangular_curvature, equiangular_equilibrium
+from clopsim.bounds.setting import Keys
 from clopsim.sphere.gradient import contrastive_loss, gradient
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bounds import Setting
+from clopsim.bounds import Setting
 from clopsim.sphere.thresholds import Kind, prober
 
 

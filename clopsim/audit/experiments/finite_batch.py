@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.special import eval_gegenbauer
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment, bracket
+from clopsim.bounds import (
     Setting,
     alignment_uniform_rate,
     harmonic_spectrum,
@@ -16,7 +17,6 @@ from bounds import (
     uniform_rate,
     view_difference_multiplier,
 )
-from clopsim.audit.experiments.experiment import Experiment, bracket
 from clopsim.sphere.dynamics import step
 
 GOLDEN = (1 + 5**0.5) / 2

@@ -7,15 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds import Setting
-from bounds.free_norm import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting
+from clopsim.bounds.free_norm import (
     decayed_view_cosine,
     steady_squared_norm,
     swap_eigenvalue,
     two_view_step,
     view_growth,
 )
-from clopsim.audit.experiments.experiment import Experiment
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step

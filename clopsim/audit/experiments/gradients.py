@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bounds import Gradient, Keys, Loss, Reduction, Setting
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Gradient, Keys, Loss, Reduction, Setting
 from clopsim.sphere.gradient import gradient
 
 TAU, SIZE = 0.5, 1e-5

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Setting
-from bounds.critical_weight import critical_weight
-from bounds.labels import lone_unlabelled_cosine, pair_critical_weights, pair_equilibrium
 from clopsim.audit.experiments.clop import prototype_rows
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting
+from clopsim.bounds.critical_weight import critical_weight
+from clopsim.bounds.labels import lone_unlabelled_cosine, pair_critical_weights, pair_equilibrium
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.gradient import contrastive_loss

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Setting
-from bounds.lars import lars_norm_growth, lars_turn, lars_view_growth
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting
+from clopsim.bounds.lars import lars_norm_growth, lars_turn, lars_view_growth
 from clopsim.sphere import starts
 from clopsim.sphere.gradient import gradient
 

@@ -7,7 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.class_state import nearest, places
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import SIZE, STEPS, Loss, modes
+from clopsim.bounds import (
     Gradient,
     class_loss,
     class_mean_collapse,
@@ -16,9 +19,6 @@ from bounds import (
     learned_class_rate,
     sigma_rate,
 )
-from clopsim.audit.experiments.class_state import nearest, places
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import SIZE, STEPS, Loss, modes
 from clopsim.losses.balance import learned_balance
 from clopsim.losses.blcl import blcl_of_rows
 

@@ -4,8 +4,8 @@ from functools import cache
 
 import torch
 
-from bounds import Setting, learned_temperature
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, learned_temperature
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from bounds import Setting, alignment_uniform_rate, antipodal_line_rate, line_multipliers
 from clopsim.audit.experiments.experiment import Experiment, bracket
+from clopsim.bounds import Setting, alignment_uniform_rate, antipodal_line_rate, line_multipliers
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.thresholds import prober

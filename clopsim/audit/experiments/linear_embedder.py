@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bounds import Setting
-from bounds.linear_embedder import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting
+from clopsim.bounds.linear_embedder import (
     linear_collapse_curvatures,
     linear_collapse_rate,
     linear_uniform_curvature,
     linear_uniform_rate,
 )
-from clopsim.audit.experiments.experiment import Experiment
 from clopsim.sphere.gradient import contrastive_loss
 
 Array = NDArray[np.float64]

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from bounds import Gradient, Setting, exact_rate
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Gradient, Setting, exact_rate
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run

@@ -7,7 +7,9 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import Loss, growth, step
+from clopsim.bounds import (
     Gradient,
     attracting_rates,
     lorac_antipodal_basin,
@@ -17,9 +19,7 @@ from bounds import (
     lorac_swap,
     multiplier,
 )
-from bounds.lorac import Form
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, growth, step
+from clopsim.bounds.lorac import Form
 from clopsim.losses.lorac import lorac, lorac_of_rows
 from clopsim.metrics import geometry
 

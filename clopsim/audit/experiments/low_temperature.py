@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import torch
 
-from bounds import Setting, low_temperature_rate, self_exclusion, uniform_rate, universal_decay
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, low_temperature_rate, self_exclusion, uniform_rate, universal_decay
 from clopsim.sphere.dynamics import step
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import (
     Setting,
     exact_rate,
     fresh_noise_growth,
@@ -14,7 +15,6 @@ from bounds import (
     spread_growth,
     view_growth_rate,
 )
-from clopsim.audit.experiments.experiment import Experiment
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.gradient import gradient
 

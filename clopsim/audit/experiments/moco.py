@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds import Setting, moco_rate
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, moco_rate
 
 SIZE = 1e-7
 """Radians by which the points of the circle are stirred."""

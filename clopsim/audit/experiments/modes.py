@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bounds import Gradient, critical_rate
-from bounds.effective_rate import stable_side
+from clopsim.bounds import Gradient, critical_rate
+from clopsim.bounds.effective_rate import stable_side
 
 Loss = Callable[[Tensor], Tensor]
 """Embeddings (n, d) -> the loss, written in their dot products: its ambient gradient is that of this formula."""

@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 import torch
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment, bracket
+from clopsim.bounds import (
     Setting,
     adam_rate,
     alignment_uniform_rate,
@@ -14,7 +15,6 @@ from bounds import (
     nesterov_rate,
     uniform_rate,
 )
-from clopsim.audit.experiments.experiment import Experiment, bracket
 from clopsim.sphere.dynamics import advance, from_rest
 from clopsim.sphere.thresholds import prober
 

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bounds import Setting, exact_rate
-from bounds.equilibrium import class_equilibrium
-from bounds.prototype_weights import Prototypes, prototype_weights
 from clopsim.audit.experiments.clop import prototype_rows
 from clopsim.audit.experiments.equiangular import frame
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, exact_rate
+from clopsim.bounds.equilibrium import class_equilibrium
+from clopsim.bounds.prototype_weights import Prototypes, prototype_weights
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step

@@ -6,7 +6,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.equiangular import frame
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import Loss, brackets, growth, modes, step
+from clopsim.bounds import (
     Gradient,
     PaucSetting,
     pauc_classes,
@@ -16,9 +19,6 @@ from bounds import (
     pauc_critical_weight,
     pauc_simplex,
 )
-from clopsim.audit.experiments.equiangular import frame
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, brackets, growth, modes, step
 from clopsim.losses.pauc import pauc_of_rows
 
 GRADIENTS: tuple[Gradient, ...] = ("tangent", "ambient")

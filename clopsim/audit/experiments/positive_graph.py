@@ -5,11 +5,11 @@ from itertools import product
 import numpy as np
 import torch
 
-from bounds import Gradient, collapse_spectrum, contrastive_slopes, positive_weights
-from bounds.positive_graph import Array
 from clopsim.audit.experiments.cosine_losses import graph_loss
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, growth, modes
+from clopsim.bounds import Gradient, collapse_spectrum, contrastive_slopes, positive_weights
+from clopsim.bounds.positive_graph import Array
 
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")
 DIMENSION, TAU = 4, 0.5

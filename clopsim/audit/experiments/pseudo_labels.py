@@ -5,7 +5,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import Loss, brackets, growth, modes
+from clopsim.bounds import (
     Gradient,
     binding_confidence,
     calibrated_holding_confidence,
@@ -15,8 +17,6 @@ from bounds import (
     guessed_ways_out,
     holding_confidence,
 )
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, brackets, growth, modes
 from clopsim.losses.sscl import calibrated, sscl_of_rows
 
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")

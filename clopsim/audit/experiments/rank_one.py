@@ -5,8 +5,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import Setting, is_rank_one_minimum, lowest_rank_one_curvature
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, is_rank_one_minimum, lowest_rank_one_curvature
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import Loss, growth, modes, step
+from clopsim.bounds import (
     Gradient,
     class_point_penalty,
     critical_penalty,
@@ -17,8 +19,6 @@ from bounds import (
     relaxed_line_rate,
     two_level_simplex,
 )
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, growth, modes, step
 from clopsim.losses.fedrcl import fedrcl_of_rows
 
 

@@ -7,7 +7,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import Loss, growth, step
+from clopsim.bounds import (
     Gradient,
     attracting_rates,
     multiplier,
@@ -17,9 +19,7 @@ from bounds import (
     simo_split_curvature,
     simo_split_limit,
 )
-from bounds.simo import Form
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, growth, step
+from clopsim.bounds.simo import Form
 from clopsim.losses.simo import simo_of_rows
 from clopsim.metrics import geometry
 

@@ -7,7 +7,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import (
+from clopsim.audit.experiments.experiment import Experiment
+from clopsim.audit.experiments.modes import SIZE, Loss, step
+from clopsim.bounds import (
     Gradient,
     collapse_rate,
     frozen_trimming_rate,
@@ -15,10 +17,8 @@ from bounds import (
     trimmed_volume,
     trimmed_volume_rate,
 )
-from bounds.setting import Loss as Kind
-from bounds.setting import Setting
-from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import SIZE, Loss, step
+from clopsim.bounds.setting import Loss as Kind
+from clopsim.bounds.setting import Setting
 from clopsim.losses.info_nce import info_nce_of_rows
 from clopsim.losses.l_statistic import l_statistic_of_rows
 from clopsim.losses.pairs import Reduction, per_anchor, reduced

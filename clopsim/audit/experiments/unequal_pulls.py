@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from bounds.unequal_pulls import unequal_attracting_rates
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, modes, step
+from clopsim.bounds.unequal_pulls import unequal_attracting_rates
 
 STEPS = 60
 """Of a run, from a small random deviation; the second half says whether it grows."""

@@ -6,10 +6,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from bounds import learned_direction_curvatures, unhinged_floor, unhinged_pull, unhinged_rate, unhinged_swap
-from bounds.unhinged import Directions
 from clopsim.audit.experiments.experiment import Experiment
 from clopsim.audit.experiments.modes import Loss, modes, step
+from clopsim.bounds import learned_direction_curvatures, unhinged_floor, unhinged_pull, unhinged_rate, unhinged_swap
+from clopsim.bounds.unhinged import Directions
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.losses.unhinged import unhinged_of_rows
 

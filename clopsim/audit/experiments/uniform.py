@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import torch
 
-from bounds import Setting, alignment_uniform_rate, harmonic_spectrum, radial_rate, swap_cosine, uniform_rate
 from clopsim.audit.experiments.experiment import Experiment, bracket
+from clopsim.bounds import Setting, alignment_uniform_rate, harmonic_spectrum, radial_rate, swap_cosine, uniform_rate
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run, step

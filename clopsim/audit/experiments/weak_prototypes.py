@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from bounds import Setting, exact_rate
-from bounds.equilibrium import class_equilibrium
-from bounds.prototype_weights import prototype_weights
-from bounds.weak_prototypes import energy_off_line, weak_effective_rank
 from clopsim.audit.experiments.clop import prototype_rows
 from clopsim.audit.experiments.experiment import Experiment
+from clopsim.bounds import Setting, exact_rate
+from clopsim.bounds.equilibrium import class_equilibrium
+from clopsim.bounds.prototype_weights import prototype_weights
+from clopsim.bounds.weak_prototypes import energy_off_line, weak_effective_rank
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step

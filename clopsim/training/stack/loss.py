@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from bounds.setting import one_of
+from clopsim.bounds.setting import one_of
 from clopsim.losses import LOSSES, LossName, by_name, prototype_term
 from clopsim.losses.views import at_least_float32, lengths
 from clopsim.sphere.engine import lowest_temperature

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 import sympy as sp
+from clopsim.bounds.derivation import Agreement, Derivation, Step
 
-from bounds.derivation import Agreement, Derivation, Step
 from clopsim.audit import run
 from clopsim.audit.claim import Claim
 from clopsim.audit.experiments import Experiment

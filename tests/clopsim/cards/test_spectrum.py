@@ -5,9 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-
-import clopsim
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
     antipodal_line_rate,
@@ -16,6 +14,8 @@ from bounds import (
     critical_weight,
     together_curvature,
 )
+
+import clopsim
 from clopsim.cards import calculus, simulation, states
 from clopsim.cards.card import portrait
 from clopsim.cards.spectrum import Critical, spectrum

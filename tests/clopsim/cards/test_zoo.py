@@ -11,8 +11,7 @@ from itertools import product
 
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     Gradient,
     PaucSetting,
     class_critical_weight,
@@ -23,6 +22,7 @@ from bounds import (
     pauc_critical_weight,
     two_level_simplex,
 )
+
 from clopsim.audit.experiments import (
     anti_collapse,
     entropic_adversary,

@@ -7,9 +7,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
-
-from bounds import (
+from clopsim.bounds import (
     PaucSetting,
     adversarial_curvature,
     adversarial_rate,
@@ -46,6 +44,8 @@ from bounds import (
     unhinged_pull,
     unhinged_rate,
 )
+from torch import Tensor
+
 from clopsim.cards import calculus, states
 from clopsim.cards.subject import Subject, subject_of
 from clopsim.losses.blcl import blcl_of_rows

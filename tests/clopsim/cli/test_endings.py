@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import figures
+from clopsim import figures
 from clopsim.audit import report
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.ledger import CLAIMS

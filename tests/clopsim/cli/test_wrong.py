@@ -130,7 +130,7 @@ def test_a_reader_that_has_enough_is_status_5():
 
 
 def test_a_mistake_of_ours_is_not_the_status_of_a_theory_that_fails(clopsim, monkeypatch):
-    monkeypatch.setattr("bounds.critical_rates", lambda *_: 1 / 0)
+    monkeypatch.setattr("clopsim.bounds.critical_rates", lambda *_: 1 / 0)
     result = clopsim("bounds")
     assert result.exit_code == 4
     assert result.stderr.endswith("ZeroDivisionError: division by zero\n")

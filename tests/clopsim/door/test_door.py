@@ -17,9 +17,8 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-import bounds
 import clopsim
-from clopsim import cli
+from clopsim import bounds, cli
 from clopsim.door.arguments import argument_name
 from clopsim.runs import store
 from clopsim.sphere.thresholds import PROBES

@@ -6,9 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from scipy.special import chdtri
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_uniform_rate,
     ascent_rates,
@@ -21,7 +19,9 @@ from bounds import (
     uniform_rate,
     unresolved_share,
 )
-from bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from clopsim.bounds.free_norm import decayed_view_cosine, steady_squared_norm
+from scipy.special import chdtri
+
 from clopsim.metrics import geometry
 from clopsim.sphere import outcomes, starts
 from clopsim.sphere.dynamics import free_step, step

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
+from clopsim.bounds import Setting, class_effective_rank, class_equilibrium, collapse_rate, uniform_rate
+from clopsim.bounds.derivation import Derivation
 from typer.testing import CliRunner
 
-from bounds import Setting, class_effective_rank, class_equilibrium, collapse_rate, uniform_rate
-from bounds.derivation import Derivation
 from clopsim import cli
 from clopsim.lessons import EXERCISES, NOTEBOOKS, check, read
 

@@ -5,8 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     exact_rate,
     harmonic_spectrum,
@@ -16,6 +15,7 @@ from bounds import (
     spread_multiplier,
     view_multiplier,
 )
+
 from clopsim.metrics.geometry import harmonic_energy
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step, observe, recorded_steps, run, step

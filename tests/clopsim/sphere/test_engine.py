@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 import torch
+from clopsim.bounds import Setting, exact_rate
 
-from bounds import Setting, exact_rate
 from clopsim.sphere import dynamics, engine, starts
 from clopsim.sphere.dynamics import step
 from tests.bench import scaling

@@ -5,8 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-
-from bounds import (
+from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
     alignment_is_resolved,
@@ -17,6 +16,7 @@ from bounds import (
     uniform_is_resolved,
     uniform_rate,
 )
+
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run

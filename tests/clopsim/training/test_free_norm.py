@@ -5,9 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from clopsim.bounds import Setting
+from clopsim.bounds.free_norm import (
+    decayed_view_cosine,
+    effective_rate,
+    steady_squared_norm,
+    swap_eigenvalue,
+    view_growth,
+)
 
-from bounds import Setting
-from bounds.free_norm import decayed_view_cosine, effective_rate, steady_squared_norm, swap_eigenvalue, view_growth
 from clopsim.losses import info_nce
 from clopsim.sphere import starts
 from clopsim.training.embedders import build
