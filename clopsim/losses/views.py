@@ -169,13 +169,19 @@ def lengths(x: Tensor, *, dim: int = -1) -> Tensor:
     the square underflows in the dtype of the computation (1e-19 in float32). The usual constant 1e-12 is 0 in float16,
     hence NaN. A square that overflows (entries above 1e19 in float32) is taken of scaled entries.
     """
+    peak = x.detach().abs().amax(dim=dim, keepdim=True)
+    peak = at_least_float32(torch.where((peak > 0) & peak.isfinite(), peak, 1.0))
+    return _lengths(x, dim, peak)
+
+
+def _lengths(x: Tensor, dim: int, peak: Tensor | None = None) -> Tensor:
+    """The same; without the peaks of the rows their squares must not overflow."""
     smallest = torch.finfo(x.dtype).tiny
     x = at_least_float32(x)
     smallest = max(smallest, torch.finfo(x.dtype).tiny ** 0.5)
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    peak = x.detach().abs().amax(dim=dim, keepdim=True)
-    peak = torch.where((peak > 0) & peak.isfinite(), peak, 1.0)
-    norm = torch.where(norm.isinf(), torch.linalg.vector_norm(x / peak, dim=dim, keepdim=True) * peak, norm)
+    if peak is not None:
+        norm = torch.where(norm.isinf(), torch.linalg.vector_norm(x / peak, dim=dim, keepdim=True) * peak, norm)
     return torch.where(norm <= smallest, torch.inf, norm)
 
 
@@ -191,4 +197,4 @@ def unit_rows(x: Tensor) -> Tensor:
     wide = torch.finfo(at_least_float32(peak).dtype)
     odd = (peak > (wide.max / x.shape[-1]) ** 0.5) | ((peak < wide.tiny**0.5) & (peak >= torch.finfo(x.dtype).tiny))
     x = x / torch.where(odd, peak, 1.0)
-    return at_least_float32(x) / lengths(x)
+    return at_least_float32(x) / _lengths(x, -1)  # none overflows any more

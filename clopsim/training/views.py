@@ -30,28 +30,40 @@ def two_views(x: Tensor, spec: Views, generator: torch.Generator | None = None) 
     if spec.kind == "rows":
         return x, x + spec.rows
     if spec.kind == "lines":
-        return x, _noisy(-x, spec.noise, generator)
-    if spec.kind == "images" and spec.shift:
-        return (
-            _noisy(_shifted(x, spec.shift, generator), spec.noise, generator),
-            _noisy(_shifted(x, spec.shift, generator), spec.noise, generator),
-        )
-    return _noisy(x, spec.noise, generator), _noisy(x, spec.noise, generator)
+        return x, _noisy(-x, _noise(x, spec, generator))
+    shifts, noises = [], []
+    for _ in range(2):  # the numbers of one view after those of the other, whatever is then done for both at once
+        if spec.kind == "images" and spec.shift:
+            moves = (2, len(x), 1)
+            shifts.append(torch.randint(-spec.shift, spec.shift + 1, moves, generator=generator, device=x.device))
+        noises.append(_noise(x, spec, generator))
+    if shifts:
+        moved = _shifted(x, torch.stack(shifts), spec.shift)
+        return _noisy(moved[0], noises[0]), _noisy(moved[1], noises[1])
+    return _noisy(x, noises[0]), _noisy(x, noises[1])
 
 
-def _noisy(x: Tensor, noise: float, generator: torch.Generator | None) -> Tensor:
-    if noise == 0:
-        return x
-    return x + noise * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+def _noise(x: Tensor, spec: Views, generator: torch.Generator | None) -> Tensor | None:
+    if spec.noise == 0:
+        return None
+    return spec.noise * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
 
 
-def _shifted(x: Tensor, shift: int, generator: torch.Generator | None) -> Tensor:
-    """Every picture of x (B, C, H, W) moved by its own whole number of pixels in [-shift, shift], down and right."""
-    batch, channels, height, width = x.shape
-    move = torch.randint(-shift, shift + 1, (2, batch, 1), generator=generator, device=x.device)
-    row = torch.arange(height, device=x.device) - move[0]  # (B, H), where each pixel comes from
-    column = torch.arange(width, device=x.device) - move[1]  # (B, W)
-    inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]  # (B, H, W)
-    flat = row.clamp(0, height - 1)[:, :, None] * width + column.clamp(0, width - 1)[:, None, :]  # (B, H, W)
-    moved = x.flatten(2).gather(2, flat.flatten(1)[:, None].expand(-1, channels, -1)).reshape(x.shape)
-    return torch.where(inside[:, None], moved, x.amin(dim=(1, 2, 3), keepdim=True))
+def _noisy(x: Tensor, noise: Tensor | None) -> Tensor:
+    return x if noise is None else x + noise
+
+
+def _shifted(x: Tensor, move: Tensor, largest: int) -> Tensor:
+    """Every picture of x (B, C, H, W) moved by its own whole numbers of pixels, once for each view: (V, B, C, H, W).
+
+    move: (V, 2, B, 1), down and right, at most `largest` either way.
+    """
+    _, channels, height, width = x.shape
+    wide = width + 2 * largest  # of the picture in a frame
+    framed = x.amin(dim=(1, 2, 3), keepdim=True).expand(-1, channels, height + 2 * largest, wide).contiguous()
+    framed[..., largest : largest + height, largest : largest + width] = x
+    row = torch.arange(largest, largest + height, device=x.device) - move[:, 0]  # (V, B, H), where pixels come from
+    column = torch.arange(largest, largest + width, device=x.device) - move[:, 1]  # (V, B, W)
+    flat = (row * wide)[..., None] + column[:, :, None]  # (V, B, H, W)
+    index = flat.flatten(2)[:, :, None].expand(-1, -1, channels, -1)
+    return framed.flatten(2).expand(len(move), -1, -1, -1).gather(3, index).view(len(move), *x.shape)

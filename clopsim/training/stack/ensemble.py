@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import stack_module_state, vmap
+from torch.func import stack_module_state
 
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
@@ -26,7 +26,7 @@ from clopsim.training.batches import views_of
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.embedders import build
 from clopsim.training.observation import observed_views
-from clopsim.training.optimizers import Moments, Params, at_rest, update
+from clopsim.training.optimizers import at_rest, update
 from clopsim.training.recipe import Training
 from clopsim.training.stack.loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.training.stack.network import stacked_network
@@ -198,32 +198,29 @@ class Stack:
                 self._update(dict(zip(self.params, gradients, strict=True)), self.rate * factor)
         self.steps += 1
 
-    def _descend(self, gradients: Sequence[Tensor], factor: float) -> None:
+    def _descend(self, gradients: tuple[Tensor, ...], factor: float) -> None:
         """SGD, in place: v <- momentum v + g + w p, p <- p - mu v."""
-        for (name, value), gradient in zip(self.params.items(), gradients, strict=True):
+        speeds = list(self.moments.velocity.values())
+        torch._foreach_mul_(speeds, self.recipe.momentum)
+        torch._foreach_add_(speeds, gradients)
+        for value, velocity in zip(self.params.values(), speeds, strict=True):
             each = (-1, *[1] * (value.ndim - 1))
-            velocity = self.moments.velocity[name].mul_(self.recipe.momentum).add_(gradient)
             velocity.addcmul_(self.weight_decay.view(each), value)
             value.addcmul_(self.rate.view(each), velocity, value=-factor)
 
     def _update(self, gradient: dict[str, Tensor], rate: Tensor) -> None:
         """The other optimisers, by their pure function."""
-
-        def one(
-            params: Params, moments: Moments, gradient: Params, rate: Tensor, weight_decay: Tensor
-        ) -> tuple[Params, Moments]:
-            return update(
-                params,
-                moments,
-                gradient,
-                optimizer=self.recipe.optimizer,
-                step=self.steps,
-                rate=rate,
-                momentum=self.recipe.momentum,
-                weight_decay=weight_decay,
-            )
-
-        moved, self.moments = vmap(one)(self.params, self.moments, gradient, rate, self.weight_decay)
+        moved, self.moments = update(
+            self.params,
+            self.moments,
+            gradient,
+            optimizer=self.recipe.optimizer,
+            step=self.steps,
+            rate=rate,
+            momentum=self.recipe.momentum,
+            weight_decay=self.weight_decay,
+            stacked=True,
+        )
         self.params = {name: value.detach().requires_grad_() for name, value in moved.items()}
 
     @torch.no_grad()

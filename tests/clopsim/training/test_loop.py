@@ -295,9 +295,10 @@ def test_many_networks_step_together_as_one_by_one(optimizer):
     stacked = [torch.stack(parts) for parts in zip(*batches, strict=True)]
     gradient, losses = vmap(grad_and_value(value))(params, buffers, *stacked)
     rest = at_rest(params, recipes[0].optimizer)
-    moved, _ = vmap(
-        lambda *each: update(*each, optimizer=recipes[0].optimizer, rate=0.05, momentum=0.9, weight_decay=1e-4)
-    )(params, rest, gradient)
+    moved, _ = update(
+        params, rest, gradient,
+        optimizer=recipes[0].optimizer, rate=0.05, momentum=0.9, weight_decay=1e-4, stacked=True,
+    )  # fmt: skip
     for k, (recipe, model) in enumerate(zip(recipes, models, strict=True)):
         state, loss = loop.step(objective(model, recipe, CPU), loop.start(model, optimizer), batches[k], recipe)
         torch.testing.assert_close(losses[k].detach(), loss)

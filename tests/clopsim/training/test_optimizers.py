@@ -1,12 +1,12 @@
-"""The steps are those of torch, of LARS by hand, and the same under vmap."""
+"""The steps are those of torch, of LARS by hand, and the same for stacked networks."""
 
 import pytest
 import torch
-from torch.func import vmap
 
 from clopsim.training.optimizers import TRUST, Moments, at_rest, preconditioner, update
 
 WEIGHTS = {"matrix": (3, 2), "bias": (3,), "kernel": (2, 2, 3, 3)}
+HOW = {"momentum": 0.9, "weight_decay": 0.1}
 
 
 def drawn(generator, members=()):
@@ -82,22 +82,38 @@ def test_zeros_do_not_break_a_step():
 
 
 @pytest.mark.parametrize("optimizer", ("sgd", "lars", "adamw"))
-def test_members_under_vmap_step_as_alone(optimizer):
+def test_stacked_networks_step_as_alone(optimizer):
     generator = torch.Generator().manual_seed(1)
     weights, gradient, velocity, squares = (drawn(generator, (4,)) for _ in range(4))
     moments = Moments(velocity, {n: s.square() for n, s in squares.items()} if optimizer == "adamw" else {})
     rate, decay = torch.rand(2, 4, generator=generator, dtype=torch.float64)
 
-    def one(w, m, g, mu, wd):
-        return update(w, m, g, optimizer=optimizer, step=2, rate=mu, momentum=0.9, weight_decay=wd)
+    def one(w, m, g, mu, wd, **more):
+        return update(w, m, g, optimizer=optimizer, step=2, rate=mu, momentum=0.9, weight_decay=wd, **more)
 
-    together, after = vmap(one)(weights, moments, gradient, rate, decay)
+    together, after = one(weights, moments, gradient, rate, decay, stacked=True)
     for k in range(4):
         single = [{name: value[k] for name, value in each.items()} for each in (weights, *moments, gradient)]
-        alone, left = one(single[0], Moments(single[1], single[2]), single[3], rate[k], decay[k])
+        alone, left = one(single[0], Moments(single[1], single[2]), single[3], float(rate[k]), float(decay[k]))
         for name in WEIGHTS:
             torch.testing.assert_close(together[name][k], alone[name])
             torch.testing.assert_close(after.velocity[name][k], left.velocity[name])
+
+
+@pytest.mark.parametrize("optimizer", ("sgd", "lars", "adamw"))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64), ids=str)
+def test_a_step_and_a_rate_that_only_the_device_knows_are_numbers_all_the_same(optimizer, dtype):
+    """A recorded step reads them from memory; 1 - 0.999^step must not be rounded to float32 before it is subtracted."""
+    generator = torch.Generator().manual_seed(2)
+    weights, gradient = ({n: v.to(dtype) for n, v in drawn(generator).items()} for _ in range(2))
+    moments = update(weights, at_rest(weights, optimizer), gradient, optimizer=optimizer, rate=0.1, **HOW)[1]
+    moved, after = update(weights, moments, gradient, optimizer=optimizer, step=1, rate=0.1, **HOW)
+    there = {"step": torch.tensor(1.0, dtype=torch.float64), "rate": torch.tensor(0.1, dtype=torch.float64)}
+    same, left = update(weights, moments, gradient, optimizer=optimizer, **there, **HOW)
+    for name in WEIGHTS:
+        assert same[name].dtype == dtype
+        torch.testing.assert_close(same[name], moved[name], rtol=4 * torch.finfo(dtype).eps, atol=0)
+        torch.testing.assert_close(left.velocity[name], after.velocity[name], rtol=4 * torch.finfo(dtype).eps, atol=0)
 
 
 def test_the_preconditioner_is_what_adamw_divides_by():
