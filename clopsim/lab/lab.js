@@ -47,11 +47,12 @@
     }
     const losses = past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now)).filter(Number.isFinite);
     const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
-    for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, 3]], ["third", name, range]]) {
+    for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, chosen.dim]], ["third", name, range]]) {
       charts.draw($("plot-" + id), past, key, span);
       show("now-" + id, fixed(reading[key]));
       show("theory-" + id, prediction[key] === null ? "–" : fixed(prediction[key], Number.isInteger(prediction[key]) ? 0 : 3));
     }
+    show("directions", `of ${chosen.dim} directions`);
     show("now-count", String(now.count));
     show("now-loss", `${fixed(reading.loss)}, on one spot ${fixed(theory.lossAtCollapse(now))}`);
     show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
@@ -114,12 +115,12 @@
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") + `: ${prediction.text}`);
     rich("thresholds", list.map(({ name, rate, says }) => `${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
       (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} · thin strip: where ${strip.STEPS} steps from this start end`);
-    for (const name of ["tau", "n", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
+    for (const name of ["tau", "n", "dim", "momentum", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
     $("decay").disabled = chosen.gradient !== "free";
     $("decay-label").classList.toggle("off", chosen.gradient !== "free");
     show("legend", [chosen.lambda > 0 ? "● ■ ▲ classes, c₁ c₂ c₃ prototypes" : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
-      "arrow: the mean", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
+      "arrow: the mean", chosen.dim > 3 ? `the leading 3 of ${chosen.dim} directions` : "", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
   }
   const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5;
 

@@ -4,10 +4,11 @@ const runs = (() => {
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
-    let chosen, th, now, before, earlier, flip, beforeFlip, past, queued, prediction, reading;
+    let chosen, th, now, before, earlier, flip, beforeFlip, past, queued, prediction, reading, frame;
 
     const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
-    const onSphere = (u) => (chosen.gradient === "free" ? u : physics.unit(u));
+    const onSphere = (u) => (chosen.gradient === "free" ? u : physics.unit(u, chosen.n));
+    const directions = (u) => physics.unit(u, now.n);
 
     // Begin anew: from the start that the settings name, or from given points
     function restart(setting) {
@@ -17,9 +18,10 @@ const runs = (() => {
     function load(setting, u) {
       chosen = { ...setting };
       th = theory.thresholds(chosen);
-      now = { ...physical(), u: onSphere(u), count: 0 };
+      now = { ...physical(), u: onSphere(u), v: null, count: 0 };
       before = earlier = now.u;
       flip = beforeFlip = 1;
+      frame = null;
       past = charts.newHistory();
       queued = [];
       predict();
@@ -40,14 +42,14 @@ const runs = (() => {
     function predict() {
       const columns = chosen.lambda > 0 && chosen.gradient === "ambient";
       const from = now.count > 0 ? before : now.u; // T7 speaks of the step that has just been made
-      const column = columns ? Math.max(...physics.columnSums(physics.unit(from), now)) : 1;
+      const column = columns ? Math.max(...physics.columnSums(directions(from), now)) : 1;
       prediction = story.predict(now, th, Number.isFinite(column) ? column : 1);
       prediction.loss = prediction.phase === "point" ? theory.lossAtCollapse(now) : null;
       prediction.rescue = theory.rescue(now, column);
     }
 
     function record() {
-      const seen = { ...physics.observe(physics.unit(now.u), now.n), norm: squaredNorm() };
+      const seen = { ...physics.observe(directions(now.u), now.n), norm: squaredNorm() };
       const { R, rank, view, prototype, loss } = prediction;
       charts.push(past, { count: now.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } });
       queued.push(seen);
@@ -81,18 +83,18 @@ const runs = (() => {
     // What there is to see and to say, now
     function read() {
       predict();
-      const z = physics.unit(now.u), seen = physics.observe(z, now.n);
+      const z = directions(now.u), d = z.length / now.n, seen = physics.observe(z, now.n);
       seen.norm = squaredNorm();
       const averaged = { ...seen };
       if (prediction.norm !== null) // there every pair circulates (T10): averages are what can be compared
         for (const name of ["R", "rank", "view", "norm"])
           averaged[name] = queued.reduce((sum, one) => sum + one[name], 0) / queued.length;
       averaged.lowest = Infinity;
-      for (let i = 0; i < now.n; i++) averaged.lowest = Math.min(averaged.lowest, z[3 * i + physics.label(i, now.n)]);
+      for (let i = 0; i < now.n; i++) averaged.lowest = Math.min(averaged.lowest, z[d * i + physics.label(i, now.n)]);
       seen.loss = physics.lossPerAnchor(z, now);
       past.latest.loss = seen.loss;
       const state = story.outcome(z, now.n, chosen.loss, seen);
-      const distance = (u) => physics.moved(physics.unit(u), z, now.n);
+      const distance = (u) => physics.moved(directions(u), z, now.n);
       const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
       const verdict = story.judge(prediction, averaged,
         { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue, tooSmall: th.tooSmall });
@@ -101,12 +103,16 @@ const runs = (() => {
       return reading;
     }
 
-    // Positions to draw, part of the way from the last step's, with the flips taken back
+    // Positions to draw, part of the way from the last step's, with the flips taken back, and where the prototypes are;
+    // of more than three dimensions the leading three
     function drawn(part) {
-      const to = reading.z, from = physics.unit(before), z = new Float64Array(to.length);
+      const to = reading.z, from = directions(before), z = new Float64Array(to.length);
       for (let k = 0; k < z.length; k++)
         z[k] = part >= 1 ? flip * to[k] : (1 - part) * beforeFlip * from[k] + part * flip * to[k];
-      return { z: part >= 1 ? z : physics.unit(z), before: from.map((x) => beforeFlip * x) };
+      frame = physics.leading(z, now.n, frame);
+      const flat = (points) => physics.project(points, now.n, frame);
+      const axes = Array.from({ length: physics.CLASSES }, (_, k) => frame.map((direction) => direction[k]));
+      return { z: flat(part >= 1 ? z : directions(z)), before: flat(from.map((x) => beforeFlip * x)), axes };
     }
 
     return {

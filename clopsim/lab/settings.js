@@ -18,11 +18,13 @@ const settings = (() => {
     gradient: { check: word("ambient", "tangent", "free"), initial: "ambient" },
     decay: { check: number(0, 0.5), initial: 0 },
     lambda: { check: number(0, 20), initial: 0 },
+    dim: { check: whole(3, 16), initial: 3 },
+    momentum: { check: number(0, 0.95), initial: 0 }, // beta of the heavy ball
     start: { check: word("random", "collapse", "uniform", "views"), initial: "uniform" },
     seed: { check: whole(1, 9999), initial: 1 },
     speed: { check: number(1, 512), initial: 6 }, // steps per second
   };
-  const RESTARTS = ["n", "start", "seed"]; // everything else acts on the running points
+  const RESTARTS = ["n", "dim", "start", "seed"]; // everything else acts on the running points
   const values = Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, field.initial]));
 
   // What of an object or address is a valid setting; the unknown is ignored, numbers are clamped

@@ -29,7 +29,7 @@ const sphere = (() => {
     return size;
   }
 
-  // scene: {z, before (where each point came from), n, loss, lambda, mean}
+  // scene: {z, before (where each point came from), n, loss, lambda, mean, axes (the prototypes)}, three coordinates each
   function draw(scene) {
     const size = fit(), centre = size / 2, r = size * 0.43, dot = Math.max(size / 100, 2.2 * devicePixelRatio);
     const project = camera();
@@ -45,7 +45,7 @@ const sphere = (() => {
     const near = points.filter((p) => p[2] >= 0).sort((p, q) => p[2] - q[2]);
     for (const p of far) mark(p, scene, dot);
     arrow(scene.mean, at, centre, size);
-    if (scene.lambda > 0) prototypes(at, size);
+    if (scene.lambda > 0) prototypes(scene.axes, at, size);
     for (const p of near) mark(p, scene, dot);
     pen.globalAlpha = 1;
   }
@@ -152,11 +152,11 @@ const sphere = (() => {
     pen.fill();
   }
 
-  function prototypes(at, size) {
+  function prototypes(axes, at, size) {
     pen.font = `600 ${Math.round(size / 32)}px system-ui, sans-serif`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    [[1, 0, 0], [0, 1, 0], [0, 0, 1]].forEach((axis, k) => {
+    axes.forEach((axis, k) => {
       const [x0, y0, depth] = at(...axis), [x1, y1] = at(...axis.map((c) => 1.07 * c));
       const out = Math.atan2(y1 - size / 2, x1 - size / 2); // the name stands outwards, also where the axis faces the reader
       pen.globalAlpha = depth < 0 ? 0.35 : 1;

@@ -2,13 +2,14 @@
 "use strict";
 const story = (() => {
   const BREAKS = { 1: "towards a point", 2: "towards a line" };
-  const towards = (degree) => BREAKS[degree] || `into clusters (degree ${degree})`;
+  const towards = (degree) => (degree === null ? "as its points start to spin (T14)" : BREAKS[degree] || `into clusters (degree ${degree})`);
   const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2));
 
   // The prediction: a phase, a sentence, and where each observable should end (null: theory gives no number)
   function predict(s, th, column = 1) {
     const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false, top: "" };
-    const even = { R: 0, rank: 3 };
+    const points = s.loss === "full" ? s.n / 2 : s.n;
+    const even = { R: 0, rank: Math.min(s.dim ?? 3, points - 1) }; // a simplex, where no more points than dimensions are
     const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
     if (s.lambda > 0) return withPrototypes(s, column, say);
     if (s.gradient === "free") return freeNorm(s, say, even);
@@ -84,7 +85,7 @@ const story = (() => {
   // T8's state where it attracts; kept for the setting, as it takes some steps to find out
   let known = {};
   function equilibrium(s) {
-    const key = [s.n, s.tau, s.lambda, s.loss, s.gradient, s.rate].join();
+    const key = [s.n, s.dim, s.tau, s.lambda, s.loss, s.gradient, s.rate, s.momentum].join();
     if (known.key !== key) {
       const end = theory.equilibrium(s);
       known = { key, end: end && theory.equilibriumAttracts(s, end) ? end : null };
@@ -94,15 +95,21 @@ const story = (() => {
 
   // Which state the points are in: the outcomes of clopsim/outcomes.py, with its limits
   const POINT = 1e-2;
-  // Largest energy of degree 1 to 4 that chance allows n independent points on the sphere, times n (outcomes.is_uniform)
-  const CHANCE = [7.036, 5.1489, 4.2683, 3.7467];
+  // Largest energy of degree 1 to 4 that chance allows n independent points on the sphere, times n (outcomes.is_uniform):
+  // by the dimension; degrees and dimensions that are not here have 3
+  const CHANCE = {
+    3: [7.0358, 5.149, 4.2682, 3.7467], 4: [5.8782, 3.7467], 5: [5.149, 3.0414], 6: [4.6427], 7: [4.2682], 8: [3.9785],
+    9: [3.7467], 10: [3.5564], 11: [3.397], 12: [3.2612], 13: [3.1439], 14: [3.0414],
+  };
+  const chance = (d) => [0, 1, 2, 3].map((k) => CHANCE[d]?.[k] ?? 3);
 
   function outcome(z, n, loss, seen) {
     if (!Number.isFinite(seen.R)) return "diverged";
     if (seen.R >= 1 - POINT) return "point";
     if (seen.share >= 1 - POINT) return "line";
     const points = loss === "full" ? n / 2 : n;
-    return physics.harmonicEnergy(z, n).every((e, k) => e * points <= CHANCE[k]) ? "even" : "between";
+    const ceiling = chance(z.length / n);
+    return physics.harmonicEnergy(z, n).every((e, k) => e * points <= ceiling[k]) ? "even" : "between";
   }
 
   const WORDS = {
@@ -116,10 +123,10 @@ const story = (() => {
     (moved > MOVED && back < REPEATED * moved ? "oscillating" : moved > RESTLESS ? "restless" : "");
 
   // Does the run do what is predicted? seen: the observables; moved, back: as above
-  function judge(prediction, seen, { state, settled, moved, back, loss, gradient, lambda, rescue, tooSmall }) {
+  function judge(prediction, seen, { state, settled, moved, back, loss, gradient, dim, lambda, rescue, tooSmall }) {
     const near = (x, y, slack) => y === null || Math.abs(x - y) <= slack;
     const restless = moved > RESTLESS;
-    let agrees = near(seen.rank, prediction.rank, 0.12) && near(seen.R, prediction.R, 0.1);
+    let agrees = near(seen.rank, prediction.rank, 0.04 * dim) && near(seen.R, prediction.R, 0.1);
     if (loss === "full") agrees &&= near(seen.view, prediction.view, 0.04);
     if (prediction.phase === "even") agrees &&= state === "even" && !restless;
     if (prediction.phase === "point") agrees &&= state === "point";
@@ -143,5 +150,5 @@ const story = (() => {
     return { agrees, verdict: agrees ? "as predicted" : settled ? "not as predicted" : "not there yet", words };
   }
 
-  return { predict, ascent, outcome, motion, judge, CHANCE };
+  return { predict, ascent, outcome, motion, judge, chance };
 })();

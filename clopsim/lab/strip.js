@@ -37,7 +37,7 @@ const strip = (() => {
       run ??= { ...chosen, rate: rate(todo[0]) * th.unit, u: start, count: 0, past: [] };
       const next = physics.step(run);
       run = { ...next, past: [run.u, ...run.past].slice(0, 2) };
-      const still = run.count % 20 === 0 && physics.moved(physics.unit(run.past[0]), physics.unit(run.u), n) < REST;
+      const still = run.count % 20 === 0 && physics.moved(physics.unit(run.past[0], n), physics.unit(run.u, n), n) < REST;
       if (!still && run.count < STEPS) continue;
       cells[todo.shift()] = outcome(run);
       run = null;
@@ -47,7 +47,7 @@ const strip = (() => {
   }
 
   function outcome({ u, past, n, loss, lambda }) {
-    const [z, before, earlier] = [u, ...past].map(physics.unit);
+    const [z, before, earlier] = [u, ...past].map((points) => physics.unit(points, n));
     const seen = physics.observe(z, n), state = story.outcome(z, n, loss, seen);
     if (state === "diverged" || state === "point") return state;
     if (lambda > 0 && seen.prototype > 0.8) return "classes";

@@ -1,12 +1,9 @@
-// The closed forms of bounds/ at d = 3, symmetric keys, sum over anchors. Theorem numbers as in the Python files.
+// The closed forms of bounds/ in d dimensions, symmetric keys, sum over anchors. Theorem numbers as in the Python files.
 "use strict";
 const theory = (() => {
-  const D = physics.D;
-  const K = physics.CLASSES;
-
-  // A_l = I_(1/2+l)(kappa) / I_(1/2)(kappa), l = 0 .. degrees, by the stable downward recurrence of the ratios
-  function besselRatios(kappa, degrees) {
-    const order = D / 2 - 1;
+  // A_l = I_(d/2-1+l)(kappa) / I_(d/2-1)(kappa), l = 0 .. degrees, by the stable downward recurrence of the ratios
+  function besselRatios(kappa, degrees, d = 3) {
+    const order = d / 2 - 1;
     const guard = 64 + 8 * Math.ceil(Math.sqrt(kappa)); // steps in which the error of the start dies out
     const m = order + degrees + guard;
     let ratio = kappa / (m - 0.5 + Math.sqrt((m + 0.5) ** 2 + kappa ** 2));
@@ -20,77 +17,93 @@ const theory = (() => {
     return ratios;
   }
 
+  const topDegree = (tau) => 32 + 8 * Math.ceil(Math.sqrt(1 / tau)); // past it the kernel has no weight
+
   // T5: e_l = l (l + d - 2) A_l (2 - A_l), the decay of a degree-l ripple of the uniform state per unit of rate;
   // T13: S A_l for A_l, because an anchor is not its own key
-  function spectrum(tau, S = 1) {
-    const degrees = 32 + 8 * Math.ceil(Math.sqrt(1 / tau));
-    const a = besselRatios(1 / tau, degrees);
-    const e = [];
-    for (let l = 1; l <= degrees; l++) e.push(l * (l + D - 2) * S * a[l] * (2 - S * a[l]));
+  function spectrum(tau, S = 1, d = 3) {
+    const degrees = topDegree(tau), a = besselRatios(1 / tau, degrees, d), e = [];
+    for (let l = 1; l <= degrees; l++) e.push(l * (l + d - 2) * S * a[l] * (2 - S * a[l]));
     return { e, meanLength: 1 - S * (1 - a[1]) };
   }
 
-  // T13: D = e^kappa/M_0 harmonics that the softmax sees, M_0 = sinh(kappa)/kappa at d = 3; S = 1/(1 - D/n), null for
-  // fewer than two points a harmonic
+  // N_l, the number of spherical harmonics of degree l
+  function harmonics(l, d) {
+    if (l === 0) return 1;
+    let count = (2 * l + d - 2) / l; // times C(l + d - 3, l - 1)
+    for (let k = 1; k < l; k++) count *= (d - 2 + k) / k;
+    return count;
+  }
+
+  // T13: D = e^kappa/M_0 = sum_l N_l A_l harmonics that the softmax sees; S = 1/(1 - D/n), null for fewer than two
+  // points a harmonic
   const POINTS_PER_HARMONIC = 2, RESOLVED = 0.02;
-  const kernelHarmonics = (tau) => 2 / tau / -Math.expm1(-2 / tau);
-  const selfExclusion = (tau, n) =>
-    n >= POINTS_PER_HARMONIC * kernelHarmonics(tau) ? 1 / (1 - kernelHarmonics(tau) / n) : null;
+  const kernelHarmonics = (tau, d = 3) => seen(tau, d, topDegree(tau));
+  const seen = (tau, d, degrees) => besselRatios(1 / tau, degrees, d).reduce((sum, a, l) => sum + harmonics(l, d) * a, 0);
+  function selfExclusion(tau, n, d = 3) {
+    const D = kernelHarmonics(tau, d);
+    return n >= POINTS_PER_HARMONIC * D ? 1 / (1 - D / n) : null;
+  }
 
   // T13: the kernel's weight on degrees that the points do not integrate next to a ripple of one degree
-  function unresolvedShare({ tau, n, loss }, degree) {
-    const points = loss === "full" ? n / 2 : n;
-    const strength = Math.floor(Math.sqrt(Math.max(0, 2 * points - 2))) - 1; // (t + 1)^2 - 1 <= 2 points - 3
-    const top = 32 + 8 * Math.ceil(Math.sqrt(1 / tau));
-    const resolved = Math.min(strength, top) - degree;
-    if (resolved < 0) return kernelHarmonics(tau) / points;
-    const a = besselRatios(1 / tau, Math.max(resolved, 1));
-    let seen = 1;
-    for (let l = 1; l <= resolved; l++) seen += (2 * l + 1) * a[l];
-    return Math.max(0, kernelHarmonics(tau) - seen) / points;
+  function unresolvedShare({ tau, n, loss, dim: d = 3 }, degree) {
+    const points = loss === "full" ? n / 2 : n, top = topDegree(tau);
+    let strength = 0, freedom = points * (d - 1) - (d * (d - 1)) / 2; // of a design
+    while (strength < top && harmonics(strength + 1, d) <= freedom) freedom -= harmonics(++strength, d);
+    const resolved = strength - degree, D = kernelHarmonics(tau, d);
+    return resolved < 0 ? D / points : Math.max(0, D - seen(tau, d, resolved)) / points;
   }
 
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
-  // for the effective rate mu/|u|^2.
-  function thresholds({ tau, n, loss, gradient }) {
-    const S = selfExclusion(tau, n);
-    const { e, meanLength } = spectrum(tau, S ?? 1); // too few points for S: the limit of many
+  // for the effective rate mu/|u|^2. With momentum beta the rates are T14's.
+  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0 }) {
+    const S = selfExclusion(tau, n, d);
+    const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
     const ambient = gradient === "ambient", full = loss === "full";
-    const largest = Math.max(...e);
-    const radial = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
-    const margin = largest - 2 * radial;
+    const largest = Math.max(...e), broken = e.indexOf(largest) + 1;
+    const rho = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
+    const flip = flipRate(largest, rho, beta), spin = beta > 0 && rho < 0 ? (1 - beta) ** 2 / -rho : Infinity;
+    const uniform = Math.min(flip, spin);
     const exact = (tau * (n - 1)) / (n - 2);
-    const degree = e.indexOf(largest) + 1;
-    const left = unresolvedShare({ tau, n, loss }, 0);
+    const left = unresolvedShare({ tau, n, loss, dim: d }, 0), leftAtBreak = unresolvedShare({ tau, n, loss, dim: d }, broken);
+    const collapses = (1 - beta) * (n - 1) - (1 + beta);
     return {
-      unit: exact, // mu_c, what the slider counts in
-      paperEdge: tau, // T3: the paper's range is 0 < mu < tau
-      collapse: ambient && !full ? exact : null, // T4: complete collapse attracts above
-      uniform: margin > 0 ? 2 / margin : null, // T5: the uniform state breaks above (mu_A or mu_T)
-      degree: margin > 0 ? degree : null, // T5: the harmonic degree that breaks first
-      // T5a: views come apart above
-      alignment: !full ? null : !ambient ? tau / 2 : meanLength > 0 ? tau / (2 * meanLength) : Infinity,
+      unit: exact, // mu_c without momentum, what the slider counts in
+      paperEdge: beta > 0 ? null : tau, // T3: the paper's range is 0 < mu < tau, for plain steps
+      // T4, T14: complete collapse attracts above
+      collapse: ambient && !full && collapses > 1e-9 ? (tau * (1 - beta * beta) * (n - 1)) / collapses : null,
+      uniform: uniform < Infinity ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
+      degree: flip <= spin && flip < Infinity ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
+      alignment: full ? flipRate(4 / tau, rho, beta) : null, // T5a: views come apart above, Infinity for never
       // T13: n is too small to tell the two rates of the even spread
       tooSmall: {
-        uniform: S === null || unresolvedShare({ tau, n, loss }, degree) > RESOLVED,
+        uniform: S === null || leftAtBreak > RESOLVED,
         alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
       },
-      alignmentAtCollapse: full ? exact : null, // T4
-      line: ambient && full ? lineRate(tau, n / 2) : null, // T12: the line with antipodal views attracts above
-      safe: 1 / Math.max(...spectrum(tau).e), // half of mu_T of many points: a rate at which points spread evenly
+      unresolved: leftAtBreak,
+      alignmentAtCollapse: full ? (1 + beta) * exact : null, // T4
+      line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
+      safe: 1 / Math.max(...spectrum(tau, 1, d).e), // half of mu_T of many points: a rate at which points spread evenly
     };
   }
 
-  // T12: mu_line = tau ((N - 1) + N q)/((N - 2) - N q), q = e^(-2/tau), N samples; null where the line never attracts
-  function lineRate(tau, N) {
-    const q = Math.exp(-2 / tau), margin = N - 2 - N * q;
-    return margin > 0 ? (tau * (N - 1 + N * q)) / margin : null;
+  // T14: 2 (1 + beta)/(h - 2 rho/(1 - beta)): a mode of curvature h flips and grows above, where a step stretches each
+  // embedding by 1 + mu rho/(1 - beta)
+  function flipRate(h, rho, beta) {
+    const margin = h - (2 * rho) / (1 - beta);
+    return margin > 0 ? (2 * (1 + beta)) / margin : Infinity;
   }
 
-  // T5: cosine of the views in the swap of period two; tangent gradient, full loss
+  // T12: null where the line never attracts; N samples
+  function lineRate(tau, N, beta = 0) {
+    const q = Math.exp(-2 / tau), margin = 2 * (1 - beta) * (N - 1) - (1 + beta) * N * (1 + q);
+    return margin > 0 ? (tau * (1 - beta * beta) * (N - 1 + N * q)) / margin : null;
+  }
+
+  // T5: cosine of the views in the swap of period two; tangent gradient, full loss, no momentum
   const swapCosine = (rate, tau) => Math.min(1, tau / (2 * rate));
 
-  // T10: cosine of the views and |u|^2 of the swap about which a free norm with decay circulates; null outside 0 < mu w < 1
+  // T10: the swap about which the free norm's views circulate under weight decay, and the squared norm there
   const freeNorm = (rate, tau, decay) =>
     rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
 
@@ -100,61 +113,8 @@ const theory = (() => {
   // T11: whether an ambient step of rate mu is one of gradient ascent: mu rho_i > 1 for every embedding
   const ascends = (rate, rho) => rho.every((value) => rate * value > 1);
 
-  // T7: after ONE ambient step the angle to the prototype is at most theta = arcsin((H + 1/mu)/lambda), where
-  // H = (1 + c)/tau (full loss: (3 + c)/tau), for lambda > least = H + 1/mu; c: the largest column sum. share bounds
-  // the energy of the leading direction.
-  function rescue({ rate, tau, lambda, loss }, column = 1) {
-    const h = ((loss === "full" ? 3 : 1) + column) / tau;
-    const least = h + 1 / rate;
-    if (!(lambda > least)) return { least, angle: null, share: null };
-    const angle = Math.asin(least / lambda);
-    return { least, angle, share: Math.cos(Math.max(0, Math.acos(1 / Math.sqrt(K)) - angle)) ** 2 };
-  }
-
-  // T8: the class-collapsed state between simplex ETF and orthonormal frame (tangent gradient, K balanced classes of
-  // m = n/K >= 1 points): v_k = cos(theta) c_k - sin(theta) b_k. null where the classes are not balanced.
-  function equilibrium({ n, tau, lambda }) {
-    if (n % (2 * K) || !(lambda > 0)) return null;
-    const m = n / K, root = Math.sqrt(K - 1);
-    const cosine = (t) => {
-      const p = Math.cos(t), q = -Math.sin(t) / root;
-      return 2 * p * q + (K - 2) * q * q;
-    };
-    const excess = (t) => {
-      const other = m * Math.exp((cosine(t) - 1) / tau);
-      const share = other / (m - 1 + (K - 1) * other);
-      const pull = (2 * share) / tau;
-      const turn = (Math.cos(t) - root * Math.sin(t)) * (Math.sin(t) + root * Math.cos(t));
-      return pull * turn - lambda * Math.sin(t);
-    };
-    let low = 0, high = Math.atan(1 / root);
-    for (let k = 0; k < 100; k++) {
-      const middle = (low + high) / 2;
-      if (excess(middle) > 0) low = middle;
-      else high = middle;
-    }
-    const s = cosine(low);
-    const energy = [(1 + (K - 1) * s) / K, ...Array(K - 1).fill((1 - s) / K)];
-    const rank = Math.exp(-energy.reduce((sum, x) => sum + (x > 0 ? x * Math.log(x) : 0), 0));
-    return { angle: low, cosine: s, prototype: Math.cos(low), rank, R: Math.sqrt(energy[0]) };
-  }
-
-  // Whether T8's state attracts at this rate: a small perturbation of it must fade under the step itself. That covers
-  // T9 (too small a weight lets the classes spread) and steps too large for the prototypes' pull, which T8 leaves open.
-  const PERTURBATION = 1e-4, PERTURBED_STEPS = 40;
-  function equilibriumAttracts(s, { angle }) {
-    const points = new Float64Array(3 * s.n);
-    for (let i = 0; i < s.n; i++)
-      for (let k = 0; k < 3; k++)
-        points[3 * i + k] = physics.label(i, s.n) === k ? Math.cos(angle) : -Math.sin(angle) / Math.sqrt(K - 1);
-    const apart = (u) => Math.sqrt(u.reduce((sum, x, k) => sum + (x - points[k]) ** 2, 0));
-    let run = { ...s, u: physics.perturbed(points, PERTURBATION) };
-    const before = apart(run.u);
-    for (let k = 0; k < PERTURBED_STEPS; k++) run = physics.step(run);
-    return apart(run.u) < before;
-  }
-
   return {
-    besselRatios, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, swapCosine, freeNorm, lossAtCollapse, ascends, rescue, equilibrium, equilibriumAttracts,
+    ...prototypes, besselRatios, spectrum, harmonics, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, flipRate,
+    swapCosine, freeNorm, lossAtCollapse, ascends,
   };
 })();

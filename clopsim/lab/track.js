@@ -29,7 +29,7 @@ const track = (() => {
     if (th.uniform !== null)
       list.push({
         rate: th.uniform, name: s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U",
-        says: `the even spread breaks, degree ${th.degree} first (T5)` + rough(th.tooSmall.uniform),
+        says: (th.degree ? `the even spread breaks, degree ${th.degree} first (T5)` : "the even spread breaks: its points start to spin (T14)") + rough(th.tooSmall.uniform),
       });
     if (th.line !== null) list.push({ rate: th.line, name: "μ_line", says: "a line with antipodal views attracts (T12)" });
     if (th.collapse !== null) list.push({ rate: th.collapse, name: "μ_c", says: "complete collapse attracts (T4)" });
@@ -61,8 +61,8 @@ const track = (() => {
       const [symbol, index] = name.split("_");
       label.append(symbol, Object.assign(document.createElement("sub"), { textContent: index }));
     });
-    const edge = percent(th.paperEdge / th.unit);
-    put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = edge + "%";
+    if (th.paperEdge !== null)
+      put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = percent(th.paperEdge / th.unit) + "%";
     for (let k = LOW; k <= HIGH; k += 1) put(marks, k % 2 ? "tick minor" : "tick", k < 0 ? `1/${2 ** -k}` : String(2 ** k), percent(2 ** k));
     if (s.gradient === "free") put(marks, "effective", "◆", 50).id = "effective";
     return list;

@@ -1,6 +1,7 @@
 """The lab's numbers are Python's: every step, observable and threshold of the page, in a real browser."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -31,14 +32,14 @@ FORMS = list(product(("merged", "full"), ("ambient", "tangent", "free"), (0.0, 3
 N = 18
 
 
-def axes(n: int, weight: float) -> torch.Tensor:
-    """weight * c_y(i): the two views of sample k belong to class k mod 3, the prototypes are the axes."""
-    return weight * torch.eye(3, dtype=torch.float64)[torch.arange(n) % (n // 2) % 3]
+def axes(n: int, weight: float, d: int = 3) -> torch.Tensor:
+    """weight * c_y(i): the two views of sample k belong to class k mod 3, the prototypes are the first three axes."""
+    return weight * torch.eye(d, dtype=torch.float64)[torch.arange(n) % (n // 2) % 3]
 
 
 def python_step(u, rate, tau, *, loss, form, weight, decay):
-    setting = Setting(tau, 3, len(u), loss=loss, gradient="tangent" if form == "free" else form)
-    rows = axes(len(u), weight) if weight else None
+    setting = Setting(tau, u.shape[1], len(u), loss=loss, gradient="tangent" if form == "free" else form)
+    rows = axes(len(u), weight, u.shape[1]) if weight else None
     if form != "free":
         return step(u, rate, tau, setting, prototypes=rows)
     if rows is None:
@@ -47,18 +48,22 @@ def python_step(u, rate, tau, *, loss, form, weight, decay):
     return (1 - rate * decay) * u - rate / norm * gradient(u / norm, tau, setting, prototypes=rows)
 
 
-def embeddings(form: str, seed: int, n: int = N) -> torch.Tensor:
-    z = starts.random_directions(Setting(0.5, 3, n), seed=seed)
+def embeddings(form: str, seed: int, n: int = N, d: int = 3) -> torch.Tensor:
+    z = starts.random_directions(Setting(0.5, d, n), seed=seed)
     return z * torch.linspace(0.5, 2, n, dtype=torch.float64)[:, None] if form == "free" else z
 
 
 def steps_of_the_page(lab, u, steps, **settings):
     """The page's embeddings after some steps, and the learning rate that it used."""
-    lab("([wanted, u]) => { clopsim.set(wanted); clopsim.load(u) }", {"n": len(u), **settings}, u.flatten().tolist())
+    lab(
+        "([wanted, u]) => { clopsim.set(wanted); clopsim.load(u) }",
+        {"n": len(u), "dim": u.shape[1], **settings},
+        u.flatten().tolist(),
+    )
     lab(f"clopsim.step({steps})")
     state = lab.state()
     assert state["count"] == steps
-    return torch.tensor(state["u"], dtype=torch.float64).reshape(-1, 3), state["rate"]
+    return torch.tensor(state["u"], dtype=torch.float64).reshape(len(u), -1), state["rate"]
 
 
 @pytest.mark.parametrize("loss, form, weight", FORMS)
@@ -82,6 +87,39 @@ def test_two_hundred_steps_are_python_s_where_the_dynamics_are_stable(lab, loss,
     torch.testing.assert_close(after, u, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("loss, form, weight", FORMS)
+@pytest.mark.parametrize("d, beta", [(4, 0.0), (16, 0.0), (3, 0.9), (7, 0.4)])
+def test_steps_in_more_dimensions_and_with_momentum_are_python_s(lab, loss, form, weight, d, beta):
+    u, tau, decay, steps = embeddings(form, 5, d=d), 0.5, 0.07, 5
+    settings = {
+        "loss": loss,
+        "gradient": form,
+        "lambda": weight,
+        "decay": decay,
+        "tau": tau,
+        "x": 0.3,
+        "momentum": beta,
+    }
+    after, rate = steps_of_the_page(lab, u, steps, **settings)
+    if form == "free":  # what torch's own optimiser does to the rows, with decay in the gradient
+        rows = torch.nn.Parameter(u.clone())
+        optimiser = torch.optim.SGD([rows], lr=rate, momentum=beta, weight_decay=decay)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            z = rows / rows.norm(dim=1, keepdim=True)
+            base = contrastive_loss(z, tau, Setting(tau, d, len(u), loss=loss))
+            (base - (z * axes(len(u), weight, d)).sum()).backward()
+            optimiser.step()
+        expected = rows.detach()
+    else:
+        setting = Setting(tau, d, len(u), loss=loss, gradient=form, momentum=beta)
+        prototypes = axes(len(u), weight, d) if weight else None
+        expected, velocity = u, torch.zeros_like(u) if beta else None
+        for _ in range(steps):
+            expected = step(expected, rate, tau, setting, prototypes=prototypes, velocity=velocity)
+    torch.testing.assert_close(after, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_a_point_sent_to_the_origin_is_named(lab):
     collapsed = torch.zeros(N, 3, dtype=torch.float64)
     collapsed[:, 0] = (
@@ -95,11 +133,12 @@ def test_a_point_sent_to_the_origin_is_named(lab):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("d", (3, 4, 16))
 @pytest.mark.parametrize("kind", ("random", "near collapse", "line"))
-def test_observables_are_python_s(lab, kind, seed):
-    z = starts.random_directions(Setting(0.5, 3, N), seed=seed)
+def test_observables_are_python_s(lab, kind, d, seed):
+    z = starts.random_directions(Setting(0.5, d, N), seed=seed)
     if kind == "near collapse":
-        z = starts.near_collapse(Setting(0.5, 3, N), spread=1e-4, seed=seed)
+        z = starts.near_collapse(Setting(0.5, d, N), spread=1e-4, seed=seed)
     elif kind == "line":
         z = z[:1] * torch.tensor([1.0, -1.0] * (N // 2), dtype=torch.float64)[:, None]
     seen = lab("([z, n]) => clopsim.physics.observe(z, n)", z.flatten().tolist(), N)
@@ -107,34 +146,33 @@ def test_observables_are_python_s(lab, kind, seed):
     assert seen["rank"] == pytest.approx(float(geometry.effective_rank(z)), abs=1e-12)
     assert seen["share"] == pytest.approx(float(geometry.leading_share(z)), abs=1e-12)
     assert seen["view"] == pytest.approx(1 - float(geometry.alignment(z)) / 2, abs=1e-12)
-    assert seen["prototype"] == pytest.approx(float((z * axes(N, 1.0)).sum(dim=1).mean()), abs=1e-12)
+    assert seen["prototype"] == pytest.approx(float((z * axes(N, 1.0, d)).sum(dim=1).mean()), abs=1e-12)
     energy = lab("([z, n]) => clopsim.physics.harmonicEnergy(z, n)", z.flatten().tolist(), N)
     np.testing.assert_allclose(energy, geometry.harmonic_energy(z).numpy(), rtol=0, atol=1e-12)
     for loss in ("merged", "full"):
         value = lab(
             "([z, s]) => clopsim.physics.lossPerAnchor(z, s)", z.flatten().tolist(), {"n": N, "tau": 0.2, "loss": loss}
         )
-        expected = contrastive_loss(z, 0.2, Setting(0.2, 3, N, loss=loss, reduction="mean"))
+        expected = contrastive_loss(z, 0.2, Setting(0.2, d, N, loss=loss, reduction="mean"))
         assert value == pytest.approx(float(expected), rel=1e-12)
 
 
-def thresholds(lab, tau, n, loss, form):
-    return lab("([s]) => clopsim.theory.thresholds(s)", {"tau": tau, "n": n, "loss": loss, "gradient": form})
-
-
+@pytest.mark.parametrize("d, beta", [(3, 0.0), (4, 0.0), (16, 0.0), (3, 0.2), (3, 0.9), (8, 0.5)])
 @pytest.mark.parametrize("loss", ("merged", "full"))
 @pytest.mark.parametrize("form", ("ambient", "tangent", "free"))
-def test_thresholds_are_python_s(lab, loss, form):
-    for tau, n in product((0.05, 0.1, 0.2, 0.5, 1.0, 2.0), (6, 60, 200)):
-        setting = Setting(tau, 3, n, loss=loss, gradient="tangent" if form == "free" else form)
+def test_thresholds_are_python_s(lab, loss, form, d, beta):
+    for tau, n in product((0.05, 0.1, 0.2, 0.5, 1.0, 2.0), (6, 20, 60, 200)):
+        plain = Setting(tau, d, n, loss=loss, gradient="tangent" if form == "free" else form)
+        setting = replace(plain, momentum=beta)
         rates = critical_rates(setting)
-        page = thresholds(lab, tau, n, loss, form)
+        s = {"tau": tau, "n": n, "loss": loss, "gradient": form, "dim": d, "momentum": beta}
+        page = lab("([s]) => clopsim.theory.thresholds(s)", s)
         few = bool(np.isnan(self_exclusion(setting)))  # then the page shows the limit of many points
         limit = uniform_rate(setting, limit=True)
-        breaks = rates.uniform_rate if not few else limit.rate if limit.degree else None
+        breaks = rates.uniform_rate if not few else limit.rate if np.isfinite(limit.rate) else None
         alignment = alignment_uniform_rate(setting, limit=few)
         expected = {
-            "paperEdge": rates.paper_range[1], "collapse": rates.collapse_rate, "uniform": breaks,
+            "paperEdge": None if beta else rates.paper_range[1], "collapse": rates.collapse_rate, "uniform": breaks,
             "degree": rates.breaking_degree if not few else limit.degree or None, "alignment": alignment,
             "alignmentAtCollapse": rates.alignment_collapse_rate,
         }  # fmt: skip
@@ -171,22 +209,26 @@ def test_ascent_is_python_s(lab, loss):
 
 def test_bessel_ratios_are_python_s(lab):
     for kappa in (0.5, 1.0, 7.0, 20.0):
-        page = list(lab("([kappa]) => [...clopsim.theory.besselRatios(kappa, 12)]", kappa))
-        np.testing.assert_allclose(page, bessel_ratios(kappa, 3, degrees=12), rtol=1e-13)
+        for d in (3, 4, 16):
+            page = list(lab("([kappa, d]) => [...clopsim.theory.besselRatios(kappa, 12, d)]", kappa, d))
+            np.testing.assert_allclose(page, bessel_ratios(kappa, d, degrees=12), rtol=1e-13)
 
 
 def test_self_exclusion_is_python_s(lab):
-    for tau, n in product((0.05, 0.2, 1.0), (6, 60, 200)):
+    for tau, n, d in product((0.05, 0.2, 1.0), (6, 60, 200), (3, 5, 16)):
         for loss in ("merged", "full"):
-            setting = Setting(tau, 3, n, loss=loss)
-            page = lab("([tau]) => clopsim.theory.kernelHarmonics(tau)", tau)
-            assert page == pytest.approx(float(kernel_harmonics(1 / tau, 3)), rel=1e-12)
-            page, expected = lab("([tau, n]) => clopsim.theory.selfExclusion(tau, n)", tau, n), self_exclusion(setting)
+            setting = Setting(tau, d, n, loss=loss)
+            page = lab("([tau, d]) => clopsim.theory.kernelHarmonics(tau, d)", tau, d)
+            assert page == pytest.approx(float(kernel_harmonics(1 / tau, d)), rel=1e-12)
+            page, expected = (
+                lab("([tau, n, d]) => clopsim.theory.selfExclusion(tau, n, d)", tau, n, d),
+                self_exclusion(setting),
+            )
             assert page is None if np.isnan(expected) else page == pytest.approx(expected, rel=1e-12)
             for degree in (0, 1, 3):
                 page = lab(
                     "([s, degree]) => clopsim.theory.unresolvedShare(s, degree)",
-                    {"tau": tau, "n": n, "loss": loss}, degree,
+                    {"tau": tau, "n": n, "loss": loss, "dim": d}, degree,
                 )  # fmt: skip
                 assert page == pytest.approx(unresolved_share(setting, degree=degree), rel=1e-9, abs=1e-12)
 
@@ -275,9 +317,10 @@ def test_t8_is_predicted_only_where_its_state_attracts(lab, form, tau, weight, x
 
 
 def test_outcomes_have_python_s_limits(lab):
-    count = np.array([outcomes.harmonics(degree, 3) for degree in range(1, 5)], dtype=float)
-    ceiling = np.maximum(chdtri(count, outcomes.CHANCE) / count, outcomes.ORDER)
-    np.testing.assert_allclose(lab("clopsim.story.CHANCE"), ceiling, rtol=1e-4)
+    for d in range(3, 17):
+        count = np.array([outcomes.harmonics(degree, d) for degree in range(1, 5)], dtype=float)
+        ceiling = np.maximum(chdtri(count, outcomes.CHANCE) / count, outcomes.ORDER)
+        np.testing.assert_allclose(lab("([d]) => clopsim.story.chance(d)", d), ceiling, rtol=1e-4)
     for seed in range(3):
         for z in (starts.random_directions(Setting(0.5, 3, 60), seed=seed), embeddings("ambient", seed, 60).abs()):
             z = z / z.norm(dim=1, keepdim=True)
@@ -319,6 +362,11 @@ def test_starts_are_what_they_say_and_the_same_in_every_visit(lab):
         torch.testing.assert_close(start(kind).norm(dim=1), torch.ones(60, dtype=torch.float64))
         assert torch.equal(start(kind), start(kind))
         assert not torch.equal(start(kind), start(kind, seed=2))
+    for kind in ("random", "collapse", "uniform", "views"):
+        wide = lab(
+            "([kind]) => [...clopsim.physics.start(kind, {n: 60, dim: 5, tau: 0.5, seed: 1, safeRate: 0.2})]", kind
+        )
+        torch.testing.assert_close(torch.tensor(wide).reshape(60, 5).norm(dim=1), torch.ones(60))
     assert 1e-5 < 1 - float(geometry.mean_resultant_length(start("collapse"))) < 1e-3
     assert (
         float(geometry.mean_resultant_length(start("uniform")))
@@ -329,3 +377,28 @@ def test_starts_are_what_they_say_and_the_same_in_every_visit(lab):
     points = torch.cat([start("random", seed=seed) for seed in range(1, 40)])  # moments of the uniform distribution
     assert float(points.mean(dim=0).norm()) < 0.05
     np.testing.assert_allclose((points.T @ points / len(points)).numpy(), np.eye(3) / 3, atol=0.02)
+
+
+def test_of_more_dimensions_the_leading_three_are_drawn(lab):
+    """The frame is orthonormal, finds the three directions of most energy, and turns little from step to step."""
+    spread = torch.tensor([3.0, 0.2, 2.0, 0.1, 1.0, 0.1])
+    z = embeddings("ambient", 0, n=60, d=6) * spread
+    z = z / z.norm(dim=1, keepdim=True)
+    draw = """([z, n]) => {
+        let frame = clopsim.physics.leading(z, n);
+        const first = frame.map((f) => [...f]);
+        for (let k = 0; k < 300; k++) frame = clopsim.physics.leading(z, n, frame);
+        return [first, frame.map((f) => [...f]), [...clopsim.physics.project(z, n, frame)]];
+    }"""
+    first, frame, flat = (torch.tensor(x, dtype=torch.float64) for x in lab(draw, z.flatten().tolist(), 60))
+    for rows in (first, frame):
+        torch.testing.assert_close(rows @ rows.T, torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-12)
+    shown = float((flat**2).sum() / 60)
+    assert shown == pytest.approx(float(torch.linalg.eigvalsh(z.T @ z / 60)[-3:].sum()), rel=1e-6)
+    turned = lab(
+        "([z, n, f]) => clopsim.physics.leading(z, n, f).map((f) => [...f])", z.flatten().tolist(), 60, first.tolist()
+    )
+    assert float((torch.tensor(turned) - first.float()).norm()) < 0.05
+    z = embeddings("ambient", 0)
+    flat = lab("([z, n]) => [...clopsim.physics.project(z, n, clopsim.physics.leading(z, n))]", z.flatten().tolist(), N)
+    assert flat == z.flatten().tolist()
