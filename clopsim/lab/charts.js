@@ -3,6 +3,8 @@
 const charts = (() => {
   const ROOM = 1200; // records kept; when full, every second one goes
 
+  const TINTS = ["--run-0", "--run-1"]; // the colours of two runs, here and on their spheres
+
   const newHistory = () => ({ stride: 1, records: [], latest: null });
 
   // record: {count, R, rank, third, predicted: {R, rank, third}}
@@ -15,21 +17,19 @@ const charts = (() => {
     history.records = history.records.filter((kept) => kept.count % history.stride === 0);
   }
 
-  function draw(canvas, history, name, [low, high]) {
-    const ratio = devicePixelRatio, width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
-    if (!width) return;
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const pen = canvas.getContext("2d");
-    const last = history.latest;
-    const records = history.records.at(-1) === last ? history.records : [...history.records, last];
+  // One line for each history, theory's dashed
+  function draw(canvas, histories, name, [low, high]) {
+    if (!ink.fit(canvas)) return;
+    const { width, height } = canvas, ratio = devicePixelRatio, pen = canvas.getContext("2d");
     const left = 26 * ratio, pad = 7 * ratio;
-    const span = Math.max(40, last.count);
+    const span = Math.max(40, ...histories.map(({ latest }) => latest.count));
     const x = (record) => left + ((width - left - pad) * record.count) / span;
-    const y = (value) => height - pad - ((height - 2 * pad) * (value - low)) / (high - low || 1);
+    const y = (value) => height - pad - ((height - 2 * pad) * (clamped(value) - low)) / (high - low || 1);
+    const clamped = (value) => Math.max(low, Math.min(high, value));
     pen.clearRect(0, 0, width, height);
-    pen.font = `${10.5 * ratio}px system-ui, sans-serif`;
-    pen.fillStyle = sphere.colour("--quiet");
-    pen.strokeStyle = sphere.colour("--rule");
+    pen.font = `${10.5 * ratio}px ${ink.FONT}`;
+    pen.fillStyle = ink.colour("--quiet");
+    pen.strokeStyle = ink.colour("--rule");
     pen.lineWidth = ratio;
     pen.textAlign = "right";
     pen.textBaseline = "middle";
@@ -40,40 +40,42 @@ const charts = (() => {
       pen.lineTo(width - pad, y(value));
       pen.stroke();
     }
-    const line = (value) => {
-      let drawing = false;
-      pen.beginPath();
-      for (const record of records) {
-        const v = value(record);
-        if (v === null || !Number.isFinite(v)) { drawing = false; continue; }
-        const clamped = Math.max(low, Math.min(high, v));
-        if (drawing) pen.lineTo(x(record), y(clamped)); else pen.moveTo(x(record), y(clamped));
-        drawing = true;
+    histories.forEach((history, k) => {
+      const last = history.latest;
+      const records = history.records.at(-1) === last ? history.records : [...history.records, last];
+      const line = (value) => {
+        let drawing = false;
+        pen.beginPath();
+        for (const record of records) {
+          const v = value(record);
+          if (v === null || !Number.isFinite(v)) { drawing = false; continue; }
+          if (drawing) pen.lineTo(x(record), y(v)); else pen.moveTo(x(record), y(v));
+          drawing = true;
+        }
+        pen.stroke();
+      };
+      pen.lineWidth = 1.75 * ratio;
+      pen.strokeStyle = ink.colour("--theory");
+      pen.setLineDash([5 * ratio, 4 * ratio]);
+      const now = last.predicted[name];
+      if (now !== null) { // what holds now reaches to the right edge
+        pen.beginPath();
+        pen.moveTo(x(last), y(now));
+        pen.lineTo(width - pad, y(now));
+        pen.stroke();
       }
-      pen.stroke();
-    };
-    pen.lineWidth = 1.75 * ratio;
-    pen.strokeStyle = sphere.colour("--theory");
-    const now = last.predicted[name];
-    pen.setLineDash([5 * ratio, 4 * ratio]);
-    if (now !== null) { // what holds now reaches to the right edge
+      line((record) => record.predicted[name]);
+      pen.setLineDash([]);
+      pen.lineWidth = 2 * ratio;
+      pen.lineJoin = "round";
+      pen.strokeStyle = pen.fillStyle = ink.colour(TINTS[k]);
+      line((record) => record[name]);
+      if (!Number.isFinite(last[name])) return;
       pen.beginPath();
-      pen.moveTo(x(last), y(now));
-      pen.lineTo(width - pad, y(now));
-      pen.stroke();
-    }
-    line((record) => record.predicted[name]);
-    pen.setLineDash([]);
-    pen.lineWidth = 2 * ratio;
-    pen.lineJoin = "round";
-    pen.strokeStyle = pen.fillStyle = sphere.colour("--point");
-    line((record) => record[name]);
-    if (Number.isFinite(last[name])) {
-      pen.beginPath();
-      pen.arc(x(last), y(Math.max(low, Math.min(high, last[name]))), 3.2 * ratio, 0, 2 * Math.PI);
+      pen.arc(x(last), y(last[name]), 3.2 * ratio, 0, 2 * Math.PI);
       pen.fill();
-    }
+    });
   }
 
-  return { newHistory, push, draw };
+  return { newHistory, push, draw, TINTS };
 })();

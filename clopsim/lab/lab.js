@@ -2,16 +2,22 @@
 "use strict";
 (() => {
   const { values: chosen, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
-  const { $, show, rich, fixed } = text;
+  const { $, show, rich } = text;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  // ---- the run ----------------------------------------------------------------------------------------------------
+  // ---- the runs: one, or two of the same points below and above the rate of the slider ------------------------------
 
-  const run = runs.create();
+  const FACTORS = [0.9, 1.1];
+  const UNTOUCHED = { view: "pair", x: 1, tau: 1.2, start: "random", speed: 3 }; // both ends within ten seconds
+  const both = [runs.create(), runs.create()];
+  const balls = report.SUFFIX.map((suffix, k) => spheres.create($("sphere" + suffix), charts.TINTS[k]));
   let playing = false, glide = 1, owed = 0, restedAt = null, drawn = 0;
 
+  const shown = () => (chosen.view === "pair" ? both : both.slice(0, 1));
+  const setting = (k) => (chosen.view === "pair" ? { ...chosen, x: FACTORS[k] * chosen.x } : chosen);
+
   function reset() {
-    run.restart(chosen);
+    shown().forEach((run, k) => run.restart(setting(k)));
     begin();
   }
 
@@ -19,79 +25,40 @@
     glide = 1;
     owed = 0;
     restedAt = null;
-    strip.update(chosen, run.th);
+    strip.update(chosen, both[0].th);
   }
 
   function update() {
-    run.change(chosen);
+    shown().forEach((run, k) => run.change(setting(k)));
     restedAt = null;
-    strip.update(chosen, run.th);
+    strip.update(chosen, both[0].th);
   }
 
-  const third = () => (chosen.loss === "full" ? "view" : chosen.lambda > 0 ? "prototype" : "loss");
+  const advance = (steps) => shown().forEach((run) => run.advance(steps));
+
+  // The visitor goes on with one run of the pair, from where it is
+  function take(k) {
+    if (k === 1) both.reverse();
+    set({ view: "one", x: FACTORS[k] * chosen.x });
+    $("x").focus({ preventScroll: true });
+  }
 
   // ---- painting ---------------------------------------------------------------------------------------------------
 
-  const THIRD = {
-    view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
-    prototype: ["Prototype cosine", "1: on its own axis", [-1, 1]],
-  };
-
   function paint() {
-    const reading = run.read(), { now, past, th, prediction } = run;
-    paintSphere();
-    const name = third(), [title, small, limits] = THIRD[name];
-    if ($("third-name").dataset.name !== name) {
-      $("third-name").dataset.name = name;
-      $("third-name").replaceChildren(title, Object.assign(document.createElement("small"), { textContent: small }));
-    }
-    const losses = past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now)).filter(Number.isFinite);
-    const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
-    for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, chosen.dim]], ["third", name, range]]) {
-      charts.draw($("plot-" + id), past, key, span);
-      show("now-" + id, fixed(reading[key]));
-      show("theory-" + id, prediction[key] === null ? "–" : fixed(prediction[key], Number.isInteger(prediction[key]) ? 0 : 3));
-    }
-    show("directions", `of ${chosen.dim} directions`);
-    show("now-count", String(now.count));
-    show("now-loss", `${fixed(reading.loss)}, on one spot ${fixed(theory.lossAtCollapse(now))}`);
-    show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
-    const effective = now.rate / reading.norm;
-    show("now-effective", fixed(effective));
-    if (chosen.gradient === "free") track.effective(effective / th.unit);
-    rich("theory", prediction.text);
-    show("badge", { "as predicted": "✓ As predicted", "not there yet": "… Not there yet", "not as predicted": "✕ Not as predicted", "no prediction": "" }[reading.verdict]);
-    $("badge").className = reading.verdict.replaceAll(" ", "-");
-    show("words", reading.words + ".");
-    announce();
+    shown().forEach((run) => run.read());
+    paintSpheres();
+    report.paint(shown(), chosen);
+    report.announce(shown(), chosen);
   }
 
-  function paintSphere() {
-    if (!run.reading) return;
-    const seen = run.drawn(glide), { n } = run.now;
-    sphere.draw({ ...seen, n, loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
+  function paintSpheres() {
+    shown().forEach((run, k) => {
+      if (!run.reading) return;
+      const seen = run.drawn(glide), { n } = run.now;
+      balls[k].draw({ ...seen, n, loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
+    });
     drawn++;
-  }
-
-  // One announcement per change of phase, once it has lasted
-  let announced = "", candidate = "", since = 0;
-  function announce() {
-    const { prediction, reading } = run;
-    const phase = [prediction.phase, reading.verdict, reading.state].join();
-    if (phase !== candidate) [candidate, since] = [phase, performance.now()];
-    if (phase === announced || performance.now() - since < 400) return;
-    announced = phase;
-    const sentence = `${prediction.text} Now: ${reading.words}; ${reading.verdict}.`;
-    show("status", sentence);
-    describe();
-  }
-
-  // What the pictures show, in words
-  function describe() {
-    $("sphere").setAttribute("aria-label", `${run.now.n} points on a sphere: ${run.reading.words}`);
-    for (const [id, name] of [["R", "Mean length R"], ["rank", "Effective rank"], ["third", THIRD[third()][0]]])
-      $("plot-" + id).setAttribute("aria-label",
-        `${name} over ${run.now.count} steps, now ${$("now-" + id).textContent}, theory ${$("theory-" + id).textContent}`);
   }
 
   // ---- controls ---------------------------------------------------------------------------------------------------
@@ -100,19 +67,22 @@
     x: [(v) => +(2 ** v).toPrecision(5), Math.log2], speed: [(v) => +(2 ** v).toPrecision(3), Math.log2],
     tau: [(v) => +(0.05 * 40 ** (v / 100)).toPrecision(3), (x) => (100 * Math.log(x / 0.05)) / Math.log(40)],
   };
+  const CONTROLS = Object.keys(FIELDS).filter((name) => $(name)); // the view has buttons
 
   function paintControls() {
-    for (const name of Object.keys(FIELDS)) {
+    for (const name of CONTROLS) {
       const value = LOG[name] ? LOG[name][1](chosen[name]) : chosen[name];
       if (document.activeElement !== $(name) || $(name).type !== "number") $(name).value = value;
     }
-    const { now, th, prediction } = run, list = track.draw(now, th);
-    const above = list.filter(({ rate }) => rate <= now.rate).map(({ name }) => name);
+    document.body.dataset.view = chosen.view;
+    const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th);
+    const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
     const units = `${+chosen.x.toPrecision(3)} × μ_c`;
-    rich("x-value", `μ = ${now.rate.toPrecision(3)}`);
-    rich("x-units", units);
-    $("x").setAttribute("aria-valuetext", `learning rate ${now.rate.toPrecision(3)}, ${units}, ` +
-      (above.length ? `above ${above.join(" and ")}` : "below every threshold") + `: ${prediction.text}`);
+    rich("x-value", `μ = ${rate.toPrecision(3)}`);
+    rich("x-units", chosen.view === "pair" ? `${units}, the spheres at ${FACTORS.join(" and ")} of it` : units);
+    $("x").setAttribute("aria-valuetext", `learning rate ${rate.toPrecision(3)}, ${units}, ` +
+      (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
+      `: ${shown().map((run) => run.prediction.text).join(" ")}`);
     rich("thresholds", list.map(({ name, rate, says }) => `${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
       (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} · thin strip: where ${strip.STEPS} steps from this start end`);
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
@@ -126,7 +96,8 @@
 
   function set(wanted, { resume = false } = {}) {
     const found = valid(wanted);
-    const restart = RESTARTS.some((name) => name in found && found[name] !== chosen[name]);
+    const pairing = found.view === "pair" && chosen.view !== "pair";
+    const restart = pairing || RESTARTS.some((name) => name in found && found[name] !== chosen[name]);
     Object.assign(chosen, found);
     if (restart) reset(); else update();
     paintControls();
@@ -143,16 +114,18 @@
     show("play", on ? "Pause" : "Play");
   }
 
-  for (const name of Object.keys(FIELDS))
+  for (const name of CONTROLS)
     $(name).addEventListener($(name).tagName === "SELECT" || $(name).type === "number" ? "change" : "input", () => {
       const value = $(name).value;
       set({ [name]: LOG[name] ? LOG[name][0](Number(value)) : value }, { resume: name !== "speed" });
       paintControls();
     });
   $("play").addEventListener("click", () => play(!playing));
-  $("step").addEventListener("click", () => { play(false); run.advance(1); glide = still.matches ? 1 : 0; paint(); });
+  $("step").addEventListener("click", () => { play(false); advance(1); glide = still.matches ? 1 : 0; paint(); });
   $("reset").addEventListener("click", () => { reset(); paint(); if (resting && !still.matches) play(true); });
   $("reseed").addEventListener("click", () => set({ seed: (chosen.seed % 9999) + 1 }, { resume: true }));
+  $("compare").addEventListener("click", () => { set({ view: "pair" }); play(!still.matches); $("x").focus({ preventScroll: true }); });
+  both.forEach((_, k) => $(`take-${k}`).addEventListener("click", () => take(k)));
   document.addEventListener("keydown", (event) => {
     if (event.target.closest("input, select, button, summary")) return; // they have uses of their own for keys
     const button = { " ": "play", ".": "step", r: "reset" }[event.ctrlKey || event.metaKey || event.altKey ? "" : event.key];
@@ -161,36 +134,23 @@
 
   // Open a stop of the tour with its preset; what a link says besides comes on top
   function visit(stop, link = {}) {
-    const open = stop !== null;
-    tour.open = stop;
-    $("card").hidden = !open;
-    [...$("stops").querySelectorAll("button")].forEach((b, k) => { if (k === stop) b.setAttribute("aria-current", "step"); else b.removeAttribute("aria-current"); });
-    if (!open) return toHash();
-    const { name, theorem, text, question, preset, play: starts } = tour[stop];
-    show("card-title", `${name} (${theorem})`);
-    rich("card-text", text);
-    rich("card-question", question);
+    guide.open(stop);
+    if (stop === null) return toHash();
+    const { preset, play: starts } = tour[stop];
     play(false);
-    set({ ...preset, seed: 1, ...link });
+    set({ view: "one", ...preset, seed: 1, ...link });
     reset();
     paint();
     $("card-title").focus({ preventScroll: true });
     play(starts && !still.matches);
   }
-  tour.forEach(({ name, theorem }, k) => {
-    const item = document.createElement("li"), button = document.createElement("button");
-    button.append(Object.assign(document.createElement("b"), { textContent: k + 1 }), " ", Object.assign(document.createElement("span"), { textContent: name }));
-    button.setAttribute("aria-label", `${k + 1} ${name}, ${theorem}`); // on a phone the number alone is seen
-    button.addEventListener("click", () => visit(k));
-    item.append(button);
-    $("stops").append(item);
-  });
-  $("card-close").addEventListener("click", () => { visit(null); $("stops").querySelector("button").focus(); });
+  guide.build(visit);
 
+  // Do what the address says; an address that says nothing shows both sides of the line
   function follow() {
-    const stop = stopFromHash();
-    if (stop === null) set(fromHash());
-    else visit(stop, fromHash());
+    const stop = stopFromHash(), link = fromHash();
+    if (stop !== null) visit(stop, link);
+    else set(Object.keys(link).length ? link : UNTOUCHED);
   }
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------
@@ -203,41 +163,42 @@
     last = time;
     if (!playing) {
       strip.work(BUDGET);
-      if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSphere(); }
-      else if (announced !== candidate) announce();
+      if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSpheres(); }
+      else if (report.pending) report.announce(shown(), chosen);
       return;
     }
     owed += seconds * chosen.speed;
     const begun = performance.now();
-    for (; owed >= 1 && performance.now() - begun < BUDGET; owed--) run.advance(1);
+    for (; owed >= 1 && performance.now() - begun < BUDGET; owed--) advance(1);
     owed = Math.min(owed, 1);
     glide = chosen.speed <= 24 ? owed : 1;
-    sphere.drift(still.matches ? 0 : seconds);
+    spheres.drift(still.matches ? 0 : seconds);
     paint();
     if (performance.now() - begun < SPARE / 2) strip.work(SPARE); // on a slow machine or with many points: once the run rests
-    if (!run.reading.settled) restedAt = null;
+    if (!shown().every((run) => run.reading.settled)) restedAt = null;
     else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
   }
 
-  sphere.onTurn = () => { if (run.reading) paint(); };
+  spheres.onTurn = () => { if (both[0].reading) paint(); };
   addEventListener("resize", () => { paintControls(); paint(); });
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) follow(); });
   $("settings").open = innerWidth >= 700;
   reset();
   follow();
-  describe();
-  if (tour.open === null) play(!still.matches); // one preset plays once: just above the bound
+  report.describe(shown(), chosen);
+  if (tour.open === null) play(!still.matches);
   requestAnimationFrame((time) => { last = time; frame(time); });
 
+  const state = ({ now, th, prediction, reading: { z, gathered, ...numbers } }) => ({
+    settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: now.rate, count: now.count, u: [...now.u],
+    playing, drawn, camera: spheres.view,
+  });
   window.clopsim = {
-    step(steps = 1) { run.advance(steps); glide = 1; paint(); },
+    step(steps = 1) { advance(steps); glide = 1; paint(); },
     set: (wanted) => set(wanted), reset() { reset(); paint(); }, play: () => play(true), pause: () => play(false), visit,
-    load(u) { run.load(chosen, Float64Array.from(u)); begin(); paint(); },
-    get state() {
-      const { now, th, prediction, reading: { z, ...numbers } } = run;
-      return { settings: { ...chosen }, thresholds: { ...th }, prediction: { ...prediction }, ...numbers, rate: now.rate,
-        count: now.count, playing, drawn, u: [...now.u], camera: sphere.view };
-    },
-    get records() { return run.past.records; }, hash, physics, theory, story, strip, tour, track,
+    load(u) { both[0].load(chosen, Float64Array.from(u)); begin(); paint(); },
+    get state() { return state(both[0]); },
+    get states() { return shown().map(state); },
+    get records() { return both[0].past.records; }, hash, physics, theory, story, strip, tour, track, gathering,
   };
 })();

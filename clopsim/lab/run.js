@@ -99,7 +99,7 @@ const runs = (() => {
       const verdict = story.judge(prediction, averaged,
         { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue, tooSmall: th.tooSmall });
       if (["as predicted", "not there yet"].includes(verdict.verdict)) prediction.text += story.ascent(now, prediction);
-      reading = { ...seen, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z };
+      reading = { ...seen, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z, gathered: gathering.find(z, now.n) };
       return reading;
     }
 
@@ -112,7 +112,8 @@ const runs = (() => {
       frame = physics.leading(z, now.n, frame);
       const flat = (points) => physics.project(points, now.n, frame);
       const axes = Array.from({ length: physics.CLASSES }, (_, k) => frame.map((direction) => direction[k]));
-      return { z: flat(part >= 1 ? z : directions(z)), before: flat(from.map((x) => beforeFlip * x)), axes };
+      const { gathered } = reading, ring = gathered.ring && { ...gathered.ring, axis: gathered.ring.axis.map((x) => flip * x) };
+      return { ...gathered, ring, z: flat(part >= 1 ? z : directions(z)), before: flat(from.map((x) => beforeFlip * x)), axes };
     }
 
     return {

@@ -11,6 +11,7 @@ const settings = (() => {
   };
   const word = (...words) => (value) => (words.includes(value) ? value : undefined);
   const FIELDS = {
+    view: { check: word("one", "pair"), initial: "one" }, // one run, or two at 0.9 and 1.1 of the rate
     x: { check: number(1 / 16, 16), initial: 1.08 }, // learning rate in units of mu_c
     tau: { check: number(0.05, 2), initial: 0.5 },
     n: { check: whole(6, 200, 2), initial: 60 }, // even: two views a sample

@@ -84,7 +84,7 @@ def lab(browser, address) -> Iterator[Visit]:
     """One page for all the numbers of a module: nothing plays, every test sets what it needs."""
     context = browser.new_context(reduced_motion="reduce")
     here = Visit(context, address)
-    here.page.goto(address)
+    here.page.goto(address + "#view=one")
     yield here
     context.close()
     assert here.trouble == []

@@ -1,0 +1,121 @@
+// What the pictures are drawn with: the colours of the style sheet, and the shapes on a sphere's canvas.
+"use strict";
+const ink = (() => {
+  let forgotten = () => {};
+  const colour = (() => {
+    let cache = {};
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { cache = {}; forgotten(); });
+    return (name) => (cache[name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  })();
+  const CLASSES = ["--class-a", "--class-b", "--class-c"];
+  const FONT = "system-ui, sans-serif";
+
+  // Make a canvas as fine as the screen; false while it has no size
+  function fit(canvas, width = canvas.clientWidth, height = canvas.clientHeight) {
+    const ratio = devicePixelRatio, wanted = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (!wanted[0] || !wanted[1]) return false;
+    if (canvas.width !== wanted[0] || canvas.height !== wanted[1]) [canvas.width, canvas.height] = wanted;
+    return true;
+  }
+
+  function ball(pen, centre, r) {
+    const shade = pen.createRadialGradient(centre - r * 0.35, centre - r * 0.4, r * 0.1, centre, centre, r);
+    shade.addColorStop(0, colour("--ball-light"));
+    shade.addColorStop(1, colour("--ball-edge"));
+    pen.globalAlpha = 1;
+    pen.fillStyle = shade;
+    pen.beginPath();
+    pen.arc(centre, centre, r, 0, 2 * Math.PI);
+    pen.fill();
+    pen.strokeStyle = colour("--grid");
+    pen.lineWidth = devicePixelRatio;
+    pen.stroke();
+  }
+
+  // A closed curve on the sphere, t -> point for t in [0, 2 pi]; only its front, unless all of it is wanted
+  function curve(pen, at, f, whole = false) {
+    let drawing = false;
+    pen.beginPath();
+    for (let k = 0; k <= 72; k++) {
+      const [x, y, depth] = at(...f((k * Math.PI) / 36));
+      if (depth < 0 && !whole) { drawing = false; continue; }
+      if (drawing) pen.lineTo(x, y); else pen.moveTo(x, y);
+      drawing = true;
+    }
+    pen.stroke();
+  }
+
+  function graticule(pen, at, size) {
+    pen.strokeStyle = colour("--grid");
+    pen.lineWidth = Math.max(1, size / 900);
+    pen.globalAlpha = 0.6;
+    for (const h of [-0.5, 0, 0.5]) {
+      const c = Math.sqrt(1 - h * h);
+      curve(pen, at, (t) => [c * Math.cos(t), h, c * Math.sin(t)]);
+    }
+    for (let k = 0; k < 4; k++) {
+      const a = (k * Math.PI) / 4;
+      curve(pen, at, (t) => [Math.cos(a) * Math.cos(t), Math.sin(t), Math.sin(a) * Math.cos(t)]);
+    }
+  }
+
+  function arrow(pen, [x, y], centre, size) {
+    const long = Math.hypot(x - centre, y - centre), unit = size / 100;
+    pen.globalAlpha = 0.95;
+    pen.strokeStyle = pen.fillStyle = colour("--mean");
+    pen.lineWidth = 0.75 * unit;
+    pen.beginPath();
+    pen.moveTo(centre, centre);
+    pen.lineTo(x, y);
+    pen.stroke();
+    pen.beginPath();
+    pen.arc(centre, centre, 0.8 * unit, 0, 2 * Math.PI);
+    pen.fill();
+    if (long < 3 * unit) return;
+    const a = Math.atan2(y - centre, x - centre);
+    pen.beginPath();
+    pen.moveTo(x + unit * Math.cos(a), y + unit * Math.sin(a));
+    for (const turn of [2.5, -2.5]) pen.lineTo(x + 2.4 * unit * Math.cos(a + turn), y + 2.4 * unit * Math.sin(a + turn));
+    pen.closePath();
+    pen.fill();
+  }
+
+  // Around a place where many points lie: one dot does not tell sixty from one
+  function halo(pen, [x, y, depth], tint, size) {
+    const outer = size * 0.1, shade = pen.createRadialGradient(x, y, size * 0.02, x, y, outer);
+    pen.globalAlpha = depth < 0 ? 0.25 : 0.6;
+    shade.addColorStop(0, tint);
+    shade.addColorStop(1, "transparent");
+    pen.fillStyle = shade;
+    pen.beginPath();
+    pen.arc(x, y, outer, 0, 2 * Math.PI);
+    pen.fill();
+    pen.globalAlpha = depth < 0 ? 0.5 : 0.9;
+    pen.strokeStyle = tint;
+    pen.lineWidth = size / 260;
+    pen.beginPath();
+    pen.arc(x, y, outer * 0.62, 0, 2 * Math.PI);
+    pen.stroke();
+  }
+
+  // Words beside a place, on the side of the canvas that has room
+  function label(pen, text, [x, y], size, away = 0.1) {
+    const letters = Math.max(size / 24, 12 * devicePixelRatio), below = y < size / 2;
+    pen.font = `600 ${letters}px ${FONT}`;
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    const half = pen.measureText(text).width / 2, pad = letters * 0.4;
+    const left = Math.max(half + pad, Math.min(size - half - pad, x));
+    const top = Math.max(letters, Math.min(size - letters, y + (below ? 1 : -1) * (away * size + letters * 0.4)));
+    pen.globalAlpha = 0.88;
+    pen.fillStyle = colour("--paper");
+    pen.beginPath();
+    pen.roundRect(left - half - pad, top - letters * 0.75, 2 * (half + pad), 1.5 * letters, letters * 0.4);
+    pen.fill();
+    pen.globalAlpha = 1;
+    pen.fillStyle = colour("--ink");
+    pen.fillText(text, left, top);
+  }
+
+  return { colour, fit, ball, curve, graticule, arrow, halo, label, CLASSES, FONT, set onForgotten(f) { forgotten = f; } };
+})();

@@ -1,0 +1,95 @@
+// What the runs show, in words and numbers beside theory's. One run, or two side by side.
+"use strict";
+const report = (() => {
+  const { $, show, rich, fixed } = text;
+  const THIRD = {
+    view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
+    prototype: ["Prototype cosine", "1: on its own axis", [-1, 1]],
+  };
+  const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
+  const SUFFIX = ["", "-1"];
+  const ENDS = { even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart",
+    either: "spread or line", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent" };
+
+  // One number, or one for each run
+  function numbers(id, values) {
+    if (values.length === 1) return show(id, values[0]);
+    if ($(id).textContent === values.join("") && $(id).children.length === values.length) return;
+    $(id).replaceChildren(...values.map((value, k) =>
+      Object.assign(document.createElement("span"), { className: `run-${k}`, textContent: value })));
+  }
+
+  const side = ({ now, th }) => (th.collapse === null ? "At" : now.rate < th.collapse ? "Below" : "Above");
+
+  function paint(list, chosen) {
+    stale = true;
+    const pair = list.length > 1, name = third(chosen), [title, small, limits] = THIRD[name];
+    if ($("third-name").dataset.name !== name) {
+      $("third-name").dataset.name = name;
+      $("third-name").replaceChildren(title, Object.assign(document.createElement("small"), { textContent: small }));
+    }
+    show("directions", `of ${chosen.dim} directions`);
+    const losses = list.flatMap(({ past, reading, now }) =>
+      past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now))).filter(Number.isFinite);
+    const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
+    for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, chosen.dim]], ["third", name, range]]) {
+      charts.draw($("plot-" + id), list.map(({ past }) => past), key, span);
+      numbers("now-" + id, list.map(({ reading }) => fixed(reading[key])));
+      numbers("theory-" + id, list.map(({ prediction: { [key]: value } }) => (value === null ? "–" : fixed(value, Number.isInteger(value) ? 0 : 3))));
+    }
+    const { now, reading, prediction, th } = list[0];
+    show("now-count", String(now.count));
+    show("now-loss", `${list.map((run) => fixed(run.reading.loss)).join(" and ")}, on one spot ${fixed(theory.lossAtCollapse(now))}`);
+    show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
+    const effective = now.rate / reading.norm;
+    show("now-effective", fixed(effective));
+    if (chosen.gradient === "free") track.effective(effective / th.unit);
+    list.forEach((run, k) => says(run, SUFFIX[k]));
+    show("head-0", pair ? side(list[0]) : "Theory");
+    if (!pair) return;
+    show("head-1", side(list[1]));
+    rich("line", `The collapse rate μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} is computed from the temperature τ = ` +
+      `${+chosen.tau.toPrecision(3)} and the number of points n = ${chosen.n}, not fitted.`);
+    list.forEach((run, k) => {
+      show(`caption-${k}`, `${side(run)}: ${ENDS[run.prediction.phase]}`);
+      rich(`factor-${k}`, `${+(run.now.rate / run.th.unit).toPrecision(3)} × μ_c`);
+    });
+  }
+
+  function says({ prediction, reading }, suffix) {
+    rich("theory" + suffix, prediction.text);
+    show("badge" + suffix, { "as predicted": "✓ As predicted", "not there yet": "… Not there yet", "not as predicted": "✕ Not as predicted", "no prediction": "" }[reading.verdict]);
+    $("badge" + suffix).className = `badge ${reading.verdict.replaceAll(" ", "-")}`;
+    show("words" + suffix, reading.words + ".");
+  }
+
+  // One announcement per change of phase, once it has lasted; what the pictures show may change more often
+  const LASTING = 400; // milliseconds
+  let announced = "", candidate = "", since = 0, described = -LASTING, stale = true;
+  function announce(list, chosen) {
+    const time = performance.now();
+    const phase = list.map(({ prediction, reading }) => [prediction.phase, reading.verdict, reading.state].join()).join(" ");
+    if (phase !== candidate) [candidate, since] = [phase, time];
+    if (stale && time - described >= LASTING) describe(list, chosen);
+    if (phase === announced || time - since < LASTING) return;
+    announced = phase;
+    const sentence = (run) => (list.length > 1 ? `${side(run)}: ` : "") + `${run.prediction.text} Now: ${run.reading.words}; ${run.reading.verdict}.`;
+    show("status", list.map(sentence).join(" "));
+    describe(list, chosen);
+  }
+
+  // What the pictures show, in words
+  function describe(list, chosen) {
+    [described, stale] = [performance.now(), false];
+    list.forEach(({ now, reading }, k) => {
+      const seen = reading.gathered.words.map((words) => `; ${words}`).join("");
+      $("sphere" + SUFFIX[k]).setAttribute("aria-label", `${now.n} points on a sphere: ${reading.words}${seen}`);
+    });
+    const both = (id) => [...$(id).children].map((node) => node.textContent).join(" and ") || $(id).textContent;
+    for (const [id, name] of [["R", "Mean length R"], ["rank", "Effective rank"], ["third", THIRD[third(chosen)][0]]])
+      $("plot-" + id).setAttribute("aria-label",
+        `${name} over ${list[0].now.count} steps, now ${both("now-" + id)}, theory ${both("theory-" + id)}`);
+  }
+
+  return { paint, announce, describe, SUFFIX, get pending() { return stale || announced !== candidate; } };
+})();
