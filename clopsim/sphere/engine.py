@@ -1,9 +1,9 @@
 """The fast step: dynamics.step for many runs, without a temporary, in chunks that stay in the cache of a core.
 
-With E_ij = exp((s_ij - 1)/tau) off the diagonal, 0 on it, and r_i = 1 / sum_j E_ij, the softmax is P = diag(r) E. As E
-is symmetric, one product gives the pull of the anchors and of the keys:
+With E_ij = exp(s_ij/tau) off the diagonal, 0 on it, and r_i = 1 / sum_j E_ij, the softmax is P = diag(r) E. As E is
+symmetric, two products give all sums, E [Z | 1] those of the rows and the pull of the anchors, E rZ that of the keys:
 
-    sum_a (P_ia + P_ai) z_a = r_i (E Z)_i + (E rZ)_i       from E [Z | rZ]
+    sum_a (P_ia + P_ai) z_a = r_i (E Z)_i + (E rZ)_i
 
 Arrays are stored with the n samples last, (runs, d, n): each small operation is then one contiguous sweep. Only
 products, sums and roots that round alike in any batch are used, so on the CPU a run's result is the same, bit for bit,
@@ -18,11 +18,13 @@ A run whose every number is what it was two steps ago has settled: it stands sti
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from clopsim.bounds import Setting
@@ -36,10 +38,6 @@ Python's lock changes hands more often; at twice of it the kernels of several wo
 VECTOR = 128
 """E is padded to a multiple of so many elements: torch computes exp2 of what does not fill its vectors another way."""
 
-SMALL_PRODUCT = 2**18
-"""Multiplications in one run's product up to which NumPy's matmul, one BLAS call a run, replaces torch.bmm: it is up to
-twice as fast there, and OpenBLAS starts threads of its own, which would compete with ours, only above."""
-
 WORKSPACE = 2**22
 """Room for what the libraries of products take for themselves, a worker; measured: 0.5 MiB at n = 1024, 2.4 at 4096."""
 
@@ -50,8 +48,8 @@ SETTLED = 32
 def lowest_temperature(dtype: torch.dtype) -> float:
     """Lowest tau of the fast step: 0.023 in float32, 0.0029 in float64.
 
-    The softmax subtracts 1/tau instead of the row maximum. Cosines lie in [-1, 1], so E lies in [exp(-2/tau), 1]; from
-    this temperature on that is a normal number, and no row sum is 0 whatever the batch.
+    No row maximum is subtracted. Cosines lie in [-1, 1], so E lies in [exp(-1/tau), exp(1/tau)]; from this temperature
+    on even the quotient of the two is a normal number, and no row sum is 0 or infinite whatever the batch.
     """
     return -2.01 / math.log(torch.finfo(dtype).tiny)  # 2 and half a percent for rounding
 
@@ -64,10 +62,10 @@ def chunk_runs(setting: Setting, dtype: torch.dtype) -> int:
 def buffer_bytes(setting: Setting, dtype: torch.dtype, *, workers: int = 1) -> int:
     """Memory on a CPU beside z and the result, for any number of runs: an upper bound, tight without prototypes.
 
-    workers * itemsize * (chunk_runs * (n^2 + n (12 d + 4) + 16) + VECTOR);  with momentum 16 d for 12 d
+    workers * itemsize * (chunk_runs * (n^2 + n (11 d + 4) + 16) + VECTOR);  with momentum 15 d for 11 d
     """
     n, d = setting.samples, setting.dimension
-    rows = 16 if setting.momentum else 12
+    rows = 15 if setting.momentum else 11
     return workers * dtype.itemsize * (chunk_runs(setting, dtype) * (n**2 + n * (rows * d + 4) + 16) + VECTOR)
 
 
@@ -131,17 +129,27 @@ def advance(
 
 def in_parts(work: Callable[[slice], R], z: Tensor, setting: Setting, *, workers: int | None = None) -> list[R]:
     """work of every part of the runs of z, in order: on a CPU parts of chunk_runs, each done by one of the workers with
-    a single thread of torch's (a second one inside operations so small costs more than it brings); else all at once.
+    a single thread of torch's and BLAS's (a second one inside operations so small costs more than it brings); else all
+    at once.
     """
     if z.device.type != "cpu":
         return [work(slice(0, len(z)))]
     threads = torch.get_num_threads()
     workers = workers or threads
     try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with (
+            _libraries().limit(limits=1, user_api="blas"),
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
             return list(pool.map(work, _parts(len(z), chunk_runs(setting, z.dtype), workers)))
     finally:
         torch.set_num_threads(threads)  # the workers' setting reaches MKL in every thread
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Those loaded that have threads of their own, NumPy's among them: looking for them takes a millisecond."""
+    return ThreadpoolController()
 
 
 def _parts(runs: int, size: int, workers: int) -> list[slice]:
@@ -167,22 +175,24 @@ class _Chunk:
         runs, n, d = z.shape
         self.setting = setting
         self.rate, tau = rate[:, None, None], tau[:, None, None]
-        self.scale = math.log2(math.e) / tau  # exp((s - 1)/tau) = 2^(c s - c): c = scale
+        self.scale = math.log2(math.e) / tau  # exp(s/tau) = 2^(scale s)
         heavy = velocity is not None  # then the rate comes after the velocity
         self.velocity = velocity.mT.contiguous() if velocity is not None else None  # (runs, d, n)
         self.pull = (1 if heavy else self.rate) / (tau * n if setting.reduction == "mean" else tau)
         self.attraction = None if prototypes is None else (1 if heavy else self.rate) * prototypes.mT
-        rows = z.new_ones(runs, 2 * d + 1, n)  # rZ | Z | 1
-        self.weighted, self.z, bordered = rows[:, :d], rows[:, d : 2 * d], rows[:, d:]
+        rows = z.new_ones(runs, d + 1, n)  # Z | 1
+        self.z = rows[:, :d]
         self.z.copy_(z.mT)
-        self.anchors = bordered.mT  # Z | 1
-        self.keys = -self.scale * z.new_ones(1, d + 1, n)  # c Z | -c
-        self.factors = rows[:, : 2 * d] if setting.keys == "symmetric" else self.z
-        self.sums = torch.empty_like(self.factors)
-        self.norm = z.new_empty(runs, 1, n)
+        self.work = z.new_empty(runs, d, n)
+        sums = torch.empty_like(rows)
+        self.sums, self.norm = sums[:, :d], sums[:, d:]
+        self.others = torch.empty_like(self.work)
         self.padded = z.new_zeros(-(-runs * n * n // VECTOR) * VECTOR)
-        self.kernel = self.padded[: runs * n * n].view(runs, n, n)  # E
-        self.small = z.device.type == "cpu" and 2 * d * n * n <= SMALL_PRODUCT
+        kernel = self.padded[: runs * n * n].view(runs, n, n)  # E
+        self.diagonal = kernel.diagonal(dim1=1, dim2=2)
+        self.take_cosines = _product(self.z.mT, self.work, kernel)
+        self.take_sums = _product(rows, kernel, sums)
+        self.take_others = _product(self.work, kernel, self.others)
 
     def advance(self, steps: int) -> tuple[int, Tensor]:
         """So many steps, or fewer if a run settles: the steps left, and (runs,) bool, which are where they will end."""
@@ -211,23 +221,21 @@ class _Chunk:
 
     def step(self) -> None:
         """z <- normalise(z - mu g), in place."""
-        d, n = self.z.shape[1:]
-        z, setting, work = self.z, self.setting, self.keys[:, :d]
+        z, setting, work = self.z, self.setting, self.work
         torch.mul(z, self.scale, out=work)
-        self._product(self.anchors, self.keys, self.kernel)
+        self.take_cosines()
         self.padded.exp2_()
-        self.kernel.diagonal(dim1=1, dim2=2).zero_()
-        torch.sum(self.kernel, dim=1, keepdim=True, out=self.norm)
+        self.diagonal.zero_()
+        self.take_sums()
         if setting.keys == "symmetric":
-            torch.div(z, self.norm, out=self.weighted)
-        self._product(self.factors, self.kernel, self.sums)
-        g = self.sums[:, -d:]  # of Z; the sums of rZ stand before
-        g.div_(self.norm)
-        if setting.keys == "symmetric":
-            g.add_(self.sums[:, :d])
+            torch.div(z, self.norm, out=work)
+            self.take_others()
+            g = self.others.addcdiv_(self.sums, self.norm)
+        else:
+            g = self.sums.div_(self.norm)
         if setting.loss == "full":
             pull = 2 if setting.keys == "symmetric" else 1
-            half = n // 2
+            half = z.shape[2] // 2
             g[..., :half].sub_(z[..., half:], alpha=pull)
             g[..., half:].sub_(z[..., :half], alpha=pull)
         g.mul_(self.pull)  # mu times the gradient from here on, or with momentum the gradient
@@ -246,8 +254,11 @@ class _Chunk:
     def _row_sums(self, products: Tensor) -> None:
         torch.sum(products, dim=1, keepdim=True, out=self.norm)
 
-    def _product(self, left: Tensor, right: Tensor, out: Tensor) -> None:
-        if self.small:
-            np.matmul(left.numpy(), right.numpy(), out=out.numpy())
-        else:
-            torch.bmm(left, right, out=out)
+
+def _product(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], object]:
+    """Writes left @ right to out when called: on a CPU by NumPy, whose BLAS has kernels for small products and is there up
+    to four times as fast as torch.bmm.
+    """
+    if out.device.type == "cpu":
+        return partial(np.matmul, left.numpy(), right.numpy(), out=out.numpy())
+    return partial(torch.bmm, left, right, out=out)
