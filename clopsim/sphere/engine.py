@@ -256,8 +256,8 @@ class _Chunk:
 
 
 def _product(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], object]:
-    """Writes left @ right to out when called: on a CPU by NumPy, whose BLAS has kernels for small products and is there up
-    to four times as fast as torch.bmm.
+    """Writes left @ right to out when called: on a CPU by NumPy, whose BLAS has kernels for small products and is up
+    to four times as fast there as torch.bmm.
     """
     if out.device.type == "cpu":
         return partial(np.matmul, left.numpy(), right.numpy(), out=out.numpy())

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 from clopsim.bounds import Setting
+from threadpoolctl import threadpool_info
 
 from clopsim.sphere.outcomes import classify
 from tests.bench import contenders, roofline, scaling
@@ -42,10 +43,12 @@ def main() -> None:
 def machine() -> dict[str, object]:
     names = ("torch", "numpy", *(["jax"] if find_spec("jax") else []))
     threads = {"threads": torch.get_num_threads()}
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return {
         "processor": platform.processor() or platform.machine(),
         **threads,
         **{name: version(name) for name in names},
+        **{library["internal_api"]: library.get("architecture") for library in blas},
     }
 
 

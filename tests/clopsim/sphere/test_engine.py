@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 from clopsim.bounds import Setting, exact_rate
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from clopsim.sphere import dynamics, engine, starts
 from clopsim.sphere.dynamics import step
@@ -22,7 +23,7 @@ def batch(n: int, d: int, *, runs: int, dtype: torch.dtype) -> tuple[torch.Tenso
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
-@pytest.mark.parametrize("n, d", [(2, 2), (12, 3), (64, 8), (200, 5)])  # the last one is too large for NumPy's product
+@pytest.mark.parametrize("n, d", [(2, 2), (12, 3), (64, 8), (200, 5)])
 @pytest.mark.parametrize("loss, gradient, keys, reduction", FORMS)
 def test_one_step_is_the_reference_step(loss, gradient, keys, reduction, n, d, dtype):
     setting = Setting(0.5, d, n, loss=loss, gradient=gradient, keys=keys, reduction=reduction)
@@ -102,7 +103,7 @@ def test_many_steps_follow_the_reference():
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
-@pytest.mark.parametrize("n, d", [(5, 3), (33, 8), (64, 8), (150, 9)])
+@pytest.mark.parametrize("n, d", [(5, 3), (33, 8), (64, 8), (300, 9)])  # BLAS shares a product as large as the last
 def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_with_any_workers(n, d, dtype, monkeypatch):
     setting = Setting(0.5, d, n)
     z, rate, tau = batch(n, d, runs=23, dtype=dtype)
@@ -116,6 +117,17 @@ def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_with_any_workers(n, d, d
     for workers in (1, 2, 3):
         assert torch.equal(engine.advance(z, rate, tau, setting=setting, steps=20, workers=workers), together)
     assert torch.get_num_threads() == threads
+
+
+def test_every_worker_has_one_thread_of_blas():
+    def threads(part: slice) -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before = threads(slice(0, 8))
+    with threadpool_limits(2, user_api="blas"):
+        assert set().union(*engine.in_parts(threads, torch.zeros(8, 400, 2), Setting(0.5, 2, 400), workers=2)) == {1}
+        assert threads(slice(0, 8)) == {2}
+    assert threads(slice(0, 8)) == before
 
 
 @pytest.mark.parametrize("steps", (500, 501))
