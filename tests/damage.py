@@ -1,4 +1,4 @@
-"""Flip bits in the files of runs and in an archive of arrays: each flip must be detected, healed or harmless.
+"""Flip bits in the files of runs, of grids and figures and in archives: each must be detected, healed or harmless.
 
     python -m tests.damage 1000 [SEED]
 
@@ -15,23 +15,27 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from clopsim.figures import runs as figure_runs
 
+from clopsim.door import configfile
 from clopsim.metrics import archive
 from clopsim.runs import executors, plan, results, store, training_run
 from clopsim.runs import folder as runs
+from clopsim.runs.config import Sweep
 from clopsim.runs.states import describe, recorded_config, recorded_summary
 from clopsim.runs.store import Damaged
 from tests.kill import CONFIGS, FILES, sweep
 
 
 def prepare(root: Path) -> None:
-    """A complete and an unfinished run of every kind, and an archive."""
-    for kind in ("sweep", "train"):
-        sweep(root / f"{kind}-complete", CONFIGS[kind])
-    half = root / "sweep-unfinished"
-    with store.locked(half):
-        begun = runs.begin(half, CONFIGS["sweep"], origin=results.origin_now("clopsim sweep"))
-        runs.run_all([begun], executors.here)
+    """A complete and an unfinished run of every kind, a grid, the measurement of a figure, and archives."""
+    for kind, config in CONFIGS.items():
+        sweep(root / f"{kind}-complete", config)
+        if kind != "train":
+            half = root / f"{kind}-unfinished"
+            with store.locked(half):
+                begun = runs.begin(half, config, origin=results.origin_now(f"clopsim {kind}"))
+                runs.run_all([begun], executors.here)
     ordinary, training_run.write = training_run.write, interrupted
     try:
         sweep(root / "train-unfinished", CONFIGS["train"])
@@ -40,8 +44,11 @@ def prepare(root: Path) -> None:
             raise
     finally:
         training_run.write = ordinary
+    for name in ("archive", "figure", "grid"):
+        (root / name).mkdir()
+    (root / "grid" / configfile.GRID).write_bytes(configfile.sealed(configfile.grid(Sweep, POINTS).text))
     rows = np.random.default_rng(0).normal(size=(20, 3))
-    (root / "archive").mkdir()
+    figure_runs.keep(root / "figure", FIGURE, figure_runs.Run({"rows": rows}))
     np.savez(root / "archive/plain.npz", x=rows, y=np.arange(20))
     np.savez_compressed(root / "archive/packed.npz", x=rows, y=np.arange(20))
 
@@ -67,31 +74,53 @@ def flip(path: Path, dice: random.Random) -> None:
 
 def fate(case: str, folder: Path, whole: Path, pristine: Path) -> str:
     """What becomes of a damaged folder: detected, healed, harmless, or believed."""
-    if case == "archive":
-        for name in ("plain.npz", "packed.npz"):
-            try:
-                found, wanted = archive.read(folder / name), archive.read(pristine / name)
-            except ValueError:
-                return "detected"
-            if not all(
-                each in wanted and np.array_equal(each_found, wanted[each]) for each, each_found in found.items()
-            ):
-                renamed = set(found) != set(wanted)
-                if not renamed or any(not any(np.array_equal(a, b) for b in wanted.values()) for a in found.values()):
-                    return "believed"
-        return "harmless"
-    if describe(folder).state == "damaged":
-        return "detected"
-    if case.endswith("complete"):
-        same = recorded_summary(folder) == recorded_summary(pristine)
-        return "harmless" if same and recorded_config(folder) == recorded_config(pristine) else "believed"
-    kind = case.split("-")[0]
     try:
+        if case in READ:
+            return "harmless" if READ[case](folder, pristine) else "believed"
+        if describe(folder).state == "damaged":
+            return "detected"
+        if case.endswith("complete"):
+            same = recorded_summary(folder) == recorded_summary(pristine)
+            return "harmless" if same and recorded_config(folder) == recorded_config(pristine) else "believed"
+        kind = case.removesuffix("-unfinished")
         sweep(folder, CONFIGS[kind])
     except (Damaged, ValueError):
         return "detected"
     same = all((folder / name).read_bytes() == (whole / name).read_bytes() for name in FILES[kind])
     return "healed" if same else "believed"
+
+
+def same_arrays(folder: Path, pristine: Path) -> bool:
+    """Whether archives that are read hold what they did; a name may have changed, which nothing seals."""
+    for name in ("plain.npz", "packed.npz"):
+        found, wanted = archive.read(folder / name), archive.read(pristine / name)
+        if set(found) == set(wanted):
+            if not all(np.array_equal(found[each], wanted[each]) for each in wanted):
+                return False
+        elif not all(any(np.array_equal(a, b) for b in wanted.values()) for a in found.values()):
+            return False
+    return True
+
+
+def same_points(folder: Path, pristine: Path) -> bool:
+    """Whether a grid that is gone on with has the sweeps that it had."""
+    return configfile.grid(Sweep, {}, recorded=folder).points == configfile.grid(Sweep, {}, recorded=pristine).points
+
+
+def same_measurement(folder: Path, pristine: Path) -> bool:
+    """Whether a figure is drawn from what was measured."""
+    found, wanted = (figure_runs.recall(each, FIGURE, quick=False) for each in (folder, pristine))
+    if found is None or wanted is None:
+        return False
+    return np.array_equal(found["rows"], wanted["rows"]) and found.date == wanted.date
+
+
+READ = {"archive": same_arrays, "grid": same_points, "figure": same_measurement}
+"""Folders that are read and nothing more."""
+
+FIGURE = "collapse_sweep"
+
+POINTS = {"samples": [8, 16], "seeds": 2, "gradient": ["ambient", "tangent"]}
 
 
 def main(flips: int, seed: int = 0) -> dict[str, object]:
@@ -110,7 +139,7 @@ def main(flips: int, seed: int = 0) -> dict[str, object]:
             struck = dice.choice(sorted(files[case])).relative_to(root / case)
             shutil.copytree(root / case, root / "struck")
             flip(root / "struck" / struck, dice)
-            whole = root / f"{case.split('-')[0]}-complete"
+            whole = root / case.replace("-unfinished", "-complete")
             end = fate(case, root / "struck", whole, root / case)
             ends.setdefault(case, Counter())[end] += 1
             if end == "believed":

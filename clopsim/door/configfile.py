@@ -6,6 +6,7 @@ import shlex
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +14,16 @@ from typing import Any, NamedTuple
 from clopsim.door.arguments import OPTION_NAMES, option_name
 from clopsim.runs.plan import RECORDS, Config
 from clopsim.runs.states import PROVENANCE, recorded_config
-from clopsim.runs.store import PLAN
+from clopsim.runs.store import PLAN, Damaged
 from clopsim.training.recipe import Training
 
 EXECUTION: Mapping[str, Any] = {"workers": None, "engine": "local", "scheduler": None, "fail_fast": False}
 """Options, with their defaults, that a file may hold though they change no result."""
 
 GRID = "grid.toml"
-"""In the folder of a grid: what its points are."""
+"""In the folder of a grid: what its points are, under a line with the checksum of the rest."""
+
+SEAL = "# sha256 of the lines below: "
 
 MOST_POINTS = 500
 """Of a grid: every point has a folder that is held open."""
@@ -102,6 +105,7 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
     """
     base = usual = defaults(record)
     if recorded is not None and (recorded / GRID).is_file():
+        _check_seal(recorded / GRID)
         base = {**usual, **read(record, recorded / GRID)}  # a grid of an earlier version lacks what is new
     elif recorded is not None and ((recorded / PLAN).exists() or (recorded / PROVENANCE).exists()):
         found = recorded_config(recorded)
@@ -131,6 +135,18 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
         name = _folder_name(",".join(f"{key}={value}" for key, value in chosen.items()), len(points))
         points[name] = record.from_plain({**full, **chosen})
     return Grid(points, text)
+
+
+def sealed(text: str) -> bytes:
+    """A file of options that shows whether it is what was written; still one for --config."""
+    return f"{SEAL}{sha256(text.encode()).hexdigest()}\n{text}".encode()
+
+
+def _check_seal(path: Path) -> None:
+    """Errors: Damaged unless the file is what was written; that of an earlier version has no seal."""
+    first, _, rest = path.read_bytes().partition(b"\n")
+    if first.decode(errors="replace") != f"{SEAL}{sha256(rest).hexdigest()}" and not first.startswith(b"# clopsim "):
+        raise Damaged(f"out must be undamaged, got {path} with a wrong checksum; start again in another folder")
 
 
 def _folder_name(text: str, number: int) -> str:

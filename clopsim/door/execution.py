@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clopsim.door import run
 from clopsim.door.answer import BROKE, WRONG_INPUT, Interrupted, Stopped, as_path
-from clopsim.door.configfile import EXECUTION, GRID, Grid, grid, read, reproducing_command
+from clopsim.door.configfile import EXECUTION, GRID, Grid, grid, read, reproducing_command, sealed
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
@@ -205,7 +205,7 @@ def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> 
         raise ValueError(f"out must not exist, got {str(folder)!r}, which does; choose another folder")
     stack.enter_context(store.locked(folder))
     if not (folder / GRID).is_file():
-        store.write_atomically(folder / GRID, grid.text.encode())
+        store.write_atomically(folder / GRID, sealed(grid.text))
     elif not resume:
         raise ValueError(
             f"out must not exist, got {str(folder)!r}, a grid of runs; add --resume or choose another folder"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clopsim.door.configfile import defaults, grid
+from clopsim.door.configfile import defaults, grid, sealed
 from clopsim.runs import chunks, executors, plan, store
 from clopsim.runs.config import Sweep
 from clopsim.runs.states import describe
@@ -334,3 +334,15 @@ def test_a_grid_of_before_momentum_is_gone_on_with(tmp_path):
     assert set(grid(Sweep, {}, recorded=tmp_path).points) == {"samples=8", "samples=16"}
     with pytest.raises(ValueError, match="^config must stay what"):
         grid(Sweep, {"momentum": 0.5}, recorded=tmp_path)
+
+
+def test_a_grid_is_refused_where_its_file_was_changed(tmp_path):
+    whole = sealed(grid(Sweep, {"samples": [8, 16], "seeds": 1}).text)
+    (tmp_path / "grid.toml").write_bytes(whole)
+    points = grid(Sweep, {}, recorded=tmp_path).points
+    for changed in (whole.replace(b"seeds = 1", b"seeds = 3"), whole[:-20], whole[:5], b""):
+        (tmp_path / "grid.toml").write_bytes(changed)
+        with pytest.raises(ValueError, match="grid.toml with a wrong checksum"):
+            grid(Sweep, {}, recorded=tmp_path)
+    (tmp_path / "grid.toml").write_bytes(whole)
+    assert grid(Sweep, {}, recorded=tmp_path).points == points

@@ -4,7 +4,7 @@ import zipfile
 
 from tests import damage
 
-FLIPS = 40
+FLIPS = 60
 
 
 def test_a_damaged_file_is_detected_healed_or_harmless(monkeypatch):
@@ -12,9 +12,8 @@ def test_a_damaged_file_is_detected_healed_or_harmless(monkeypatch):
     monkeypatch.setitem(damage.plan.BATCH, "cpu", damage.plan.BATCH["cpu"])
     found = damage.main(FLIPS)
     assert found["believed"] == []
-    assert set(found["ends"]) == {
-        "archive", "sweep-complete", "sweep-unfinished", "train-complete", "train-unfinished",
-    }  # fmt: skip
+    kinds = [f"{kind}-{state}" for kind in damage.CONFIGS for state in ("complete", "unfinished")]
+    assert set(found["ends"]) == {"archive", "figure", "grid", *kinds}
 
 
 def test_without_checksums_damage_would_be_believed(monkeypatch):
