@@ -181,9 +181,9 @@ def _listed(folder: Path) -> set[str]:
         return set()
 
 
-def redraw(draw: Callable[[], Figure], target: Path) -> None:
-    """Draw the figure of a complete run again. Errors: ValueError for a format that is unknown; OSError."""
-    figure, buffer = draw(), io.BytesIO()
+def redraw(figure: Figure, target: Path) -> None:
+    """Write the figure of a complete run anew. Errors: ValueError for a format that is unknown; OSError."""
+    buffer = io.BytesIO()
     known = figure.canvas.get_supported_filetypes()
     kind = target.suffix.removeprefix(".").lower()
     if kind not in known:

@@ -41,8 +41,19 @@ def save_data(folder: Path, dataset: xr.Dataset) -> None:
 
 
 def opened(folder: Path) -> xr.Dataset:
-    """data.nc of a run folder, read where it is used; close it."""
-    return xr.open_dataset(folder / DATA, engine="scipy")
+    """data.nc of a run folder, read where it is used; close it.
+
+    The format holds every value as it is and the file is mapped, so that no size in its header is believed.
+    Errors: store.Damaged for what is no such file; OSError.
+    """
+    try:
+        return xr.open_dataset(folder / DATA, engine="scipy")
+    except OSError:
+        raise
+    except Exception as error:  # whatever its readers find wrong
+        raise store.Damaged(
+            f"out must be undamaged, got {folder / DATA}, which is no file of ours; start again with --force"
+        ) from error
 
 
 def record(
