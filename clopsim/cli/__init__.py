@@ -17,6 +17,7 @@ from clopsim.cli.merge import merge
 from clopsim.cli.runs import runs
 from clopsim.cli.shell import app
 from clopsim.cli.show import show
+from clopsim.cli.streams import hold
 from clopsim.cli.sweep import sweep
 from clopsim.cli.threshold import threshold
 from clopsim.cli.train import train
@@ -47,6 +48,7 @@ __all__ = [
 
 def main() -> None:
     """Entry point of the `clopsim` command."""
+    hold()
     # Threads that wait should sleep: on a shared machine spinning makes a sweep two to five times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not sys.warnoptions:  # what libraries remark is no business of a command's user; ours are Remarks

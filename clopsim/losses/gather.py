@@ -3,6 +3,8 @@
 from __future__ import annotations  # torch.distributed has no ProcessGroup in builds without it
 
 import inspect
+import time
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -19,7 +21,14 @@ DTYPES = (
 """Those of embeddings and labels, numbered alike in every process."""
 
 
-def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss:
+PATIENCE = 600.0
+"""Seconds that the others are waited for: a process that saves or evaluates alone is not lost."""
+
+GRACE = 5.0
+"""Seconds in which whoever still waits says so, once the patience is over."""
+
+
+def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None, *, patience: float = PATIENCE) -> PairLoss:
     """The same loss over the rows of all processes of the group: the value of one process with the whole batch.
 
     Every process returns the global loss. Convention: backward leaves in a process's own rows W times the derivative
@@ -33,21 +42,26 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None) -> PairLoss
 
     Without an initialised process group it is the loss itself, so one script serves one process and many. Every process
     must bring the same dimension and dtypes, and all of them labels or none: ValueError in each otherwise. The shares
-    are gathered first and read, for which a GPU waits.
+    are gathered first and read, for which a GPU waits. TimeoutError names the processes that have not come after
+    `patience` seconds (600), frozen or elsewhere in their script; the group's own timeout must be longer.
 
     A loss that takes anchors (infonce, supcon, dcl, clip, fedrcl, sscl, alone or as the base of CLOP) is computed in
     shares: each process its own 2N anchors against all 2WN keys, whole or in tiles. Any other is computed whole by
     every process.
 
     loss: any loss of this package's call form, CLOP included (do not wrap the base too); group: None for the default.
+    Errors: ValueError for a patience that is no number > 0.
     Not for torch.func.vmap; under torch.compile the gather is a graph break.
     """
+
+    if not patience > 0:
+        raise ValueError(f"patience must be > 0, got {patience}; 600 seconds are usual")
 
     def over_all_processes(first: Tensor, second: Tensor, labels: Tensor | None = None, /) -> Tensor:
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
             return loss(first, second, labels)
         check_views(first, second, labels, low=0)
-        shares = _shares(first, labels, group)
+        shares = _shares(first, labels, group, patience)
         first, second = (_gathered_rows(view, shares, group) for view in (first, second))
         labels = None if labels is None else _gathered_rows(labels, shares, group)
         base = loss.base if isinstance(loss, CLOP) else loss
@@ -67,15 +81,21 @@ def gather_rows(rows: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
 
     Backward: the sum over processes of the gradients that reach this process's rows (see gathered).
     """
-    return _gathered_rows(rows, _shares(rows, None, group), group)
+    return _gathered_rows(rows, _shares(rows, None, group, PATIENCE), group)
 
 
-def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None) -> list[int]:
+def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None, patience: float) -> list[int]:
     """Number of rows of every process. A collective that does not fit hangs or mixes rows up, so look before."""
     kinds = [-1 if each is None else DTYPES.index(each.dtype) for each in (rows, labels)]
     mine = torch.tensor([len(rows), rows.shape[1:].numel(), labels is not None, *kinds], device=rows.device)
     parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(parts, mine, group=group)
+    began = time.monotonic()
+    try:
+        dist.all_gather(parts, mine, group=group, async_op=True).wait(timedelta(seconds=patience))
+    except RuntimeError as error:
+        if time.monotonic() - began < patience:
+            raise
+        raise TimeoutError(_missing(group, patience)) from error
     shares, dimensions, labelled, of_rows, of_labels = torch.stack(parts).T.tolist()
     if len(set(dimensions)) > 1:
         raise ValueError(f"first must have one dimension in all processes, got {dimensions}; use one embedder in all")
@@ -89,6 +109,22 @@ def _shares(rows: Tensor, labels: Tensor | None, group: dist.ProcessGroup | None
             dtypes = [str(DTYPES[each]) for each in found]
             raise ValueError(f"{name} must have one dtype in all processes, got {dtypes}; use one precision in all")
     return shares
+
+
+def _missing(group: dist.ProcessGroup | None, patience: float) -> str:
+    """Who has not come: whoever waits says so in the store by which the processes met, and reads who else did."""
+    ranks = dist.get_process_group_ranks(dist.group.WORLD if group is None else group)
+    late = []
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.set_timeout(timedelta(seconds=GRACE))
+        store.set(f"clopsim/waits/{dist.get_rank()}", "")
+        time.sleep(GRACE)
+        late = [rank for rank in ranks if not store.check([f"clopsim/waits/{rank}"])]
+    except (AttributeError, RuntimeError):
+        pass  # whoever keeps the store is frozen
+    who = f"process {', '.join(map(str, late))}" if late else "a process, perhaps the one that keeps the store,"
+    return f"{who} of {len(ranks)} did not come to the loss within {patience:g} s; see what it does there"
 
 
 def _gathered_rows(rows: Tensor, shares: list[int], group: dist.ProcessGroup | None) -> Tensor:

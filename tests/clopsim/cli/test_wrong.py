@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -127,6 +128,24 @@ def test_a_reader_that_has_enough_is_status_5():
     os.close(writing)
     assert done.returncode == 5
     assert done.stderr.decode() == "clopsim: what was found could not be printed (Broken pipe)\n"
+
+
+@pytest.mark.parametrize("line", ("bounds", "--help", "sweep --samples 8 --seeds 1 --steps 5 --rates 0.5,2 --out run"))
+def test_closed_streams(tmp_path, line):
+    def clopsim(more):
+        command = f"{shlex.quote(sys.executable)} -m clopsim {line} {more}"
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        return subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    done = clopsim(">&-")
+    assert (done.returncode, done.stderr) == (5, "clopsim: what was found could not be printed (stdout is closed)\n")
+    if line.startswith("sweep"):
+        assert (tmp_path / "run" / "data.nc").stat().st_size
+        line += " --force"
+    assert clopsim(">&- 2>&- <&-").returncode == 5
+    done = clopsim("2>&- <&-")
+    assert done.returncode == 0
+    assert done.stdout
 
 
 def test_a_mistake_of_ours_is_not_the_status_of_a_theory_that_fails(clopsim, monkeypatch):

@@ -99,3 +99,15 @@ def test_a_monitor_of_all_processes_sees_the_whole_batch_in_each(folder):
     for rank in range(4):
         seen = torch.load(folder / f"{rank}.monitor.pt")
         assert seen == pytest.approx(whole)
+
+
+def test_a_process_that_does_not_come_is_named(folder):
+    for rank in (0, 1, 3):
+        said = torch.load(folder / f"{rank}.late.pt")
+        assert said == "process 2 of 4 did not come to the loss within 2 s; see what it does there"
+
+
+def test_a_patience_is_a_time():
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="^patience must be > 0, got"):
+            gathered(info_nce, patience=wrong)
