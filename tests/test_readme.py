@@ -118,7 +118,7 @@ def test_the_sample_report_is_what_its_commands_print(clopsim):
 def test_the_card_of_the_guide_is_what_its_command_prints(clopsim):
     code = re.search(r"```python\n# (my_losses.py)\n(.*?)```", GUIDE, flags=re.DOTALL)
     command = re.search(r"`clopsim (card my_losses[^`]*)`", GUIDE)
-    shown = re.search(r"```\n(COMPLETE COLLAPSE: .*?)```", GUIDE, flags=re.DOTALL)
+    shown = re.search(r"```\n(Complete collapse .*?)```", GUIDE, flags=re.DOTALL)
     assert code
     assert command
     assert shown

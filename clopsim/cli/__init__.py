@@ -7,6 +7,8 @@ import os
 import sys
 import warnings
 
+from typer import rich_utils
+
 from clopsim.cli.bounds import bounds
 from clopsim.cli.card import card
 from clopsim.cli.figures import figures
@@ -51,6 +53,8 @@ def main() -> None:
     hold()
     # Threads that wait should sleep: on a shared machine spinning makes a sweep two to five times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if os.environ.get("NO_COLOR"):
+        rich_utils.COLOR_SYSTEM = None  # of --help, which would still be bold and dim
     if not sys.warnoptions:  # what libraries remark is no business of a command's user; ours are Remarks
         warnings.simplefilter("ignore")
     app()

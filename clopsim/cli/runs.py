@@ -9,7 +9,7 @@ import typer
 
 from clopsim.cli.options import Json
 from clopsim.cli.shell import app, user_input
-from clopsim.show import tables
+from clopsim.show import page, tables
 
 DEFAULT = Path("runs")
 
@@ -26,4 +26,7 @@ def runs(
         if not folder.is_dir() and folder != DEFAULT:
             raise ValueError(f"folder must be there, got {str(folder)!r}; name the folder that holds your runs")
         found = [asdict(describe(path)) for path in (run_folders(folder) if folder.is_dir() else ())]
-    typer.echo(json.dumps(found, indent=2) if json_output else tables.runs_table(found))
+    if json_output:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        page.show(tables.runs_table(found))

@@ -34,6 +34,7 @@ from clopsim.door.arguments import WrongArgument, argument_name, option_name
 from clopsim.door.progress import progress
 from clopsim.runs import code
 from clopsim.runs.ready import Remark, finite
+from clopsim.show import page
 from clopsim.show.text import printable
 
 __all__ = [
@@ -265,7 +266,7 @@ def say(found: Answer, *, json_output: bool, document: Any = None) -> None:
         whole = found.to_dict() if document is None else document
         typer.echo(json.dumps(finite(whole), indent=2, allow_nan=False))
     else:
-        typer.echo("\n".join(map(printable, found.report().split("\n"))))
+        page.show("\n".join(map(printable, found.report().split("\n"))), good=found.good)
 
 
 def _parameters() -> set[str]:

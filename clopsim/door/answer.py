@@ -11,6 +11,11 @@ class Answer:
     complete = True
     """Whether every file that was asked for is written; a warning named what is not."""
 
+    @property
+    def good(self) -> bool | None:
+        """Whether the first sentence of the report is good news, for its colour; None: neither."""
+        return getattr(self, "holds", None)
+
     def report(self) -> str:
         """The report of the command, as plain text."""
         raise NotImplementedError

@@ -33,6 +33,11 @@ class Card(Answer):
         self.holds: bool = portrait.holds
         self.rates: tuple[Rated, ...] = portrait.rates
 
+    @property
+    def good(self) -> bool | None:
+        """None, or False if a rate is not where it was predicted: collapse itself is neither good nor bad."""
+        return None if self.holds else False
+
     def spectrum(self, state: Any) -> "Spectrum":
         """The loss at a state, with levels, pull and criticals().
 

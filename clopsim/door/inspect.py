@@ -53,6 +53,11 @@ class Inspection(_Drawn):
         self.rule: str = found.report["rule"]
         self.observations: list[str] = found.report["observations"]
 
+    @property
+    def good(self) -> bool:
+        """Whether nothing has collapsed."""
+        return self.verdict == "none"
+
     def report(self) -> str:
         """The verdict, and below it the observables that matter most, or all of them."""
         return inspection_report(self._found.report, every=self._every)
@@ -76,6 +81,11 @@ class Comparison(_Drawn):
         self.each, self.names, self.apart = tuple(each), tuple(names), tuple(apart)
         self.holds = all(one.holds for one in each)
         self.verdict = tuple(one.verdict for one in each)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing has collapsed in any of them."""
+        return all(one.good for one in self.each)
 
     def report(self) -> str:
         """The verdicts, and every observable in a column for each table."""

@@ -1,38 +1,89 @@
-"""One progress bar for all that takes long, in a terminal and in a notebook; silent anywhere else."""
+"""How far something long is: a bar in a terminal, a line in a notebook's cell, a line a minute anywhere else."""
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from time import monotonic
 
-EVERY = 0.1
-"""Seconds between two looks of the bar."""
+from clopsim.show.page import console
 
-BAR = "{desc} {percentage:3.0f} %|{bar}| {elapsed} {postfix}"
+Advance = Callable[..., None]
+"""Takes the share done, in [0, 1], and a note."""
+
+MINUTE = 60.0
+"""Seconds between two lines of a log."""
+
+CELL = 0.2
+"""Seconds between two looks of a notebook's line."""
+
+
+def progress(label: str) -> AbstractContextManager[Advance]:
+    """What to tell the share done; all that is shown goes to stderr, or to the cell of a notebook."""
+    if _in_notebook():
+        return _cell(label)
+    return _bar(label) if console(stderr=True).is_terminal else _log(label)
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[..., None]]:
-    """A bar on stderr, or in a notebook's cell, that takes the share done, in [0, 1], and a note."""
-    if not (_in_notebook() or sys.stderr.isatty()):
-        yield lambda share, note="": None
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a notebook without widgets: its bar is plain text then
-        from tqdm.auto import tqdm
-    with tqdm(total=1.0, desc=f"{label:<8}", bar_format=BAR, file=sys.stderr, leave=False) as bar:
-        shown = float("-inf")
+def _bar(label: str) -> Iterator[Advance]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    columns = (
+        TextColumn("{task.description:<8}", markup=False),
+        TextColumn("{task.percentage:3.0f} %"),
+        BarColumn(complete_style="cyan", finished_style="cyan"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True)),
+    )
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=1.0, note="")
 
         def advance(share: float, note: str = "") -> None:
-            nonlocal shown
-            bar.n = min(1.0, share)
-            bar.set_postfix_str(note, refresh=False)
-            if share >= 1.0 or monotonic() - shown >= EVERY:  # a note may change where the share does not
-                shown = monotonic()
-                bar.refresh()
+            bar.update(task, completed=min(1.0, share), note=note)
 
         yield advance
+
+
+@contextmanager
+def _cell(label: str) -> Iterator[Advance]:
+    """The line, which goes when the work is done."""
+    from IPython.display import DisplayHandle
+
+    begin = last = monotonic()
+    handle = DisplayHandle()
+    handle.display({"text/plain": label}, raw=True)
+
+    def advance(share: float, note: str = "") -> None:
+        nonlocal last
+        if share >= 1.0 or monotonic() - last >= CELL:
+            last = monotonic()
+            handle.update({"text/plain": _line(label, share, last - begin, note)}, raw=True)
+
+    try:
+        yield advance
+    finally:
+        handle.update({"text/plain": ""}, raw=True)
+
+
+@contextmanager
+def _log(label: str) -> Iterator[Advance]:
+    begin = last = monotonic()
+
+    def advance(share: float, note: str = "") -> None:
+        nonlocal last
+        if monotonic() - last >= MINUTE:
+            last = monotonic()
+            print(f"clopsim: {_line(label, share, last - begin, note)}", file=sys.stderr, flush=True)
+
+    yield advance
+
+
+def _line(label: str, share: float, seconds: float, note: str) -> str:
+    return ", ".join(
+        filter(None, (f"{label} {100 * min(1.0, share):.0f} %", f"{timedelta(seconds=int(seconds))}", note))
+    )
 
 
 def _in_notebook() -> bool:

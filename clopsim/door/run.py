@@ -121,6 +121,11 @@ class TrainingRun(Run):
         return training_run.stored_embeddings(self.folder)
 
     @property
+    def good(self) -> bool:
+        """Whether the embeddings ended spread."""
+        return self.verdict == "spread"
+
+    @property
     def verdict(self) -> str:
         """Where it ended: collapsed, line, cluster, dimensional, views (as inspect), unlearned or spread."""
         return str(self.summary["verdict"])

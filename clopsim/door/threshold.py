@@ -30,11 +30,8 @@ class Threshold(Answer):
         self.holds: bool | None = row["holds"]
 
     def report(self) -> str:
-        """Predicted and observed rate side by side."""
-        table = tables.threshold_table([self._row])
-        if self._tolerance is None:
-            return table
-        return f"{table}\n\nHolds within a gap of {100 * self._tolerance:g} %; its bracket: --json."
+        """Whether the prediction holds, then predicted and observed rate side by side."""
+        return tables.threshold_report([self._row], self._tolerance)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain numbers."""
@@ -44,21 +41,26 @@ class Threshold(Answer):
 class Thresholds(Answer, Sequence[Threshold]):
     """Several searched rates, in one table."""
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """rows: as of Threshold."""
-        self._rows = [dict(row) for row in rows]
+    def __init__(self, rows: Sequence[Mapping[str, Any]], tolerance: float | None = None) -> None:
+        """rows, tolerance: as of Threshold."""
+        self._rows, self._tolerance = [dict(row) for row in rows], tolerance
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return Thresholds(self._rows[place])
-        return Threshold(self._rows[place])
+            return Thresholds(self._rows[place], self._tolerance)
+        return Threshold(self._rows[place], self._tolerance)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def report(self) -> str:
-        """One rate a line."""
-        return tables.threshold_table(self._rows)
+        """Whether the predictions hold, then one rate a line."""
+        return tables.threshold_report(self._rows, self._tolerance)
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether all hold; None where none fails and n is too small to tell for some."""
+        return tables.all_hold(self._rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparisons as plain numbers."""

@@ -1,11 +1,10 @@
 """How the card of a loss looks: one page of text, one picture. Both are made from its document."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clopsim.show.tables import WIDTH, table
+from clopsim.show.page import filled, table
 
 KINDS = {
     "minimum": "a minimum", "maximum": "a maximum", "saddle": "a saddle", "flat": "flat in every direction",
@@ -14,19 +13,19 @@ KINDS = {
 
 def card_report(card: Mapping[str, Any]) -> str:
     """The page; card as made by cards.card.Portrait.document."""
-    parts = [_filled(*_what(card)), _filled(*_sees(card))]
+    parts = [_filled(f"{_answer(card)} {_verdict(card)}"), _filled(*_what(card)), _filled(*_sees(card))]
     for state in card["states"]:
         if state["same_as"]:
             parts.append(_filled(f"{state['title'].upper()}: the state above, {state['same_as']}."))
             continue
         rates = [rate for rate in card["rates"] if rate["state"] == state["name"]]
         parts.append("\n".join(filter(None, (_filled(_state(state, rates)), _rates(state, rates)))))
-    parts += [_runs(card["runs"]), _filled(_prototypes(card)), _filled(_verdict(card))]
+    parts += [_runs(card["runs"]), _filled(_prototypes(card))]
     return "\n\n".join(parts)
 
 
 def _filled(*sentences: str) -> str:
-    return "\n".join(textwrap.fill(sentence, WIDTH) for sentence in sentences)
+    return "\n".join(filled(sentence) for sentence in sentences)
 
 
 def _what(card: Mapping[str, Any]) -> list[str]:
@@ -202,17 +201,26 @@ def _prototypes(card: Mapping[str, Any]) -> str:
     return f"{words}. Tangent steps hold the class points below a rate of {2 * card['rows']}/lambda at the most."
 
 
+def _answer(card: Mapping[str, Any]) -> str:
+    """Where complete collapse attracts, in a sentence."""
+    state = next(each for each in card["states"] if each["name"] == "collapse")
+    if state["trouble"]:
+        return f"Complete collapse: {state['trouble']}"
+    flat = "is flat in every direction, " if state["kind"] == "flat" else ""
+    return f"Complete collapse {flat}{_attraction(state).removeprefix('which ')}."
+
+
 def _verdict(card: Mapping[str, Any]) -> str:
     done = [rate for rate in card["rates"] if rate["checks"]]
     wrong = [rate for rate in done if not rate["holds"]]
     if not done:
         return "No rate was there to be simulated."
-    counted = "1 critical rate" if len(done) == 1 else f"{len(done)} critical rates"
-    words = (
-        f"{counted} simulated at 0.97 and 1.03 of each, up to twelve steps from a deviation of 1e-6 "
-        "(a tangent step's factors are 0.94 and 1.06 at all of them): "
+    how = (
+        "simulated at 0.97 and 1.03 of each, up to twelve steps from a deviation of 1e-6 (a tangent step's factors are "
+        "0.94 and 1.06 at all of them)"
     )
+    counted = "1 critical rate" if len(done) == 1 else f"{len(done)} critical rates"
     if not wrong:
-        return words + "every one is where it was predicted."
+        return f"{counted} {how}: every one is where it was predicted."
     where = ", ".join(f"{rate['state']} ({rate['gradient']}, {rate['rate']:.6g})" for rate in wrong)
-    return words + f"{len(wrong)} NOT where predicted: {where}."
+    return f"{len(wrong)} of {counted} NOT where predicted: {where}; {how}."

@@ -1,23 +1,27 @@
 """How the report on somebody's embeddings looks."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clopsim.show.tables import WIDTH, table, wrapped
+from clopsim.show.page import filled, table
+
+VALUE = 18
+"""Width of a value: four numbers at once take two lines, and leave the meaning its room."""
 
 
 def inspection_report(report: Mapping[str, Any], *, every: bool = False) -> str:
     """What `clopsim inspect` found; report as made by inspection.inspect; every: not only what matters most."""
     rows = [row for row, matters in _rows(report) if every or matters]
     told = [f"{report['verdict'].upper()}: {report['rule']}", *report["observations"]]
-    lines = [line for each in told for line in textwrap.wrap(each, WIDTH, subsequent_indent="  ")]
-    parts = [*lines, "", wrapped(("observable", "value", "meaning"), rows, width=WIDTH)]
+    parts = [
+        "\n".join(filled(each, indent="  ") for each in told),
+        table(("observable", "value", "meaning"), rows, most={1: VALUE}),
+    ]
     if not every:
-        parts += ["", "Every observable: --all; with the spectrum: --json."]
-    return "\n".join(parts)
+        parts.append("Every observable: --all; with the spectrum: --json.")
+    return "\n\n".join(parts)
 
 
 def comparison_report(
@@ -36,8 +40,8 @@ def comparison_report(
     rules = [
         f"{name}: {report['verdict'].upper()}, {report['rule']}" for name, report in zip(shown, reports, strict=True)
     ]
-    lines = [line for each in rules for line in textwrap.wrap(each, WIDTH, subsequent_indent="  ")]
-    return "\n".join([*lines, "", table(("observable", *shown), rows)])
+    told = "\n".join(filled(each, indent="  ") for each in rules)
+    return "\n\n".join((told, table(("observable", *shown), rows)))
 
 
 def _rows(report: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], bool]]:

@@ -1,9 +1,7 @@
 """How the critical rates of a setting look: what matters in a sentence, then every rate in a table."""
 
-import textwrap
-
 from clopsim.bounds import CriticalRates, PrototypeWeights
-from clopsim.show.tables import WIDTH, wrapped
+from clopsim.show.page import filled, table
 
 MEANING = {
     "paper_range": "paper: safe between (merged loss, ambient gradient)",
@@ -35,7 +33,7 @@ def bounds_report(
         )
     if prototypes is not None:
         words += " " + _prototypes_sentence(prototypes, distance)
-    parts = [textwrap.fill(words, WIDTH), bounds_table(rates)]
+    parts = [filled(words), bounds_table(rates)]
     if prototypes is not None:
         parts.append(prototypes_table(prototypes))
     return "\n\n".join(parts)
@@ -108,7 +106,7 @@ def bounds_table(rates: CriticalRates) -> str:
         why = rates.reasons.get(name)
         rough = "; n too small to tell: a rough value" if name in rates.too_small else ""
         rows.append((name, shown, meaning + rough if why is None else f"none: {why}"))
-    return wrapped(("rate", "value", "meaning"), rows, width=WIDTH)
+    return table(("rate", "value", "meaning"), rows)
 
 
 OF_PROTOTYPES = {
@@ -129,4 +127,4 @@ def prototypes_table(weights: PrototypeWeights) -> str:
     for name, meaning in OF_PROTOTYPES.items():
         value, why = getattr(weights, name), weights.reasons.get(name)
         rows.append((name, "-" if value is None else f"{value:.6g}", meaning if why is None else f"none: {why}"))
-    return wrapped(("prototypes", "value", "meaning"), rows, width=WIDTH)
+    return table(("prototypes", "value", "meaning"), rows)

@@ -1,15 +1,11 @@
-"""Tables and reports for the terminal, as plain text."""
+"""Tables and reports of runs and audits, as plain text: the verdict, the numbers it rests on, where the rest is."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clopsim.show.text import printable
-
-WIDTH = 80
-"""Columns of a terminal."""
+from clopsim.show.page import filled, table
 
 VERDICTS = {True: "holds", False: "FAILS", None: "n too small to tell"}
 
@@ -20,6 +16,25 @@ QUESTION = {
     "alignment_collapse": "views come apart at collapse",
     "line": "the antipodal line attracts",
 }
+
+
+def threshold_report(thresholds: Sequence[Mapping[str, Any]], tolerance: float | None) -> str:
+    """Whether the predictions hold with that tolerance, and their table; None: the table alone."""
+    if tolerance is None:
+        return threshold_table(thresholds)
+    within = f"(tolerance {100 * tolerance:g} %)"
+    first = {
+        True: f"The theory holds {within}.",
+        False: f"The theory does NOT hold {within}.",
+        None: "n is too small to tell (T13); give more samples.",
+    }[all_hold(thresholds)]
+    return "\n\n".join((first, threshold_table(thresholds), "The bracket of every seed: --json."))
+
+
+def all_hold(thresholds: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether the theory holds for all; None where it fails for none and n is too small to tell for some."""
+    found = {row["holds"] for row in thresholds}
+    return False if False in found else None if None in found else True
 
 
 def threshold_table(thresholds: Sequence[Mapping[str, Any]]) -> str:
@@ -49,20 +64,17 @@ def sweep_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     """What a sweep found, for the terminal; summary as made by sweep.summarise."""
     setting = summary["setting"]
     momentum = f", momentum {setting['momentum']:g}" if setting.get("momentum") else ""
-    lines = [
-        *textwrap.wrap(
-            f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} "
-            f"over n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}",
-            WIDTH,
-        ),
-        "",
-    ]
-    lines.append(threshold_table(summary["thresholds"]))
-    lines.append("")
-    for part in summary["sweep"]:
-        lines += _sweep_lines(part)
-    lines += ["", f"{verdict(summary)}  {written(folder)}".rstrip()]
-    return "\n".join(lines)
+    what = (
+        f"{setting['loss']} loss, {setting['gradient']} gradient, {setting['keys']} keys, {setting['reduction']} "
+        f"over n = {setting['samples']} embeddings, d = {setting['dimension']}{momentum}"
+    )
+    parts = (
+        "\n".join((filled(verdict(summary)), filled(what))),
+        threshold_table(summary["thresholds"]),
+        "\n".join(line for part in summary["sweep"] for line in _sweep_lines(part)),
+        written(folder),
+    )
+    return "\n\n".join(filter(None, parts))
 
 
 TRAINING_AXES = {
@@ -70,27 +82,32 @@ TRAINING_AXES = {
     "labelled_fraction": "labelled", "batch_size": "batch",
 }  # fmt: skip
 TRAINING_ENDS = {
-    "knn": "knn", "linear_probe": "probe", "effective_rank": "rank", "embedding_variance": "variance",
-    "mean_resultant_length": "R", "view_cosine": "views", "squared_norm": "|u|^2",
+    "knn": "knn", "linear_probe": "probe", "effective_rank": "rank", "mean_resultant_length": "R",
+    "view_cosine": "views", "squared_norm": "|u|^2",
 }  # fmt: skip
 
 
 def training_sweep_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     """The table of a training sweep; summary as made by training_sweep.summarise."""
+    rows, setting = summary["runs"], summary["setting"]
+    several = [name for name in TRAINING_AXES if len({row[name] for row in rows}) > 1]
+    one = {name: word for name, word in TRAINING_AXES.items() if name not in several}
     cells = []
-    for row in summary["runs"]:
-        axes = (row[name] if name == "loss" else f"{row[name]:g}" for name in TRAINING_AXES)
-        ends = ("-" if row[name] is None else f"{row[name]:.4g}" for name in TRAINING_ENDS)
+    for row in rows:
+        axes = (row[name] if name == "loss" else f"{row[name]:g}" for name in several)
+        ends = ("-" if row[name] is None else f"{row[name]:.3g}" for name in TRAINING_ENDS)
         outcomes = ", ".join(f"{count} {name}" for name, count in row["outcomes"].items())
-        cells.append((*axes, *ends, outcomes))
-    setting = summary["setting"]
-    seeds, failures = setting["seeds"], summary["failures"]
-    first = (
+        cells.append((*axes, outcomes, *ends))
+    shared = ", ".join(rows[0][name] if name == "loss" else f"{word} {rows[0][name]:g}" for name, word in one.items())
+    seeds = setting["seeds"]
+    what = (
         f"{setting['embedder']} on {setting['data']}, {setting['steps']} steps, {_descent(setting)}, "
-        f"{setting['schedule']} schedule; medians over {seeds} seed{'s' if seeds > 1 else ''} at the end"
+        f"{setting['schedule']} schedule{', ' * bool(shared)}{shared}; medians over {seeds} "
+        f"seed{'s' if seeds > 1 else ''} at the end"
     )
-    runs = table((*TRAINING_AXES.values(), *TRAINING_ENDS.values(), "outcomes"), cells)
-    return "\n".join((first, "", runs, "", f"{failed(failures)}{written(folder)}")).rstrip()
+    head = (*(TRAINING_AXES[name] for name in several), "outcomes", *TRAINING_ENDS.values())
+    parts = ("\n".join((filled(verdict(summary)), filled(what))), table(head, cells), written(folder))
+    return "\n\n".join(filter(None, parts))
 
 
 def _descent(setting: Mapping[str, Any]) -> str:
@@ -101,12 +118,6 @@ def _descent(setting: Mapping[str, Any]) -> str:
     return ", ".join([*words, *([f"warm-up of {warmup}"] if warmup else [])])
 
 
-STATEMENT_WIDTH = 60
-"""Keeps a line of the audit's table within 80 columns."""
-
-ZOO_WIDTH = 58
-"""The same where a verdict may be "not supported"."""
-
 EVIDENCE = {
     "identities": "identities", "agreements": "agreements", "certificates": "enclosures", "experiments": "experiments",
 }  # fmt: skip
@@ -114,64 +125,57 @@ EVIDENCE = {
 
 
 def audit_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Every claim beside its verdict, the papers' first, below them whatever does not hold; rows of Finding.as_row."""
-    lines = []
+    """What does not hold, then every claim beside its verdict, the papers' first; rows of Finding.as_row."""
+    failures = [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
+    counts = Counter(row["verdict"] for row in rows)
+    supported = "Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items()) + "."
+    parts = ["\n".join(map(filled, failures or [supported]))]
     said = [row for row in rows if row["identifier"].startswith("P")]
-    parts = {
+    for head, part in {
         "what they said": [row for row in said if not row["system"]],
         "the zoo: what is claimed, and the evidence": [row for row in said if row["system"]],
         "statement": [row for row in rows if row not in said],
-    }
-    for head, part in parts.items():
+    }.items():
         cells = []
         for row in part:
             statement = f"{row['system']}: {row['statement']}" if row["system"] else row["statement"]
-            cells += _said(
-                row["identifier"], row["verdict"], statement, ZOO_WIDTH if row["system"] else STATEMENT_WIDTH
-            )
+            cells.append((row["identifier"], row["verdict"], statement))
             cells += _zoo_evidence(row) if row["system"] else []
         if part:
-            lines += [table(("claim", "verdict", head), cells), ""]
+            parts.append(table(("claim", "verdict", head), cells))
         if any("verdicts" in one for row in part for one in row["experiments"]):
-            lines += ["Verdicts on single claims are those of a short run; clopsim zoo runs the whole.", ""]
-    lines += [f"{row['identifier']} FAILS: {failure}" for row in rows for failure in row["failures"]]
+            parts.append("Verdicts on single claims are those of a short run; clopsim zoo runs the whole.")
     examined = ", ".join(f"{sum(len(row[kind]) for row in rows)} {name}" for kind, name in EVIDENCE.items())
-    ends = [f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."]
-    if not any(row["failures"] for row in rows):
-        counts = Counter(row["verdict"] for row in rows)
-        ends.append("Every recorded verdict is supported: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
-    return "\n".join([*lines, *(line for end in ends for line in textwrap.wrap(end, 80))])
-
-
-def _said(identifier: str, verdict: str, text: str, width: int) -> list[tuple[str, str, str]]:
-    """A claim with its verdict, in as many lines as it takes."""
-    first, *more = textwrap.wrap(text, width)
-    return [(identifier, verdict, first), *(("", "", line) for line in more)]
+    parts.append(filled(f"Examined in {sum(row['seconds'] for row in rows):.0f} s: {examined}."))
+    return "\n\n".join(parts)
 
 
 def _zoo_evidence(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What a verdict of the zoo rests on: single claims of a protocol, each with its own, else what became of it."""
     verdicts = [each for one in row["experiments"] for each in one.get("verdicts", ())]
-    cells = []
-    for verdict, text in verdicts:
-        cells += _said("", verdict, f"- {text}", ZOO_WIDTH)
-    return cells or _said("", "", f"- {row['finding']}", ZOO_WIDTH)
+    return [("", verdict, f"- {text}") for verdict, text in verdicts] or [("", "", f"- {row['finding']}")]
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
-    """The verdict of a sweep in one line, after what failed; of a training sweep only its size."""
+    """The verdict of a sweep, and what failed; of a training sweep only its size."""
     if "holds" not in summary:
-        return f"{failed(summary['failures'])}{len(summary['runs'])} combinations trained."
-    holds = "The bound holds" if summary["holds"] else "The bound does NOT hold"
-    line = f"{holds} (tolerance {100 * summary['tolerance']:g} %)."
-    return failed(summary.get("failures")) + line
+        count = len(summary["runs"])
+        line = f"{count} combination{'s' if count > 1 else ''} trained."
+    else:
+        holds = "The bound holds" if summary["holds"] else "The bound does NOT hold"
+        line = f"{holds} (tolerance {100 * summary['tolerance']:g} %)."
+    return f"{line} {failed(summary.get('failures'))}".rstrip()
 
 
 def failed(failures: Sequence[Mapping[str, Any]] | None) -> str:
     """How many cells failed, the first one's error and what to do; nothing if none did."""
     if not failures:
         return ""
-    return f"{len(failures)} cells failed, the first with {failures[0]['error']}; resume to try again.  "
+    return f"{len(failures)} cells failed, the first with {failures[0]['error']}; resume to try again."
+
+
+MATTER = ("loss", "mean_resultant_length", "effective_rank", "view_cosine")
+"""What a training report shows in any case; the rest where something is predicted beside it."""
 
 
 def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
@@ -181,17 +185,18 @@ def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
     prototypes = (
         f" + {setting['weight']:g} x {setting['prototypes']} prototypes" if setting["prototypes"] != "none" else ""
     )
-    lines = [
+    what = (
         f"{setting['loss']}{prototypes} on {setting['data']}, {setting['embedder']} to d = {setting['dimension']}; "
-        f"{counts['train']} samples to train on ({counts['labelled']} labelled), {counts['held_out']} held out",
-        "",
-    ]
+        f"{counts['train']} samples to train on ({counts['labelled']} labelled), {counts['held_out']} held out"
+    )
     if setting.get("optimizer", "sgd") != "sgd" or setting.get("warmup"):
-        lines.insert(1, f"{_descent(setting)}, {setting['schedule']} schedule from rate {setting['rate']:g}")
+        what += f"; {_descent(setting)}, {setting['schedule']} schedule from rate {setting['rate']:g}"
     swap = "T26" if setting.get("optimizer") == "lars" else "T10"
     rows = []
     for name, value in final.items():
         expected = predicted.get(name, summary["loss_at_collapse"] if name == "loss" else None)
+        if expected is None and name not in MATTER:
+            continue
         note = (
             ""
             if expected is None
@@ -200,11 +205,14 @@ def training_report(summary: Mapping[str, Any], folder: Path | None) -> str:
         rows.append((name, "-" if value is None else f"{value:.6g}", note))
     for name, value in summary["accuracy"].items():
         rows.append((f"held-out: {name}", "-" if value is None else f"{value:.4f}", ""))
-    lines.append(table(("at the end", "value", "beside it"), rows))
+    parts = [
+        "\n".join((filled(f"Verdict: {summary['text']}"), filled(what))),
+        table(("at the end", "value", "beside it"), rows),
+    ]
     if final.get("sharpness") is not None:
-        lines += ["", sharpness_line(setting, final)]
-    lines += ["", f"Verdict: {summary['text']}", written(folder)]
-    return "\n".join(lines).rstrip()
+        parts.append(filled(sharpness_line(setting, final)))
+    parts.append("Every observable, and its curve: --json, data.nc.")
+    return "\n\n".join(filter(None, (*parts, written(folder))))
 
 
 def written(folder: Path | None) -> str:
@@ -240,42 +248,30 @@ def _sweep_lines(part: dict[str, Any]) -> list[str]:
     lines = [
         f"tau = {part['temperature']:g}: mu_c = {part['mu_c']:.6g}"
         + ("" if paper is None else f"; the paper's range is {paper[0]:g} .. {paper[1]:.6g}"),
-        *textwrap.wrap(
-            f"every seed {', '.join(ends)}; runs: {counts}" if ends else f"runs: {counts}",
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent="    ",
-        ),
+        filled(f"  every seed {', '.join(ends)}; runs: {counts}" if ends else f"  runs: {counts}", indent="    "),
     ]
     if part["loss_at_highest_rate"] is not None:
         lines.append(
-            f"  loss at the highest rate {part['loss_at_highest_rate']:.6g}; "
-            f"at complete collapse it is {part['loss_at_collapse']:.6g}"
+            filled(
+                f"  loss at the highest rate {part['loss_at_highest_rate']:.6g}; "
+                f"at complete collapse it is {part['loss_at_collapse']:.6g}",
+                indent="    ",
+            )
         )
     return lines
 
 
+LONGEST_FOLDER = 40
+"""Folder that `clopsim runs` keeps in one line, to be copied."""
+
+
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Run folders, one a line; rows as made from states.Run."""
+    """Run folders, one a row; rows as made from states.Run."""
     if not runs:
         return "no runs"
-    rows = [tuple(run[name] for name in ("folder", "setting", "detail", "verdict", "date")) for run in runs]
-    return table(("folder", "setting", "state", "verdict", "date"), rows)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns, two spaces apart, a rule under the header."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
-    ruled = (header, ["-" * width for width in widths], *rows)
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled)
-
-
-def wrapped(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int) -> str:
-    """The table with its last column wrapped to the width."""
-    taken = sum(max(len(row[k]) for row in (header, *rows)) + 2 for k in range(len(header) - 1))
-    cells = []
-    for *first, last in rows:
-        lines = textwrap.wrap(last, max(16, width - taken)) or [""]
-        cells += [(*first, lines[0]), *((*("" for _ in first), line) for line in lines[1:])]
-    return table(header, cells)
+    rows = [
+        (run["folder"], run["verdict"] or run["detail"], run["setting"], run["date"][:16].replace("T", " "))
+        for run in runs
+    ]
+    short = max(len(run["folder"]) for run in runs) <= LONGEST_FOLDER
+    return table(("folder", "state", "setting", "date"), rows, most={1: 18}, whole=(0,) if short else ())

@@ -1,6 +1,6 @@
 """How the verdicts on the zoo's claims look: as a table, as a report, as a picture."""
 
-import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,40 +8,35 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from clopsim.show.page import filled, table
 from clopsim.show.plots import BLUE, GREEN, GREY, STYLE, VERMILION, Picture
-from clopsim.show.tables import WIDTH, table
-
-CLAIM_WIDTH = WIDTH - len("not supported") - 2
-"""What the column of the verdicts leaves."""
-
-QUESTION_WIDTH = 52
-"""What the columns of name and system leave."""
 
 COLOURS = {"supported": GREEN, "not supported": VERMILION, "cannot tell": GREY}
 
 
 def protocols_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The protocols, one a line; rows with name, system and question."""
-    cells = []
-    for row in rows:
-        first, *more = textwrap.wrap(row["question"], QUESTION_WIDTH)
-        cells += [(row["name"], row["system"], first), *(("", "", line) for line in more)]
+    cells = [(row["name"], row["system"], row["question"]) for row in rows]
     return table(("name", "system", "question"), cells) + "\n\nRun one: clopsim zoo NAME"
 
 
 def protocol_report(summary: Mapping[str, Any]) -> str:
     """Every claim with its verdict and evidence, then the measures; summary: Protocol.summary, None for nan."""
-    setting = summary["setting"]
-    count = setting["seeds"]
-    lines = textwrap.wrap(f"{summary['system']}, {count} seed{'s' if count > 1 else ''} ({summary['source']})", WIDTH)
+    setting, claims = summary["setting"], summary["claims"]
+    count, found = setting["seeds"], Counter(row["verdict"] for row in claims)
+    total = f"{len(claims)} claim{'s' if len(claims) > 1 else ''}"
+    first = f"{total}: {', '.join(f'{number} {word}' for word, number in found.items())}."
+    about = f"{summary['system']}, {count} seed{'s' if count > 1 else ''} ({summary['source']})"
     cells = []
-    for row in summary["claims"]:
-        first, *more = textwrap.wrap(row["claim"], CLAIM_WIDTH)
-        cells += [(row["verdict"], first), *(("", line) for line in more)]
-        cells += [("", f"  {line}") for line in textwrap.wrap(evidence(row), CLAIM_WIDTH - 2)]
-    lines += ["", table(("verdict", "claim, and its evidence"), cells)]
-    lines += ["", measures_table(summary), "", *textwrap.wrap(f"Mean over the seeds. {RULE}", WIDTH)]
-    return "\n".join(lines)
+    for row in claims:
+        cells += [(row["verdict"], row["claim"]), ("", f"- {evidence(row)}")]
+    parts = (
+        "\n".join((filled(first), filled(about))),
+        table(("verdict", "claim, and its evidence"), cells),
+        measures_table(summary),
+        filled(f"Mean over the seeds. {RULE}"),
+    )
+    return "\n\n".join(parts)
 
 
 RULE = (

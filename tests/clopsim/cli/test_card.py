@@ -31,7 +31,10 @@ def test_five_lines_of_somebodys_get_a_page(mine):
     done = mine("card", "mine.py:my_loss", *SMALL)
     assert done.exit_code == 0, done.output
     text = done.stdout
-    assert text.startswith("my_loss: Views pull, all rows push.\nn = 6 rows, 3 classes, d = 3.")
+    assert text.startswith(
+        "Complete collapse attracts above 8.35327 (ambient), at no rate (tangent). 21\ncritical rates"
+    )
+    assert "\n\nmy_loss: Views pull, all rows push.\nn = 6 rows, 3 classes, d = 3." in text
     assert "a word of its own" not in text
     for part in ("COMPLETE COLLAPSE: loss ", "THE ANTIPODAL LINE", "3 CLASSES ON A SIMPLEX", "WHERE RUNS END",
                  "ORTHONORMAL PROTOTYPES", "every one is where it was predicted."):  # fmt: skip

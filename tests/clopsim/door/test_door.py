@@ -149,7 +149,7 @@ def test_a_sweep_is_the_commands(command):
     found = clopsim.sweep(tau=[0.2, 0.5], **SMALL)
     status, printed, errors = command(*WORDS, "--tau", 0.2, "--tau", 0.5, "--out", "run")
     assert (status, errors) == (0, "")
-    assert printed == f"{found}  Written to run\n"
+    assert printed == f"{found}\n\nWritten to run\n"
     with xr.open_dataset("run/data.nc") as stored:
         assert stored.identical(found.dataset)
     assert found.to_dict() == json.loads(Path("run/summary.json").read_text())
@@ -212,7 +212,7 @@ def test_a_training_is_the_commands(command):
     found = clopsim.train(**TRAINED, sharpness=False)
     words = " ".join(f"--{name} {value}" for name, value in TRAINED.items())
     printed = command("train", *words.split(), "--no-sharpness", "--out", "run")[1]
-    assert printed == f"{found}\nWritten to run\n"
+    assert printed == f"{found}\n\nWritten to run\n"
     assert found.verdict in found.to_dict()["verdict"]
     opened = clopsim.open_run("run")
     for one in (found, opened):
@@ -371,18 +371,24 @@ def test_a_notebook_shows_the_report_the_picture_and_the_progress(tmp_path, monk
         monkeypatch.setenv(variable, str(tmp_path / variable))  # no kernel or start-up file of whoever runs this
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in NOTEBOOK])
-    nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    lines = []
+
+    class Client(nbclient.NotebookClient):
+        def process_message(self, message, cell, index):
+            if message["msg_type"] == "update_display_data":
+                lines.append(message["content"]["data"]["text/plain"])
+            return super().process_message(message, cell, index)
+
+    Client(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.outputs]
-    report, picture, python = (output.data for output in outputs if "data" in output)
+    line, report, picture, python = (output.data for output in outputs if "data" in output)
     assert python["text/plain"] == repr(sys.executable)
     assert "The bound holds" in report["text/plain"]
     assert "The bound holds" in report["text/html"]
     assert picture["image/png"]
-    told = "".join(output.text for output in outputs if output.get("name") == "stderr")
-    assert "sweep" in told
-    assert "cells/s" in told
+    assert re.fullmatch(r"sweep 100 %, 0:\d\d:\d\d, [\d.e+]+ cells/s, 0 s left", lines[-2])
+    assert lines[-1] == line["text/plain"] == ""
+    assert not any(output.get("name") == "stderr" for output in outputs)
 
 
 def _environment():
