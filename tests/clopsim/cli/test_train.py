@@ -40,7 +40,7 @@ def test_a_run_writes_everything_and_prints_the_verdict(clopsim):
     )
     assert "at collapse" in result.stdout
     assert re.search(
-        r"\nSharpness \S+: descent with momentum 0.9 is stable up to rate \S+ \(this run: 0.1, ", result.stdout
+        r"\nSharpness \S+: descent with momentum 0.9 is stable up to rate \S+ \(this run:\s0.1, ", result.stdout
     )
     assert "Verdict: not collapsed" in result.stdout
     assert result.stdout.endswith("Written to run\n")
