@@ -23,6 +23,7 @@ class Step:
 
     text: str
     formula: sp.Basic | None = None
+    left: str = ""  # its left-hand side in plain text, such as "mu_c" or "|g_i| <="; empty for an equation
 
 
 @dataclass(frozen=True)

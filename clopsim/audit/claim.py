@@ -31,12 +31,18 @@ class Claim:
     source: str  # paper, version and number, or "ours"
     assumptions: str
     verdict: Verdict  # recorded; the audit confirms it or exits with 1
-    finding: str  # what the evidence says, in a sentence or two
+    finding: str  # what the evidence says; the first sentence alone is what holds, for tables
     derivations: tuple[Callable[[], "Derivation"], ...] = ()
     certificates: tuple[Callable[[], dict[str, bool]], ...] = ()  # statement -> whether it is certified
     experiments: tuple[Callable[[], Experiment], ...] = ()
     rests_on: tuple[str, ...] = ()  # claims whose evidence this one uses too
     system: str = ""  # of a claim of the zoo: the loss or method, as its authors call it
+
+    @property
+    def holds(self) -> str:
+        """The first sentence of the finding."""
+        first, stop, _ = self.finding.partition(". ")
+        return first + stop.rstrip()
 
 
 def derivation_of(module: str) -> "Callable[[], Derivation]":

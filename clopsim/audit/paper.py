@@ -10,17 +10,18 @@ PAPER: tuple[Claim, ...] = (
         source=f"{V1}, Theorem 3.1; {SUCCESSOR}, Lemma 1",
         assumptions="differentiable in the cosines",
         verdict="proved",
-        finding="T1. Footnote: the draft's proof writes P_i, a probability, as -log of one at the collapsed state.",
+        finding="They are, for every such loss (T1). Footnote: the draft's proof writes P_i, a probability, as -log"
+        " of one at the collapsed state.",
         rests_on=("T1",),
     ),
     Claim(
         identifier="P2",
-        statement="They are local minima of InfoNCE.",
+        statement="All-equal and rank-1 embeddings are local minima of InfoNCE.",
         source=f"{V1}, Theorem 3.1",
         assumptions="none stated",
         verdict="refined",
-        finding="Only for N = 2 samples: aligned views, antipodal samples. For N >= 3 every rank-one state has a way"
-        " down (T15), all-equal embeddings for every N >= 2 (T2). The draft argues from a zero gradient alone.",
+        finding="One is, for N = 2 samples: aligned views, antipodal samples. For N >= 3 every rank-one state has a"
+        " way down (T15), all-equal embeddings for every N >= 2 (T2). The draft argues from a zero gradient alone.",
         rests_on=("T2", "T15"),
     ),
     Claim(
@@ -35,12 +36,13 @@ PAPER: tuple[Claim, ...] = (
     ),
     Claim(
         identifier="P4",
-        statement="The same holds for the full InfoNCE loss.",
+        statement="Learning rates outside a range centred at tau/2 drive the full InfoNCE loss to collapse too.",
         source="asked by a reviewer of v2, not answered there",
         assumptions="full loss",
         verdict="refuted",
-        finding="A point never attracts. The line with antipodal views does in ambient runs, above tau coth(1/tau) for"
-        " many samples, 1.08 mu_c at n = 32, tau = 0.5; up to T5a's rate the aligned uniform state does too.",
+        finding="A point never attracts; the line with antipodal views does, in ambient runs at large rates. From tau"
+        " coth(1/tau) on for many samples, 1.08 mu_c at n = 32, tau = 0.5; up to T5a's rate the aligned uniform state"
+        " does too.",
         experiments=(
             collapse.full_loss_keeps_off_the_point,
             long_runs.full_runs_do_not_collapse,
@@ -64,8 +66,9 @@ PAPER: tuple[Claim, ...] = (
         source=f'{V2} and {SUCCESSOR}, abstracts: "designed to prevent" collapse, read as a claim',
         assumptions="at least two labelled classes; on the embeddings themselves",
         verdict="refined",
-        finding="Exact stationarity: T6. One step leaves it, given the weight: T7. But next to a point a large rate"
-        " holds the run: effective rank 1.005, 1.33, 1.99, 3.96 at weights 0.1, 1, 2, 8 and 10 mu_c (T16).",
+        finding="No rank-1 state is stationary (T6), but with a weak term a large rate keeps the run next to a point."
+        " One step leaves it, given the weight: T7. Effective rank 1.005, 1.33, 1.99, 3.96 at weights 0.1, 1, 2, 8"
+        " and 10 mu_c (T16).",
         experiments=(clop.rank_at_every_rate, clop.rank_without_prototypes, weak_prototypes.rank_by_weight),
         rests_on=("T6", "T7", "T16"),
     ),
@@ -103,8 +106,9 @@ PAPER: tuple[Claim, ...] = (
         source=f'{V2}, abstract: "more distinguishable" than with a simplex ETF',
         assumptions="as T18",
         verdict="refined",
-        finding="Rank K against K - 1, and a smaller weight to gather the classes (3.28 against 3.44 at K = 4, m = 8,"
-        " d = 8, tau = 0.5), but a smaller angle: 90 degrees against arccos(-1/(K-1)) = 109.5. T8 gives all between.",
+        finding="Rank K against K - 1, but a smaller angle: 90 degrees against arccos(-1/(K-1)). The weight that"
+        " gathers the classes is smaller too, 3.28 against 3.44 at K = 4, m = 8, d = 8, tau = 0.5, where the simplex"
+        " has 109.5 degrees. T8 gives all between.",
         experiments=(papers.rank_of_each_frame,),
         rests_on=("T8", "T18"),
     ),
@@ -125,8 +129,9 @@ PAPER: tuple[Claim, ...] = (
         source=f"{V2} and {SUCCESSOR}, abstracts",
         assumptions="free embeddings with a dimension to spare, d > K",
         verdict="refuted",
-        finding="Above T9's weight each class is one point. Below it the spread is common to all classes: overlap of"
-        " their covariances 0.99 and more, where orthogonal subspaces have 0.",
+        finding="No class has a subspace of its own: each is one point, or all spread alike. Above T9's weight a"
+        " class is a point; below it the spread is common to all: overlap of their covariances 0.99 and more, where"
+        " orthogonal subspaces have 0.",
         experiments=(labels.classes_spread_in_one_space,),
         rests_on=("T9",),
     ),
@@ -136,7 +141,7 @@ PAPER: tuple[Claim, ...] = (
         source=f'{V2}, abstract: "a theoretical bound"',
         assumptions="we have not read the theorem itself",
         verdict="cannot tell",
-        finding='We know the successor\'s bound only (P3). A reviewer of v2 calls it "2 ... too large".',
+        finding='We know the bound of the successor only (P3). A reviewer of v2 calls it "2 ... too large".',
     ),
     Claim(
         identifier="P14",
@@ -144,8 +149,9 @@ PAPER: tuple[Claim, ...] = (
         source=f"{CODE}, CLOPLoss.py",
         assumptions="K classes in d > K dimensions",
         verdict="refuted",
-        finding="K rows of I - 11^T/d: cosine -1/(d-1), rank K. It is the simplex for K = d alone, and close to"
-        " orthonormal prototypes in between: critical weight 3.28, 3.34, 3.44 (K = 4, m = 8, d = 8, tau = 0.5).",
+        finding="It makes K rows of I - 11^T/d: cosine -1/(d-1), rank K. That is the simplex for K = d alone, and"
+        " close to orthonormal prototypes in between: critical weight 3.28, 3.34, 3.44 (K = 4, m = 8, d = 8, tau ="
+        " 0.5).",
         experiments=(papers.rank_of_each_frame,),
         rests_on=("T18",),
     ),
@@ -175,8 +181,8 @@ PAPER: tuple[Claim, ...] = (
         source=f"{V1}, Section 4, conceded",
         assumptions="table embedder, merged loss, ambient gradient, a quarter or half labelled",
         verdict="measured",
-        finding="Above mu_c the unlabelled fall onto one point (rank 1.000) while the labelled keep their rank; below"
-        " it they are held away from every class, their own too (T19).",
+        finding="Above mu_c the unlabelled fall onto one point while the labelled keep their rank. The rank of the"
+        " unlabelled is 1.000 then; below mu_c they are held away from every class, their own too (T19).",
         experiments=(papers.the_unlabelled_collapse,),
         rests_on=("T19",),
     ),
@@ -186,8 +192,8 @@ PAPER: tuple[Claim, ...] = (
         source=f"{V2}, implicit",
         assumptions="as T19",
         verdict="refined",
-        finding="Each size has its own critical weight, (2/tau) m_k/(m_k - 1) at low temperature: between the smallest"
-        " and the largest of them some classes are points and others are not.",
+        finding="Each size has its own critical weight, (2/tau) m_k/(m_k - 1) at low temperature. Between the"
+        " smallest and the largest of them some classes are points and others are not.",
         rests_on=("T19",),
     ),
     Claim(
@@ -196,8 +202,9 @@ PAPER: tuple[Claim, ...] = (
         source=f"{V1}, Section 3",
         assumptions="a network with batch normalisation, for which there is no theory here",
         verdict="cannot tell",
-        finding="In our run of that set-up (figure paper_synthetic, rank at most 3) VICReg has 2.1 at rate 0.001 and"
-        " diverges at 0.1 and 10, Barlow Twins has 2.1 to 2.6, 1.9 and 1.5 to 1.9: above 1, but falling.",
+        finding="In our run of that set-up the ranks are above 1, but falling. VICReg has 2.1 at rate 0.001 and"
+        " diverges at 0.1 and 10, Barlow Twins has 2.1 to 2.6, 1.9 and 1.5 to 1.9, of at most 3 (figure"
+        " paper_synthetic).",
     ),
     Claim(
         identifier="P20",
@@ -205,7 +212,7 @@ PAPER: tuple[Claim, ...] = (
         source="asked of the method; we know no such statement of the papers",
         assumptions="label noise",
         verdict="cannot tell",
-        finding="Free embeddings know nothing but their label, so a wrongly labelled one goes to the wrong prototype."
+        finding="Free embeddings know nothing but their label: a wrongly labelled one goes to the wrong prototype."
         " What a network's inputs do against it is not measured here.",
     ),
     Claim(
@@ -214,7 +221,7 @@ PAPER: tuple[Claim, ...] = (
         source=f"{CODE}: LARS, eta = 0.001, rate 0.3 B/256",
         assumptions="one layer of free embeddings, no momentum",
         verdict="refuted",
-        finding="T26: LARS turns the layer by arctan(rate) whatever the gradient, so its rates are not those of T4.",
+        finding="LARS turns the layer by arctan(rate) whatever the gradient, so its rates are not those of T4 (T26).",
         rests_on=("T26",),
     ),
 )

@@ -1,14 +1,31 @@
 """The picture of an experiment in the report."""
 
+import io
+import re
+from typing import Any
+
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.typeset import greek
+from clopsim.audit.typeset import greek, label
 from clopsim.show.plots import BLUE, STYLE, VERMILION
 
 NARROWEST = 0.2
 """Smallest range of an experiment's axis, in units of its values: below it differences that do not matter fill it."""
+
+INK = "#010203"
+"""Of lines and text: a colour that nothing else has, so that a page can put its own in the place of it."""
+
+INKED: Any = {
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans", "system-ui"],
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
 
 
 def draw_experiment(experiment: Experiment) -> Figure:
@@ -25,10 +42,46 @@ def draw_experiment(experiment: Experiment) -> Figure:
             i for i in place if i == 0 or experiment.x[i] != experiment.x[i - 1]
         ]  # one label for equal neighbours
         axes.set_xticks(starts, [f"{experiment.x[i]:.4g}" for i in starts])
-        axes.set(xlabel=greek(experiment.x_label), ylabel=greek(experiment.y_label))
+        axes.set(xlabel=label(experiment.x_label), ylabel=label(experiment.y_label))
         axes.margins(x=0.08, y=0.15)
         low, high = axes.get_ylim()
         room = max(0.0, NARROWEST * max(abs(low), abs(high)) - (high - low)) / 2
         axes.set_ylim(low - room, high + room)
         axes.legend(fontsize=8)
     return figure
+
+
+def png(experiment: Experiment) -> bytes:
+    """The picture as a file, on white."""
+    buffer = io.BytesIO()
+    draw_experiment(experiment).savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def svg(experiment: Experiment, alternative: str) -> str:
+    """The picture as an element of a page, in the page's colours; alternative: what it shows, escaped."""
+    buffer = io.StringIO()
+    with mpl.rc_context(INKED):
+        draw_experiment(experiment).savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{alternative}" ', 1)
+    text = re.sub(r"<metadata>.*?</metadata>|(?<=<g) id=\"[^\"]*\"|\n *", "", text, flags=re.DOTALL)
+    for colour, name in ((INK, "currentColor"), (BLUE, "var(--measured)"), (VERMILION, "var(--predicted)")):
+        text = re.sub(colour, name, text, flags=re.IGNORECASE)
+    return text
+
+
+def described(experiment: Experiment) -> str:
+    """What the picture shows, for those who do not see it."""
+    measured, predicted = _span(experiment.measured), _span(experiment.predicted)
+    kind = {"equal": "predictions", "below": "upper bounds", "above": "lower bounds"}[experiment.relation]
+    return (
+        f"{greek(experiment.y_label)} over {greek(experiment.x_label)}: {len(experiment.x)} points, measured"
+        f" {measured}, beside {kind} {predicted}; {'they agree' if experiment.holds else 'they do not agree'}"
+        f" within {experiment.tolerance:g}"
+    )
+
+
+def _span(values: tuple[float, ...]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.3g} throughout" if f"{low:.3g}" == f"{high:.3g}" else f"from {low:.3g} to {high:.3g}"

@@ -62,8 +62,9 @@ RANK_LOSSES: tuple[Claim, ...] = (
         source="arXiv:2410.05233, as reviews report its ablation",
         assumptions="free embeddings, ratio form in the paper's style, 10 classes of 4 in 10 dimensions",
         verdict="refined",
-        finding="From near collapse, 8 of 10 against 10: where only distances count, classes whose means add up to 0"
-        " are optimal. From random rows classes settle on both ends of a line with it too: 7 are left, 6 without.",
+        finding="From near collapse, 8 of 10 against 10; from random rows 6 against 7. Where only distances count,"
+        " classes whose means add up to 0 are optimal. From random rows classes settle on both ends of a line with"
+        " the part too: 7 are left, 6 without.",
         experiments=(simo.orthogonality_keeps_classes_apart,),
         rests_on=("T31",),
     ),
@@ -74,8 +75,9 @@ RANK_LOSSES: tuple[Claim, ...] = (
         source="arXiv:2407.03106, in the form of the authors' code",
         assumptions="free embeddings and proxies, 8 classes of 4 in 16 dimensions, near collapse and at random",
         verdict="refined",
-        finding="Of the proxies, up to all 8. Not of the embeddings when it is the rate of the proxies, as in the code"
-        " by default; the pair form raises theirs. CLOP's prototypes of weight 1 then lower it, from d to K.",
+        finding="It raises that of the proxies, up to all 8, and that of the embeddings in the pair form alone. Not"
+        " of the embeddings when it is the rate of the proxies, as in the code by default. CLOP's prototypes of"
+        " weight 1 then lower it, from d to K.",
         experiments=(anti_collapse.rank_of_proxies_and_embeddings, anti_collapse.rank_with_prototypes),
         rests_on=("T32",),
     ),
@@ -86,8 +88,9 @@ RANK_LOSSES: tuple[Claim, ...] = (
         source="arXiv:2312.07841, Theorem 7",
         assumptions="fixed directions that add up to 0, rows on the sphere or with a free norm of 1",
         verdict="refined",
-        finding="True, |1 - x| a step for x = mu |q|/n. The condition is half the limit, the half without overshoot: on"
-        " the sphere x < 2 converges; with a free norm so does every x tried, up to 50, as the norm grows.",
+        finding="It does, by |1 - x| a step for x = mu |q|/n, and the condition is half the limit. That is the half"
+        " without overshoot: on the sphere x < 2 converges; with a free norm so does every x tried, up to 50, as the"
+        " norm grows.",
         experiments=(unhinged.step_condition_of_the_theorem, unhinged.free_norm_converges),
         rests_on=("T33",),
     ),

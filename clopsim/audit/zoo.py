@@ -65,8 +65,9 @@ ZOO: tuple[Claim, ...] = (
         source="arXiv:2108.02696, in the form of the authors' code",
         assumptions="a linear map on noisy views, one batch in the place of the queues",
         verdict="refined",
-        finding="They do, the more the larger 1/beta. But that the code drops tau = 0.2 when the prior starts does more"
-        " than the prior at its default 15; and the low rank leaks: the rank of all embeddings falls too, to 1 at 0.1.",
+        finding="They do, the more the larger 1/beta, but the rank of all embeddings falls too. That the code drops"
+        " tau = 0.2 when the prior starts does more than the prior at its default 15; and the low rank leaks, to 1"
+        " for all embeddings at 0.1.",
         experiments=(lorac.low_rank_inside_a_sample,),
         rests_on=("T35",),
     ),

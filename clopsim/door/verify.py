@@ -1,5 +1,6 @@
 """clopsim.verify: what `clopsim verify` prints."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +9,12 @@ from clopsim.bounds.setting import each_once
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.progress import progress
-from clopsim.runs import ready
+from clopsim.runs import code, ready
 from clopsim.show import tables
 
 if TYPE_CHECKING:
     from clopsim.audit.run import Finding
+    from clopsim.audit.words import Made
 
 
 class Audit(Answer):
@@ -77,6 +79,14 @@ def verify(*, only: str | Sequence[str] = (), report: str | Path | None = None) 
         audit = Audit(run.audit(claims, on_finding=note))
     if place is not None:
         with ready.spared(str(place), "the table stands") as written:
-            write_report(audit.findings, place)
+            write_report(audit.findings, place, _made(names, place))
         audit.complete = written.done
     return audit
+
+
+def _made(names: Sequence[str], place: Path) -> "Made":
+    """What a report says of its making: the version, and the command that makes it again."""
+    from clopsim.audit.words import Made
+
+    only = [word for name in names for word in ("--only", name)]
+    return Made(f"clopsim {code.version('clopsim')}", shlex.join(["clopsim", "verify", *only, "--report", place.name]))

@@ -188,8 +188,8 @@ INCREMENTAL = Protocol(
     assumptions="digits, five tasks of two classes, 5 exemplars a class, MLP 64-128-32, each variant at the rate that"
     " suits it best",
     verdict="refined",
-    finding="Contrast helps against forgetting, but a learned balance is no better than the best fixed one, once each"
-    " has its own learning rate; and without a floor of sigma it destroys itself when a task begins.",
+    finding="Contrast helps against forgetting, but a learned balance is no better than the best fixed one. So it is"
+    " once each has its own learning rate; and without a floor of sigma it destroys itself when a task begins.",
     question="does a learned balance of cross entropy and contrast beat fixed ones?",
     setting=Incremental(),
     short=Incremental(seeds=5, steps=100, rates=(0.005, 0.015)),

@@ -225,9 +225,9 @@ TRIMMING = Protocol(
     assumptions="three clusters in six dimensions, a plane in ten, a fifth of outliers; digits, MLP 64-64-32, a fifth"
     " of the pairs broken",
     verdict="refined",
-    finding="It is for k-means and principal subspaces up to the guessed share, while no cluster of outliers is larger"
-    " than a true one, which it then takes for the outliers. InfoNCE bears broken pairs by itself: trimming gains no"
-    " accuracy, whether by the guess or by the true share.",
+    finding="It is for k-means and principal subspaces up to the guessed share; InfoNCE needs none of it. A cluster of"
+    " outliers that is larger than a true one is taken for a true one. InfoNCE bears broken pairs by itself: trimming"
+    " gains no accuracy, whether by the guess or by the true share.",
     question="do trimmed losses resist contaminated data, and does InfoNCE need it?",
     setting=Trimming(),
     short=Trimming(seeds=4, steps=60),
