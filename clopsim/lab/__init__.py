@@ -20,14 +20,15 @@ def assemble() -> str:
     page = _read("page.html")
     style = _read("style.css")
     page = page.replace('<link rel="stylesheet" href="style.css">', f"<style>{style}</style>")
-    scripts = {name: _read(name) for name in re.findall(r'<script src="([\w.]+)">', page)}
+    scripts = {name: _read(name) for name in re.findall(r'<script[^>]* src="([\w.]+)">', page)}
     for name, text in scripts.items():
         if "</script" in text.lower():
             raise ValueError(f"{name} must not contain '</script'; it would end the inlined script")
-        page = page.replace(f'<script src="{name}"></script>', f"<script>{text}</script>")
+        page = page.replace(f' src="{name}"></script>', f">{text}</script>")
     policy = "; ".join((
         "default-src 'none'",
         "script-src " + " ".join(map(_hash, scripts.values())),
+        "worker-src blob:",  # the map's worker is made of the scripts above
         f"style-src {_hash(style)}",
         "img-src data:",
         "base-uri 'none'",

@@ -1,13 +1,12 @@
 // The page: settings, controls, the loop, the address bar. The only file that holds state.
 "use strict";
 (() => {
-  const { values: chosen, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
+  const { values: chosen, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
   const { $, show, rich } = text;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // ---- the runs: one, or two of the same points below and above the rate of the slider ------------------------------
 
-  const FACTORS = [0.9, 1.1];
   const UNTOUCHED = { view: "pair", x: 1, tau: 1.2, start: "random", speed: 3 }; // both ends within ten seconds
   const both = [runs.create(), runs.create()];
   const balls = report.SUFFIX.map((suffix, k) => spheres.create($("sphere" + suffix), charts.TINTS[k]));
@@ -25,13 +24,13 @@
     glide = 1;
     owed = 0;
     restedAt = null;
-    strip.update(chosen, both[0].th);
+    map.update(chosen);
   }
 
   function update() {
     shown().forEach((run, k) => run.change(setting(k)));
     restedAt = null;
-    strip.update(chosen, both[0].th);
+    map.update(chosen);
   }
 
   const advance = (steps) => shown().forEach((run) => run.advance(steps));
@@ -83,8 +82,8 @@
     $("x").setAttribute("aria-valuetext", `learning rate ${rate.toPrecision(3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
-    rich("thresholds", list.map(({ name, rate, says }) => `${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
-      (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} · thin strip: where ${strip.STEPS} steps from this start end`);
+    rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
+      (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
     $("decay").disabled = chosen.gradient !== "free";
@@ -155,14 +154,13 @@
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------
 
-  const BUDGET = 9, SPARE = 1.5; // milliseconds of a frame: for steps; for the strip while a run plays
+  const BUDGET = 9; // milliseconds of a frame for steps
   let last = 0;
   function frame(time) {
     requestAnimationFrame(frame);
     const seconds = Math.min(0.1, (time - last) / 1000);
     last = time;
     if (!playing) {
-      strip.work(BUDGET);
       if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSpheres(); }
       else if (report.pending) report.announce(shown(), chosen);
       return;
@@ -174,13 +172,13 @@
     glide = chosen.speed <= 24 ? owed : 1;
     spheres.drift(still.matches ? 0 : seconds);
     paint();
-    if (performance.now() - begun < SPARE / 2) strip.work(SPARE); // on a slow machine or with many points: once the run rests
     if (!shown().every((run) => run.reading.settled)) restedAt = null;
     else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
   }
 
+  map.onPick = (wanted) => { set(wanted, { resume: true }); };
   spheres.onTurn = () => { if (both[0].reading) paint(); };
-  addEventListener("resize", () => { paintControls(); paint(); });
+  addEventListener("resize", () => { paintControls(); map.draw(); paint(); });
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) follow(); });
   $("settings").open = innerWidth >= 700;
   reset();
@@ -199,6 +197,6 @@
     load(u) { both[0].load(chosen, Float64Array.from(u)); begin(); paint(); },
     get state() { return state(both[0]); },
     get states() { return shown().map(state); },
-    get records() { return both[0].past.records; }, hash, physics, theory, story, strip, tour, track, gathering,
+    get records() { return both[0].past.records; }, hash, physics, theory, story, ends, map, tour, track, gathering,
   };
 })();

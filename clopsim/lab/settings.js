@@ -25,6 +25,7 @@ const settings = (() => {
     seed: { check: whole(1, 9999), initial: 1 },
     speed: { check: number(1, 512), initial: 6 }, // steps per second
   };
+  const FACTORS = [0.9, 1.1]; // of the rate: the two runs of a pair
   const RESTARTS = ["n", "dim", "start", "seed"]; // everything else acts on the running points
   const values = Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, field.initial]));
 
@@ -53,5 +54,5 @@ const settings = (() => {
     return Number.isInteger(stop) && tour[stop - 1] ? stop - 1 : null;
   };
 
-  return { values, FIELDS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash };
+  return { values, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash };
 })();

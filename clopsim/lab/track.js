@@ -1,7 +1,7 @@
 // The learning-rate slider's track: what theory says happens where, and the thresholds between.
 "use strict";
 const track = (() => {
-  const LOW = -4, HIGH = 4; // log2 of the rate in units of mu_c
+  const { LOW, HIGH } = ends; // log2 of the rate in units of mu_c
   const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
@@ -17,22 +17,17 @@ const track = (() => {
     return node;
   };
 
-  // Named thresholds of a setting, as rates, increasing
+  // Named thresholds of a setting, as rates, increasing: in words first, the symbol behind
   function named(s, th) {
-    const list = [];
-    const rough = (tooSmall) => (tooSmall ? ", roughly: n is too small to tell (T13)" : "");
+    const list = [], add = (rate, name, words, says, rough = false) =>
+      list.push({ rate, name, words, says: says + (rough ? ", roughly: n is too small to tell (T13)" : ""), rough });
     if (th.alignment !== null && th.alignment < Infinity)
-      list.push({
-        rate: th.alignment, name: "μ_align",
-        says: "the views of a sample come apart (T5)" + rough(th.tooSmall.alignment),
-      });
+      add(th.alignment, "μ_align", "views part", "the views of a sample come apart (T5)", th.tooSmall.alignment);
     if (th.uniform !== null)
-      list.push({
-        rate: th.uniform, name: s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U",
-        says: (th.degree ? `the even spread breaks, degree ${th.degree} first (T5)` : "the even spread breaks: its points start to spin (T14)") + rough(th.tooSmall.uniform),
-      });
-    if (th.line !== null) list.push({ rate: th.line, name: "μ_line", says: "a line with antipodal views attracts (T12)" });
-    if (th.collapse !== null) list.push({ rate: th.collapse, name: "μ_c", says: "complete collapse attracts (T4)" });
+      add(th.uniform, s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U", "spread breaks",
+        th.degree ? `the even spread breaks, degree ${th.degree} first (T5)` : "the even spread breaks: its points start to spin (T14)", th.tooSmall.uniform);
+    if (th.line !== null) add(th.line, "μ_line", "line attracts", "a line with antipodal views attracts (T12)");
+    if (th.collapse !== null) add(th.collapse, "μ_c", "collapse rate", "complete collapse attracts (T4)");
     return list.sort((a, b) => a.rate - b.rate);
   }
 
@@ -41,25 +36,27 @@ const track = (() => {
     marks.replaceChildren();
     const list = named(s, th).map((mark) => ({ ...mark, x: mark.rate / th.unit }));
     const inside = list.filter(({ x }) => percent(x) > 0 && percent(x) < 100);
-    const ends = [2 ** LOW, ...inside.map(({ x }) => x), 2 ** HIGH];
+    const edges = [2 ** LOW, ...inside.map(({ x }) => x), 2 ** HIGH];
     const tangent = s.gradient === "free" ? "tangent" : s.gradient; // there the track shows the effective rate
     let former = "";
-    for (let k = 0; k + 1 < ends.length; k++) {
-      const middle = Math.sqrt(ends[k] * ends[k + 1]);
+    for (let k = 0; k + 1 < edges.length; k++) {
+      const middle = Math.sqrt(edges[k] * edges[k + 1]);
       const { phase } = story.predict({ ...s, gradient: tangent, lambda: 0, rate: middle * th.unit }, th);
-      const wide = percent(ends[k + 1]) - percent(ends[k]);
+      const wide = percent(edges[k + 1]) - percent(edges[k]);
       const text = phase === former ? "spread breaks too" : (s.lambda > 0 ? WITHOUT : SAYS)[phase];
       const fits = (wide / 100) * regions.clientWidth > 7 * text.length; // pixels, at about 7 a letter
-      const node = put(regions, `region ${phase}`, fits ? text : "", percent(ends[k]));
+      const node = put(regions, `region ${phase}`, fits ? text : "", percent(edges[k]));
       node.style.width = wide + "%";
       former = phase;
     }
-    inside.forEach(({ x, name }, k) => {
-      const node = put(marks, "mark", "", percent(x));
-      const crowded = inside.length > 1 && k < inside.length - 1 && percent(inside[k + 1].x) - percent(x) < 12;
-      const label = put(node, crowded ? "name left" : "name", "", 0);
+    // The last name stands to the right of its mark, the others to the left, with words where there is room
+    inside.forEach(({ x, name, words }, k) => {
+      const node = put(marks, "mark", "", percent(x)), last = k === inside.length - 1;
+      const room = last ? 100 - percent(x) : percent(x) - (k ? percent(inside[k - 1].x) : 0);
+      const fits = (room / 100) * regions.clientWidth > 9 * (words.length + 5);
+      const label = put(node, last ? "name right" : "name left", "", 0);
       const [symbol, index] = name.split("_");
-      label.append(symbol, Object.assign(document.createElement("sub"), { textContent: index }));
+      label.append(fits ? `${words} ` : "", symbol, Object.assign(document.createElement("sub"), { textContent: index }));
     });
     if (th.paperEdge !== null)
       put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = percent(th.paperEdge / th.unit) + "%";

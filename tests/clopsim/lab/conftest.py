@@ -42,7 +42,12 @@ class Visit:
         self.page.on("console", lambda message: self.trouble.append(message.text))
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on(
-            "request", lambda request: request.url.split("#")[0] == address or self.trouble.append(request.url)
+            "request",
+            lambda request: (
+                request.url.split("#")[0] == address
+                or request.url.startswith("blob:null/")  # the map's worker, made by the page
+                or self.trouble.append(request.url)
+            ),
         )
         self.page.set_default_timeout(20_000)
 

@@ -1,0 +1,44 @@
+// Where runs end over temperature and learning rate: the numbers of the map. No page here, so a worker can run it.
+"use strict";
+const ends = (() => {
+  const COLUMNS = 33, ROWS = 13, STEPS = 200;
+  const REST = 1e-9; // change of a cosine below which the remaining steps change nothing to be seen
+  const LOW = -4, HIGH = 4; // log2 of the rate in units of mu_c, as on the track
+  const TAU = [0.05, 2];
+  const rate = (column) => 2 ** (LOW + ((HIGH - LOW) * column) / (COLUMNS - 1));
+  const tau = (row) => +(TAU[0] * (TAU[1] / TAU[0]) ** (row / (ROWS - 1))).toPrecision(3);
+
+  // The coarse grid first, then what lies between, so that the whole map soon shows
+  const STRIDES = [8, 4, 2, 1];
+  const ORDER = STRIDES.flatMap((by) => [...Array(COLUMNS * ROWS).keys()].filter((k) => {
+    const on = (stride) => (k % COLUMNS) % stride === 0 && Math.floor(k / COLUMNS) % stride === 0;
+    return on(by) && (by === 8 || !on(2 * by));
+  }));
+
+  // The outcome of STEPS steps at a setting with its x and tau
+  function end(setting) {
+    const { n } = setting, th = theory.thresholds(setting);
+    const u = physics.start(setting.start, { ...setting, safeRate: th.safe });
+    let run = { ...setting, rate: setting.x * th.unit, u, v: null, count: 0 }, before = u, earlier = u;
+    while (run.count < STEPS) {
+      [earlier, before] = [before, run.u];
+      run = physics.step(run);
+      if (run.count % 20 === 0 && physics.moved(physics.unit(before, n), physics.unit(run.u, n), n) < REST) break;
+    }
+    const [z, one, two] = [run.u, before, earlier].map((points) => physics.unit(points, n));
+    const seen = physics.observe(z, n), state = story.outcome(z, n, run.loss, seen);
+    if (state === "diverged" || state === "point") return state;
+    if (run.lambda > 0 && seen.prototype > 0.8) return "classes";
+    if (run.loss === "full" && seen.view < 0.95) return "apart";
+    if (state === "line") return "line";
+    const moving = story.motion(physics.moved(one, z, n), physics.moved(two, z, n));
+    return state === "even" && !moving ? "even" : "between";
+  }
+
+  // Cell by cell, [number, outcome]
+  function* cells(setting) {
+    for (const k of ORDER) yield [k, end({ ...setting, x: rate(k % COLUMNS), tau: tau(Math.floor(k / COLUMNS)) })];
+  }
+
+  return { COLUMNS, ROWS, STEPS, STRIDES, LOW, HIGH, TAU, rate, tau, end, cells };
+})();

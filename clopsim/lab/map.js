@@ -1,0 +1,255 @@
+// The map under the slider: temperature against learning rate, where runs from this start end, and theory's lines over
+// it. The dot is the setting; it can be dragged. The runs are computed in a worker made of the scripts of this page.
+"use strict";
+const map = (() => {
+  const { COLUMNS, ROWS, LOW, HIGH, TAU } = ends;
+  const FINE_FIRST = [...ends.STRIDES].reverse();
+  const PAUSE = 300; // milliseconds that settings must have stood still: a dragged slider is not followed
+  const canvas = document.getElementById("map"), pen = canvas.getContext("2d"), legend = document.getElementById("map-legend");
+  const NAMES = {
+    even: "evenly spread", between: "gathered or restless", point: "on one spot", apart: "views apart", line: "on a line",
+    classes: "at the prototypes", diverged: "sent to the origin",
+  };
+  let key = "", setting = null, found = [], left = 0, worker = null, timer = 0, lines = [], at = { x: 1, tau: 1 }, dots = [], onPick = () => {};
+  let waiting = []; // for a map that is complete
+
+  // Forget what was computed if it was for other settings; what the map's two axes show does not count
+  function update(chosen) {
+    const { x, tau, speed, view, ...rest } = chosen;
+    at = { x, tau };
+    dots = (view === "pair" ? settings.FACTORS : [1]).map((factor) => factor * x);
+    if (JSON.stringify(rest) !== key) {
+      key = JSON.stringify(rest);
+      setting = rest;
+      lines = theoryLines(rest);
+      found = Array(COLUMNS * ROWS).fill(null);
+      left = found.length;
+      if (worker) worker.terminate();
+      worker = null;
+      clearTimeout(timer);
+      timer = setTimeout(begin, PAUSE);
+    }
+    draw();
+  }
+
+  function begin() {
+    const source = [...document.querySelectorAll("script.pure")].map((script) => script.textContent).join("\n");
+    const loop = "onmessage = ({ data }) => { for (const cell of ends.cells(data)) postMessage(cell); };";
+    try {
+      if (!source.trim()) throw new Error("the scripts are files of their own");
+      const address = URL.createObjectURL(new Blob([source, loop], { type: "text/javascript" }));
+      worker = new Worker(address);
+      worker.onmessage = ({ data }) => take(data);
+      worker.postMessage(setting);
+      URL.revokeObjectURL(address);
+    } catch {
+      slowly(ends.cells(setting), key);
+    }
+  }
+
+  // Where no worker can be had: a cell whenever the page has time
+  function slowly(cells, mine) {
+    if (mine !== key) return;
+    const { value, done } = cells.next();
+    if (done) return;
+    take(value);
+    timer = setTimeout(() => slowly(cells, mine), 4);
+  }
+
+  let due = false;
+  function take([k, outcome]) {
+    found[k] = outcome;
+    left--;
+    if (!due) requestAnimationFrame(() => { due = false; draw(); });
+    due = true;
+    if (left === 0) for (const answer of waiting.splice(0)) answer([...found]);
+  }
+
+  // Theory's thresholds as curves over temperature: {name, points: [[x, tau, rough], ...]}
+  function theoryLines(rest) {
+    const curves = new Map();
+    for (let k = 0; k <= 60; k++) {
+      const tau = TAU[0] * (TAU[1] / TAU[0]) ** (k / 60), s = { ...rest, tau }, th = theory.thresholds(s);
+      for (const { name, rate, rough } of track.named(s, th)) {
+        if (!curves.has(name)) curves.set(name, []);
+        curves.get(name).push([rate / th.unit, tau, rough]);
+      }
+    }
+    return [...curves].map(([name, points]) => ({ name, points }));
+  }
+
+  // ---- drawing ------------------------------------------------------------------------------------------------------
+
+  const across = (x) => (canvas.width * (Math.log2(x) - LOW)) / (HIGH - LOW);
+  const height = (tau) => canvas.height * (1 - ((Math.log(tau / TAU[0]) / Math.log(TAU[1] / TAU[0])) * (ROWS - 1) + 0.5) / ROWS);
+
+  // The outcome to show in a cell: its own, or that of the coarser cell that stands for it
+  function shown(column, row) {
+    for (const by of FINE_FIRST) {
+      const k = Math.floor(row / by) * by * COLUMNS + Math.min(COLUMNS - 1, Math.round(column / by) * by);
+      if (found[k]) return found[k];
+    }
+    return null;
+  }
+
+  function draw() {
+    if (!ink.fit(canvas)) return;
+    const { width, height: tall } = canvas, ratio = devicePixelRatio, wide = width / (COLUMNS - 1), high = tall / ROWS;
+    pen.clearRect(0, 0, width, tall);
+    for (let row = 0; row < ROWS; row++)
+      for (let column = 0; column < COLUMNS; column++) {
+        const outcome = shown(column, row);
+        if (!outcome) continue;
+        pen.fillStyle = ink.colour(`--end-${outcome}`);
+        pen.fillRect(Math.floor((column - 0.5) * wide), Math.floor(tall - (row + 1) * high), Math.ceil(wide), Math.ceil(high));
+      }
+    pen.lineWidth = 2 * ratio;
+    pen.strokeStyle = ink.colour("--theory");
+    for (const { points } of lines) {
+      for (const rough of [false, true]) { // dashed where n is too small to tell (T13)
+        pen.setLineDash(rough ? [3 * ratio, 4 * ratio] : []);
+        pen.beginPath();
+        points.forEach(([x, tau, mine], k) => {
+          const joins = k > 0 && mine === rough && points[k - 1][2] === rough;
+          pen[joins ? "lineTo" : "moveTo"](across(x), height(tau));
+        });
+        pen.stroke();
+      }
+      pen.setLineDash([]);
+    }
+    names(ratio);
+    pen.textAlign = "left";
+    pen.textBaseline = "middle";
+    for (const tau of [0.05, 0.1, 0.2, 0.5, 1, 2]) word(String(tau), 5 * ratio, height(tau), "--ink", `${11 * ratio}px ${ink.FONT}`);
+    mark(ratio);
+    tell();
+  }
+
+  function word(what, x, y, tint, font) {
+    pen.font = font;
+    pen.lineWidth = 3.5 * devicePixelRatio;
+    pen.lineJoin = "round";
+    pen.strokeStyle = ink.colour("--paper");
+    pen.strokeText(what, x, y);
+    pen.fillStyle = ink.colour(tint);
+    pen.fillText(what, x, y);
+  }
+
+  // Each line's name where it has most room: at the temperature at which it is farthest from the others
+  function names(ratio) {
+    const taken = [];
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    for (const { name, points } of lines) {
+      const inside = points.filter(([x]) => x > 1 / 15 && x < 15);
+      const room = ([x, tau]) => Math.min(...lines.filter((other) => other.name !== name).flatMap(({ points: all }) =>
+        all.map(([y, at]) => Math.hypot(across(x) - across(y), height(tau) - height(at)))), ...taken.map(([a, b]) =>
+        Math.hypot(a - across(x), b - height(tau))), 120 * ratio);
+      const best = inside.reduce((one, other) => (one && room(one) >= room(other) ? one : other), null);
+      if (!best) continue;
+      const [symbol, index] = name.split("_"), x = across(best[0]), y = Math.max(10 * ratio, Math.min(canvas.height - 10 * ratio, height(best[1])));
+      taken.push([x, y]);
+      word(symbol, x, y, "--theory", `italic 600 ${16 * ratio}px Georgia, serif`);
+      pen.textAlign = "left";
+      word(index, x + 5 * ratio, y + 5 * ratio, "--theory", `italic 600 ${11 * ratio}px Georgia, serif`);
+      pen.textAlign = "center";
+    }
+  }
+
+  function mark(ratio) {
+    const y = height(at.tau);
+    pen.globalAlpha = 0.55;
+    pen.lineWidth = ratio;
+    pen.strokeStyle = ink.colour("--ink");
+    pen.beginPath();
+    pen.moveTo(0, y);
+    pen.lineTo(canvas.width, y);
+    pen.stroke();
+    pen.globalAlpha = 1;
+    dots.forEach((x, k) => {
+      pen.beginPath();
+      pen.arc(across(x), y, (dots.length > 1 ? 6 : 8) * ratio, 0, 2 * Math.PI);
+      pen.fillStyle = ink.colour(charts.TINTS[k]);
+      pen.strokeStyle = ink.colour("--paper");
+      pen.lineWidth = 2.5 * ratio;
+      pen.stroke();
+      pen.fill();
+    });
+  }
+
+  // ---- in words -----------------------------------------------------------------------------------------------------
+
+  let told = "";
+  function tell() {
+    const outcomes = Object.keys(NAMES).filter((name) => found.includes(name));
+    if (told !== outcomes.join()) {
+      told = outcomes.join();
+      legend.replaceChildren(...outcomes.map((name) => {
+        const item = document.createElement("span");
+        item.className = `end ${name}`;
+        item.textContent = NAMES[name];
+        return item;
+      }));
+    }
+    canvas.setAttribute("aria-label", describe());
+  }
+
+  // Neighbouring cells of one outcome in the row nearest to the temperature
+  function describe() {
+    const what = `Where runs from this start end after ${ends.STEPS} steps, over learning rate and temperature`;
+    if (left) return `${what}: still computing`;
+    const distance = (row) => Math.abs(Math.log(ends.tau(row) / at.tau));
+    const row = [...Array(ROWS).keys()].reduce((one, other) => (distance(one) <= distance(other) ? one : other));
+    const list = [];
+    for (let column = 0; column < COLUMNS; column++) {
+      const name = found[row * COLUMNS + column];
+      if (list.length && list.at(-1)[0] === name) list.at(-1)[2] = column;
+      else list.push([name, column, column]);
+    }
+    const say = ([name, first, last]) =>
+      `${NAMES[name]} at ${ends.rate(first).toPrecision(2)}${last > first ? ` to ${ends.rate(last).toPrecision(2)}` : ""}`;
+    return `${what}. At temperature ${ends.tau(row)}, learning rate in units of mu_c: ${list.map(say).join(", ")}`;
+  }
+
+  // ---- picking ------------------------------------------------------------------------------------------------------
+
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+  const pick = (right, up) => onPick({
+    x: +(2 ** (LOW + (HIGH - LOW) * clamp(right, 0, 1))).toPrecision(4),
+    tau: +(TAU[0] * (TAU[1] / TAU[0]) ** clamp((up * ROWS - 0.5) / (ROWS - 1), 0, 1)).toPrecision(3),
+  });
+  let held = false;
+  const point = (event) => {
+    const box = canvas.getBoundingClientRect();
+    pick((event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height);
+  };
+  // A finger scrolls the page, unless it takes the dot or taps
+  const NEAR = 28; // pixels
+  const onDot = ({ clientX, clientY }) => {
+    const box = canvas.getBoundingClientRect(), scale = box.width / canvas.width;
+    return Math.hypot(clientX - box.left - scale * across(at.x), clientY - box.top - scale * height(at.tau)) < NEAR;
+  };
+  canvas.addEventListener("touchstart", (event) => { if (onDot(event.touches[0])) event.preventDefault(); }, { passive: false });
+  canvas.addEventListener("pointerdown", (event) => {
+    held = event.pointerType !== "touch" || onDot(event);
+    if (!held) return;
+    canvas.setPointerCapture(event.pointerId);
+    if (event.pointerType !== "touch") point(event);
+  });
+  canvas.addEventListener("click", (event) => { if (event.pointerType === "touch") point(event); });
+  canvas.addEventListener("pointermove", (event) => { if (held) point(event); });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { held = false; });
+  const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+  canvas.addEventListener("keydown", (event) => {
+    const by = KEYS[event.key];
+    if (!by) return;
+    pick(across(at.x) / canvas.width + by[0] / 128, 1 - height(at.tau) / canvas.height + by[1] / 64);
+    event.preventDefault();
+  });
+
+  return {
+    update, draw, describe, NAMES, get cells() { return found; }, get lines() { return lines; },
+    finish: () => new Promise((answer) => { if (left) waiting.push(answer); else answer([...found]); }),
+    set onPick(f) { onPick = f; },
+  };
+})();

@@ -1,0 +1,155 @@
+"""The map: computed in a worker, true to the runs of the page, and a place to pick a setting."""
+
+import math
+import re
+
+import pytest
+
+SMALL = "#n=20&start=uniform"  # few points: the map is soon complete
+
+
+@pytest.fixture(scope="module")
+def mapped(browser, address):
+    """A page whose map is complete."""
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.goto(address + SMALL)
+    cells = page.evaluate("clopsim.map.finish()")
+    yield page, cells
+    page.context.close()
+
+
+def test_it_is_computed_in_a_worker_and_the_page_does_not_step(visit):
+    here = visit(SMALL, reduced_motion="reduce")
+    here.until("clopsim.map.cells.some((cell) => cell)")
+    assert len(here.page.workers) == 1
+    cells = here("clopsim.map.finish()")
+    assert len(cells) == here("clopsim.ends.COLUMNS * clopsim.ends.ROWS")
+    assert set(cells) <= set(here("Object.keys(clopsim.map.NAMES)"))
+    assert here.state()["count"] == 0
+
+
+@pytest.mark.parametrize("column, row", [(0, 6), (12, 8), (14, 12), (17, 10), (20, 11), (32, 9)])
+def test_its_cells_are_where_runs_of_the_page_end(mapped, column, row):
+    page, cells = mapped
+    x, tau = page.evaluate(f"[clopsim.ends.rate({column}), clopsim.ends.tau({row})]")
+    page.evaluate("([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", [x, tau])
+    state = page.evaluate("clopsim.state")
+    assert cells[row * 33 + column] == (state["state"] if not state["motion"] else "between")
+
+
+def test_its_borders_lie_on_theory_s_lines(mapped):
+    """At high temperature the even spread is kept below mu_A and lost to a point above mu_c, cell for cell."""
+    page, cells = mapped
+    for row in (9, 10, 11):
+        tau = page.evaluate(f"clopsim.ends.tau({row})")
+        th = page.evaluate("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", [tau])
+        broken = th["uniform"] / th["unit"]
+        for column in range(33):
+            x, cell = 2 ** (column / 4 - 4), cells[row * 33 + column]
+            if x < 0.95 * min(1, broken):
+                assert cell == "even", (x, tau)
+            elif x > 1.1:
+                assert cell == "point", (x, tau)
+    lines = page.evaluate("clopsim.map.lines")
+    assert [line["name"] for line in lines] == ["μ_A", "μ_c"]
+    for x, tau, _ in lines[0]["points"][::12]:
+        th = page.evaluate("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", [tau])
+        assert x == pytest.approx(th["uniform"] / th["unit"], rel=1e-12)
+
+
+def test_its_words_are_the_row_of_the_temperature(mapped):
+    page, _ = mapped
+    page.evaluate("clopsim.set({tau: 1.2})")
+    said = page.locator("#map").get_attribute("aria-label")
+    assert re.search(r"At temperature 1\.\d+, .*: evenly spread at 0\.063 to 0\.\d+, .*on one spot at .* to 16$", said)
+    assert "on one spot" in page.locator("#map-legend").text_content()
+
+
+def test_it_follows_the_settings_but_not_its_own_axes(visit):
+    here = visit("#n=12&loss=full&gradient=tangent&start=views", reduced_motion="reduce")
+    cells = here("clopsim.map.finish()")
+    assert {"even", "apart"} <= set(cells)
+    here("clopsim.set({x: 4, tau: 0.3, speed: 100, view: 'pair'})")
+    assert here("clopsim.map.cells") == cells
+    assert "still computing" not in here.page.locator("#map").get_attribute("aria-label")
+    here("clopsim.set({lambda: 12, start: 'collapse', loss: 'merged', view: 'one'})")
+    assert "still computing" in here.page.locator("#map").get_attribute("aria-label")
+    assert "classes" in here("clopsim.map.finish()")
+
+
+def test_without_a_worker_it_is_computed_all_the_same(browser, address):
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.add_init_script("delete window.Worker")
+    page.goto(address + "#n=8")
+    without = page.evaluate("clopsim.map.finish()")
+    assert page.workers == []
+    page.context.close()
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.goto(address + "#n=8")
+    assert page.evaluate("clopsim.map.finish()") == without
+    page.context.close()
+
+
+def picked(here, right, up):
+    """The setting at a place of the map, from 0 to 1 to the right and upwards."""
+    rows = here("clopsim.ends.ROWS")
+    return 2 ** (8 * right - 4), 0.05 * 40 ** max(0, min(1, (up * rows - 0.5) / (rows - 1)))
+
+
+def test_a_click_and_a_drag_of_the_dot_set_both_and_leave_the_run(visit):
+    here = visit("#n=12&x=1", reduced_motion="reduce")
+    here("clopsim.step(3)")
+    box = here.page.locator("#map").bounding_box()
+    here.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
+    here.page.mouse.down()
+    for (right, up), moves in (((0.25, 0.5), False), ((0.7, 0.8), True), ((1.5, -0.5), True)):
+        if moves:
+            here.page.mouse.move(box["x"] + right * box["width"], box["y"] + (1 - up) * box["height"])
+        x, tau = picked(here, min(right, 1), max(up, 0))
+        state = here.state()
+        assert state["settings"]["x"] == pytest.approx(x, rel=0.02)
+        assert state["settings"]["tau"] == pytest.approx(tau, rel=0.02)
+        assert state["count"] == 3
+    here.page.mouse.up()
+    assert float(here.page.locator("#x").input_value()) == 4
+    here.page.mouse.move(box["x"] + 5, box["y"] + 5)  # released: it stays
+    assert here.state()["settings"]["x"] == 16
+
+
+def test_arrow_keys_move_the_setting(visit):
+    here = visit("#n=12&x=1&tau=0.5&view=pair", reduced_motion="reduce")
+    here.page.locator("#map").focus()
+    for key in ("ArrowRight", "ArrowUp"):
+        here.page.keyboard.press(key)
+    settings = here.state()["settings"]
+    assert settings["x"] == pytest.approx(2 ** (8 / 128), rel=0.01)
+    assert settings["tau"] > 0.51
+    for key in ("ArrowLeft", "ArrowDown"):
+        here.page.keyboard.press(key)
+    settings = here.state()["settings"]
+    assert settings["x"] == pytest.approx(1, rel=0.01)
+    assert settings["tau"] == pytest.approx(0.5, rel=0.02)
+    assert settings["view"] == "pair"
+
+
+def test_a_finger_taps_it_or_takes_the_dot_but_else_scrolls_the_page(visit):
+    here = visit("#n=12&x=1&tau=0.5", reduced_motion="reduce", viewport={"width": 390, "height": 500}, has_touch=True)
+    here.page.locator("#map").scroll_into_view_if_needed()
+    box = here.page.locator("#map").bounding_box()
+    here.page.touchscreen.tap(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+    x, tau = picked(here, 0.75, 0.5)
+    assert here.state()["settings"]["x"] == pytest.approx(x, rel=0.05)
+    assert here.state()["settings"]["tau"] == pytest.approx(tau, rel=0.05)
+    touch = here.page.context.new_cdp_session(here.page)
+
+    def send(kind, right, up):
+        places = [{"x": box["x"] + right * box["width"], "y": box["y"] + (1 - up) * box["height"]}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else places})
+
+    for places in ([(0.75, 0.5), (0.6, 0.6), (0.5, 0.7)],):  # from the dot
+        for kind, (right, up) in zip(("touchStart", "touchMove", "touchMove"), places, strict=True):
+            send(kind, right, up)
+        send("touchEnd", 0, 0)
+    x, tau = picked(here, 0.5, 0.7)
+    assert math.log2(here.state()["settings"]["x"]) == pytest.approx(math.log2(x), abs=0.1)
+    assert here.state()["settings"]["tau"] == pytest.approx(tau, rel=0.1)
