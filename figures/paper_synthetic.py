@@ -26,7 +26,7 @@ from torch import Tensor
 from clopsim.metrics import geometry
 from clopsim.training.datasets import load
 from clopsim.training.recipe import LossName, Training
-from clopsim.training.stack.ensemble import Stack
+from clopsim.training.stack.stack import Stack
 
 LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
 RATES = (0.001, 0.1, 10.0)

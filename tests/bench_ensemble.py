@@ -22,7 +22,8 @@ from clopsim.training.batches import views_of
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.embedders import build
 from clopsim.training.recipe import Training
-from clopsim.training.stack.ensemble import ROWS, Stack, parts_of
+from clopsim.training.stack.ensemble import ROWS, parts_of
+from clopsim.training.stack.stack import Stack
 from tests.bench import roofline
 
 Ends = list[dict[str, torch.Tensor]]

@@ -23,7 +23,8 @@ from clopsim.sphere.devices import check_device
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
 from clopsim.training.datasets import fingerprint, load
-from clopsim.training.stack.ensemble import ACCURACIES, OBSERVABLES, RECORDS, Trained, train_together
+from clopsim.training.stack.ensemble import RECORDS, Trained, train_together
+from clopsim.training.stack.stack import ACCURACIES, OBSERVABLES
 from clopsim.training.trainee import trainee
 
 NAMES = {"rate": "learning_rate", "labelled": "labelled_fraction", "batch": "batch_size"}

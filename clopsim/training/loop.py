@@ -5,19 +5,20 @@ no generator state and a resumed run is the same bit for bit on the same number 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from clopsim.sphere.dynamics import recorded_steps
-from clopsim.training.batches import views_of
+from clopsim.training.batches import Draw, draw, drawn_views
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
 from clopsim.training.observation import Observer
-from clopsim.training.optimizers import Moments, at_rest, update
+from clopsim.training.optimizers import Moments, Params, at_rest, update
 from clopsim.training.recipe import Optimizer, Training
+from clopsim.training.replay import Now, Recorder, Replay, recorder
 from clopsim.training.trainee import Objective, Trainee, objective
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -36,29 +37,96 @@ class Diverged(Exception):
         self.step, self.loss, self.state = step, loss, state
 
 
+Advance = Callable[[State, int], Iterator[tuple[State, Tensor]]]
+"""Goes on from a state to a later step: states on the way, each with the losses (m,) of the steps since the last."""
+
+
 def batch_of(data: DataSet, recipe: Training, step: int) -> Batch:
     """Two views and the visible labels of a step's batch, from the seed and the step alone."""
-    first, second, index = views_of(data, recipe, step)
-    return first, second, data.labels if index is None else data.labels[index]
+    return _batch(data, draw(data, recipe, step))
+
+
+def _batch(data: DataSet, drawn: Draw) -> Batch:
+    return *drawn_views(data, drawn), data.labels if drawn.samples is None else data.labels[drawn.samples]
 
 
 def step(value: Objective, state: State, batch: Batch, recipe: Training) -> tuple[State, Tensor]:
     """One step of the optimiser: the next state and the loss before it. The given state stays as it is."""
-    leaves = {name: tensor.detach().requires_grad_() for name, tensor in state.params.items()}
+    moments = Moments(state.velocity, state.squares)
+    number, rate = state.step, recipe.rate_at(state.step)
+    params, moments, loss = _moved(value, state.params, moments, batch, recipe, step=number, rate=rate)
+    return State(state.step + 1, params, moments.velocity, state.records, moments.squares), loss
+
+
+def _moved(
+    value: Objective,
+    params: Params,
+    moments: Moments,
+    batch: Batch,
+    recipe: Training,
+    *,
+    step: Tensor | int,
+    rate: Tensor | float,
+) -> tuple[Params, Moments, Tensor]:
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in params.items()}
     loss = value(leaves, *batch)
     gradient = torch.autograd.grad(loss, list(leaves.values()))
     with torch.no_grad():
-        params, moments = update(
-            state.params,
-            Moments(state.velocity, state.squares),
+        moved = update(
+            params,
+            moments,
             dict(zip(leaves, gradient, strict=True)),
             optimizer=recipe.optimizer,
-            step=state.step,
-            rate=recipe.rate_at(state.step),
+            step=step,
+            rate=rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-    return State(state.step + 1, params, moments.velocity, state.records, moments.squares), loss.detach()
+    return *moved, loss.detach()
+
+
+def by_step(value: Objective, data: DataSet, recipe: Training) -> Advance:
+    """Launches every step from the host."""
+
+    def advance(state: State, stop: int) -> Iterator[tuple[State, Tensor]]:
+        while state.step < stop:
+            state, loss = step(value, state, batch_of(data, recipe, state.step), recipe)
+            yield state, loss[None]
+
+    return advance
+
+
+def by_replay(value: Objective, data: DataSet, recipe: Training, model: Trainee, record: Recorder) -> Advance:
+    """Replays a recorded step: a GPU does not wait for the host between steps, so there are no states on the way."""
+    own = start(model, recipe.optimizer)
+    parts = [
+        {name: tensor.clone() for name, tensor in part.items()} for part in (own.params, own.velocity, own.squares)
+    ]
+    params, velocity, squares = parts
+    fixed = _tensors(parts)
+
+    def once(now: Now) -> Tensor:
+        (drawn,) = now.draws
+        moments, batch = Moments(velocity, squares), _batch(data, drawn)
+        moved, left, loss = _moved(value, params, moments, batch, recipe, step=now.step, rate=now.rate)
+        torch._foreach_copy_(fixed, _tensors([moved, left.velocity, left.squares]))
+        return loss
+
+    zero = next(iter(params.values())).new_zeros(())
+    replay = Replay(once, fixed, [(data, recipe)], rate=recipe.rate_at, value=zero, record=record)
+
+    def advance(state: State, stop: int) -> Iterator[tuple[State, Tensor]]:
+        if state.step < stop:
+            torch._foreach_copy_(fixed, _tensors([state.params, state.velocity, state.squares]))
+            losses = replay.run(state.step, stop - state.step)
+            copies = [{name: tensor.clone() for name, tensor in part.items()} for part in parts]
+            yield State(stop, copies[0], copies[1], state.records, copies[2]), losses
+
+    return advance
+
+
+def _tensors(parts: list[Params]) -> list[Tensor]:
+    return [tensor for part in parts for tensor in part.values()]
 
 
 def start(model: Trainee, optimizer: Optimizer = "sgd") -> State:
@@ -87,7 +155,8 @@ def train(
     Errors: Diverged at the first step whose loss is not finite, with the state of the last record or look before it.
     """
     device = data.y.device
-    value = objective(model, recipe, device)
+    value, record = objective(model, recipe, device), recorder(recipe, device)
+    advance = by_replay(value, data, recipe, model, record) if record else by_step(value, data, recipe)
     observer = Observer(recipe, data, model)
     records = recorded_steps(recipe.steps)
     saves = range(0, recipe.steps + 1, recipe.save_every)
@@ -99,12 +168,11 @@ def train(
             if stop < state.step or (stop == state.step and state.records):
                 continue  # done before the checkpoint
             before, losses = state, []
-            while state.step < stop:
-                state, loss = step(value, state, batch_of(data, recipe, state.step), recipe)
+            for state, loss in advance(state, stop):  # noqa: B020 (it goes on from the one given)
                 losses.append(loss)
                 whole = whole if state.step in records else state
             if losses:
-                _check(torch.stack(losses).cpu(), before)
+                _check(torch.cat(losses).cpu(), before)
             if stop in records:
                 state = observer.record(state, partial(on_product, state))
                 if not math.isfinite(state.records["loss"][-1]):

@@ -92,13 +92,15 @@ def test_training_on_cuda(embedder, precision):
 
 
 def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order():
-    epochs = [torch.cat([batches.batch_indices(SMALL, 64, 4 * epoch + k) for k in range(4)]) for epoch in (0, 1)]
+    epochs = [batches.batch_indices(SMALL, 64, range(4 * epoch, 4 * epoch + 4)).flatten() for epoch in (0, 1)]
     for indices in epochs:
         assert sorted(indices.tolist()) == list(range(64))
     assert not torch.equal(*epochs)
-    short = torch.cat([batches.batch_indices(SMALL, 70, k) for k in range(4)])  # 6 left over
+    short = batches.batch_indices(SMALL, 70, range(4)).flatten()  # 6 left over
     assert len(set(short.tolist())) == 64
-    assert batches.batch_indices(dataclasses.replace(SMALL, batch=0), 64, 3) is None
+    across = batches.batch_indices(SMALL, 64, range(2, 7))  # over the end of an epoch
+    assert torch.equal(across, torch.stack([batches.batch_indices(SMALL, 64, range(k, k + 1))[0] for k in range(2, 7)]))
+    assert batches.batch_indices(dataclasses.replace(SMALL, batch=0), 64, range(3, 4)) is None
 
 
 def test_views_differ_from_step_to_step_and_not_from_call_to_call():

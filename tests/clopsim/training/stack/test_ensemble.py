@@ -14,7 +14,8 @@ from clopsim.training.datasets import load
 from clopsim.training.embedders import build
 from clopsim.training.recipe import Training
 from clopsim.training.stack import ensemble
-from clopsim.training.stack.ensemble import OBSERVABLES, Stack, parts_of, train_together
+from clopsim.training.stack.ensemble import parts_of, train_together
+from clopsim.training.stack.stack import OBSERVABLES, Stack
 from clopsim.training.trainee import trainee
 
 SMALL = Training(
