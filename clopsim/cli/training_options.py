@@ -19,11 +19,16 @@ HeldOut = Annotated[float, number_option("Share kept for evaluation.")]
 LabelNoise = Annotated[float, number_option("Share of the seen labels that are wrong.")]
 Imbalance = Annotated[float, number_option("Largest over smallest training class, >= 1.")]
 ViewNoise = Annotated[float, number_option("Standard deviation of a view; images have deviation 1.")]
-Shift = Annotated[int, whole_option("Images: largest shift of a view in pixels.")]
-EmbedderKind = Annotated[Kind, choice_option(Kind, "table: free embeddings; conv: images only.")]
+Shift = Annotated[int, whole_option("Images: largest shift of a view in pixels, a crop of the padded picture.")]
+Crop = Annotated[
+    float, number_option("Images: smallest share of the picture that a view shows; SimCLR has 0.08 to 0.2.")
+]
+Flip = Annotated[bool, typer.Option("--flip", help="Images: mirror half of the views.")]
+Jitter = Annotated[float, number_option("Images: strength of the colour jitter; SimCLR has 0.5 for CIFAR-10.")]
+EmbedderKind = Annotated[Kind, choice_option(Kind, "table: free embeddings; conv, resnet18: images only.")]
 Depth = Annotated[int, whole_option("Hidden layers of mlp and conv.")]
-Width = Annotated[int, whole_option("Units or channels of a hidden layer.")]
-BatchNorm = Annotated[bool, typer.Option(help="Batch normalisation in mlp and conv.")]
+Width = Annotated[int, whole_option("Units or channels of a hidden layer; channels of resnet18's stem.")]
+BatchNorm = Annotated[bool, typer.Option(help="Batch normalisation in mlp, conv and resnet18.")]
 DistanceOption = Annotated[Distance, choice_option(Distance, "Of the prototype term.")]
 OptimizerOption = Annotated[
     Optimizer,

@@ -80,9 +80,10 @@ def train_sweep(
 
     Every combination of the lists loss, rate, weight_decay, weight, labelled and batch, each for seeds seeds from seed
     on; weight above 0 is CLOP, with prototypes "orthonormal" or "simplex". The other options are those of train: data,
-    samples, features, classes, noise, held_out, label_noise, imbalance, view_noise, shift, embedder, dim, depth, width,
-    batch_norm, tau, distance, optimizer, momentum, schedule, warmup, steps, precision, device; and those of a sweep's
-    execution: out, resume, force, shard, config, save_config, workers, engine, scheduler, fail_fast.
+    samples, features, classes, noise, held_out, label_noise, imbalance, view_noise, shift, crop, flip, jitter,
+    embedder, dim, depth, width, batch_norm, tau, distance, optimizer, momentum, schedule, warmup, steps, precision
+    (bfloat16 for resnet18 alone, which is trained one after the other), device; and those of a sweep's execution: out,
+    resume, force, shard, config, save_config, workers, engine, scheduler, fail_fast.
 
     Returns an object with dataset (xarray over loss, learning_rate, weight_decay, weight, labelled_fraction,
     batch_size, seed, step), summary, to_dict(), folder; it prints as the table of medians over the seeds.

@@ -29,16 +29,18 @@ def train(
 
     data: "clusters", "lines", "digits", "openml:NAME" or a path FILE.npz with x and y (-1: no label). Of data: samples
     (0: all, or 512 synthetic ones), features, classes, noise (standard deviation), held_out, labelled and label_noise
-    (shares in [0, 1]), imbalance (largest over smallest class), view_noise (standard deviation of a view), shift
-    (pixels). embedder: "table", "linear", "mlp" or "conv", with dim, depth, width, batch_norm.
+    (shares in [0, 1]), imbalance (largest over smallest class), view_noise (standard deviation of a view). Of
+    pictures: shift (pixels, a crop of the padded picture), crop (smallest share of it that a view shows), flip (mirror
+    half of the views), jitter (strength of the colour jitter). embedder: "table", "linear", "mlp", "conv" or "resnet18"
+    (the last two for pictures), with dim, depth, width, batch_norm.
     loss: a name of clopsim.losses.LOSSES, "infonce", "supcon" and others, or "clop" (infonce with prototypes); tau:
     its temperature; prototypes: "none", "orthonormal" or "simplex", with weight (lambda) and distance ("cosine",
     "euclidean" or "manhattan"). optimizer: "sgd", "lars" (trust coefficient 0.001; biases and normalisation as sgd) or
     "adamw"; rate: learning rate of the weights for the mean loss, with momentum (adamw: beta_1), weight_decay, schedule
     ("constant", "cosine", or "warmup": cosine after a tenth of the steps), warmup (steps in which the rate rises);
     batch: samples a step, two views each (0: all); steps, seed.
-    sharpness: record the largest Hessian eigenvalue; save_every: steps between checkpoints; precision: "float64",
-    "float32" or "bfloat16"; compile: use torch.compile; device: "auto" or any of torch's.
+    sharpness: record the largest Hessian eigenvalue (never of resnet18); save_every: steps between checkpoints;
+    precision: "float64", "float32" or "bfloat16"; compile: use torch.compile; device: "auto" or any of torch's.
 
     out: folder to write as the command does (data.nc, summary.json, provenance.json, train.png, embeddings.npz,
     checkpoint.pt); without it nothing is kept on disk. resume, force: go on with an unfinished run of out, or replace.

@@ -18,7 +18,7 @@ from clopsim.runs import recipes
 from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.recipes import TrainingSweep
-from clopsim.training.recipe import Training
+from clopsim.training.recipe import LARGE, Training
 
 BATCH = {"cpu": 2**16}
 """Cosines advanced at once, by type of device: 512 KiB in float64, so that a batch stays in the cache of a core."""
@@ -42,6 +42,9 @@ GPU_ROW_STEPS = 2**27
 
 SECONDS = 20.0
 """Roughly what 2^22 rows of the default network take a core."""
+
+LARGER = 2e4
+"""How many times longer, about, a row takes one of the large networks; of those every one is a chunk."""
 
 FEWEST = 16
 """Networks in a chunk, however long they train, where so many can share one: of 8 each takes 1.2 times as long."""
@@ -135,6 +138,8 @@ def _stacks(config: TrainingSweep) -> list[Chunk]:
     for (_, batch, _), group in groupby(ordered(config), key=_together):
         total, rows = len(list(group)), 2 * (batch or config.base.samples or UNKNOWN)
         count = ceil(total / max(FEWEST, budget // (rows * config.base.steps)))
+        if config.base.embedder in LARGE:
+            count = total
         edges = [first + total * k // count for k in range(count + 1)]
         chunks += [Chunk(low, high - low) for low, high in pairwise(edges)]
         first += total
@@ -151,7 +156,8 @@ def seconds(config: Config) -> float:
     if isinstance(config, Sweep):
         return len(tasks(config))
     rows = sum(2 * (cell.batch or config.base.samples or UNKNOWN) for cell in config.cells())
-    return SECONDS * rows * config.base.steps / ROW_STEPS["cpu"]
+    times = LARGER if config.base.embedder in LARGE else 1
+    return SECONDS * times * rows * config.base.steps / ROW_STEPS["cpu"]
 
 
 def document(config: Recorded, made_by: Mapping[str, str] | None = None) -> dict[str, Any]:

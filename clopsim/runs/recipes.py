@@ -7,7 +7,7 @@ from math import prod
 from typing import Any, ClassVar, NamedTuple, get_args
 
 from clopsim.bounds.setting import one_of, whole_number
-from clopsim.training.recipe import LossName, NamedLoss, Training, with_prototypes, with_schedule
+from clopsim.training.recipe import LossName, NamedLoss, Training, check_stackable, with_prototypes, with_schedule
 
 
 class Cell(NamedTuple):
@@ -65,8 +65,7 @@ class TrainingSweep:
             one_of("loss", loss, get_args(NamedLoss))
         if "clop" in self.loss and not any(self.weight):
             raise ValueError("weight must hold one above 0 for the loss clop, got 0; infonce is it without prototypes")
-        if self.base.precision == "bfloat16" or self.base.compile:
-            raise ValueError("precision must be float32 or float64 without compile in a sweep, got another; change it")
+        check_stackable(self.base)
         for cell in self.cells():
             self.recipe(cell)  # each checks its own fields
 

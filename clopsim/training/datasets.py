@@ -4,8 +4,9 @@ import hashlib
 import math
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -74,7 +75,9 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
     x, held_x = source.x[train], source.x[held]
     if source.kind == "images":  # one scale for all pixels, from the training part
         mean, deviation = x.mean(), x.std()
-        x, held_x = ((part - mean) / (deviation if deviation > 0 else 1.0) for part in (x, held_x))
+        for part in (x, held_x):  # in place: they may be large
+            part -= mean
+            part /= deviation if deviation > 0 else 1.0
     y = source.y[train]
     if recipe.batch > len(y):
         raise ValueError(f"batch must be <= the {len(y)} training samples, got {recipe.batch}; 0 takes them all")
@@ -92,13 +95,17 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
         raise ValueError(f"{needs} must be {choices} for data without labels, got {getattr(recipe, needs)!r}")
     if LOSSES[recipe.loss].needs_labels and not recipe.labelled:
         raise ValueError(f"labelled must be > 0 for {recipe.loss}, which is 0 without a label, got {recipe.labelled}")
-    extreme = max(np.abs(part).max(initial=0) for part in (x, held_x))
+    lowest, highest = (edge([edge(part) for part in (x, held_x) if part.size]) for edge in (np.min, np.max))
+    extreme = max(-lowest, highest)
     if extreme > torch.finfo(dtype).max:
         short = str(dtype).removeprefix("torch.")
         raise ValueError(f"data must hold numbers that {short} holds, got {extreme:.3g} in {recipe.data!r}; scale it")
     inputs, held_inputs = (torch.from_numpy(part).to(device=device, dtype=dtype) for part in (x, held_x))
     table = recipe.embedder == "table"
-    views = Views("rows" if table else source.kind, recipe.view_noise, recipe.shift, rows=len(y))
+    views = Views(
+        "rows" if table else source.kind, recipe.view_noise, recipe.shift, rows=len(y), crop=recipe.crop,
+        flip=recipe.flip, jitter=recipe.jitter, black=float(x.min()), white=float(x.max()),
+    )  # fmt: skip
     y_there, labels_there, held_y = (torch.from_numpy(part).to(device) for part in (y, labels, source.y[held]))
     return DataSet(
         torch.arange(len(y), device=device) if table else inputs,
@@ -153,7 +160,8 @@ def fingerprint(recipe: Training) -> dict[str, str]:
             raise
     elif recipe.data.startswith(OPENML):
         source = read(recipe)
-        digest.update(source.x.tobytes() + source.y.tobytes())
+        digest.update(np.ascontiguousarray(source.x).data)
+        digest.update(np.ascontiguousarray(source.y).data)
     else:
         return {}
     return {"data": digest.hexdigest()[:16]}
@@ -213,25 +221,37 @@ def _drawn(recipe: Training) -> Source:
     return Source(*points, "lines")
 
 
-def _openml(name: str) -> Source:
-    """An image set of OpenML by name, such as CIFAR_10 or Fashion-MNIST; kept in scikit-learn's data folder."""
+@lru_cache(maxsize=1)
+def _fetched(name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Pixels and classes of a set of OpenML, read once in a process, which takes a minute for CIFAR_10; whole numbers
+    up to 255 as bytes. Errors: as fetch_openml.
+    """
     from sklearn.datasets import fetch_openml
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of several active versions the oldest is taken
+        bunch = fetch_openml(name, as_frame=False)
+    x = bunch.data.toarray() if hasattr(bunch.data, "toarray") else bunch.data
+    if x.dtype.kind == "f" and x.size and x.min() >= 0 and x.max() <= 255:
+        small = x.astype(np.uint8)
+        x = small if np.array_equal(small, x) else x
+    return x, bunch.target
+
+
+def _openml(name: str) -> Source:
+    """An image set of OpenML by name, such as CIFAR_10 or Fashion-MNIST; kept in scikit-learn's data folder."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of several active versions the oldest is taken
-            bunch = fetch_openml(name, as_frame=False)
+        x, target = _fetched(name)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"data must name an OpenML set that can be read, got {OPENML + name!r} ({_first_line(error)}); "
             "the first use needs the network"
         ) from None
-    x = bunch.data.toarray() if hasattr(bunch.data, "toarray") else bunch.data
     pixels = x.shape[1]
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
         if channels * side**2 == pixels:
-            return Source(np.asarray(x, np.float64).reshape(-1, channels, side, side), _classes(bunch.target), "images")
+            return Source(np.asarray(x, np.float64).reshape(-1, channels, side, side), _classes(target), "images")
     raise ValueError(f"data must hold square images of 1 or 3 channels, got {pixels} columns in {OPENML + name!r}")
 
 

@@ -1,4 +1,4 @@
-"""Small trainable networks from inputs to embeddings: table, linear, MLP, convolutional.
+"""Trainable networks from inputs to embeddings: table, linear, MLP, convolutional, ResNet-18.
 
 No module holds a buffer or draws from the global random state: batch normalisation uses the statistics of its batch, so
 a network is a pure function of its parameters and inputs, on any device, for one run or for many stacked ones. For
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from clopsim.bounds.setting import whole_number
 from clopsim.training.recipe import Embedder
+from clopsim.training.resnet import ResNet18, side_by_side
 
 TABLE_VIEW_NOISE = 0.05
 """Standard deviation of a table's views around their sample, times sqrt(d): they start close, as augmentations do."""
@@ -46,7 +47,7 @@ def build(
     the same seed gives the same network on every device and in every precision. A table has 2 `samples` rows of mean
     squared length 1; rows i and i + samples are the views of sample i, and its inputs are row indices.
 
-    Errors: ValueError where conv gets no images or would halve them to nothing.
+    Errors: ValueError where conv or resnet18 gets no images, or conv would halve them to nothing.
     """
     whole_number("samples", samples, low=1)
     with torch.device("meta"):
@@ -65,10 +66,18 @@ def build(
                 bound = module.weight[0].numel() ** -0.5
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
-    return network.to(device=device, dtype=dtype)
+    network = network.to(device=device, dtype=dtype)
+    if isinstance(network, ResNet18) and torch.device(device).type == "cuda":
+        side_by_side(network)
+    return network
 
 
-def with_statistics(network: nn.Module, x: Tensor, *, batch: int = 4096) -> nn.Module:
+def rows_at_once(x: Tensor) -> int:
+    """How many of the inputs x to embed together without a gradient: up to 4096, fewer of large pictures."""
+    return min(4096, max(256, 2**21 // x[0].numel())) if len(x) else 1
+
+
+def with_statistics(network: nn.Module, x: Tensor, *, batch: int | None = None) -> nn.Module:
     """A copy for evaluation: batch normalisation takes the statistics of x, averaged over batches of it.
 
     So one held-out sample has one embedding, whatever else is embedded with it.
@@ -82,7 +91,7 @@ def with_statistics(network: nn.Module, x: Tensor, *, batch: int = 4096) -> nn.M
             module.num_batches_tracked = torch.zeros((), dtype=torch.long, device=x.device)
     frozen.train()
     with torch.no_grad():
-        for part in x.tensor_split(math.ceil(len(x) / batch)):
+        for part in x.tensor_split(math.ceil(len(x) / (batch or rows_at_once(x)))):
             frozen(part)
     return frozen.eval()
 
@@ -90,8 +99,15 @@ def with_statistics(network: nn.Module, x: Tensor, *, batch: int = 4096) -> nn.M
 def _layers(record: Embedder, shape: tuple[int, ...], samples: int) -> nn.Module:
     if record.kind == "table":
         return Table(2 * samples, record.dimension)
+    if record.kind in ("conv", "resnet18") and len(shape) != 3:
+        raise ValueError(
+            f"embedder must be table, linear or mlp for vectors of length {shape[0]}, got {record.kind!r}, which takes "
+            "pictures: store x as (N, H, W), (N, C, H, W) or (N, H, W, C)"
+        )
     if record.kind == "conv":
         return _convolutional(record, shape)
+    if record.kind == "resnet18":
+        return ResNet18(shape[0], record.width, record.dimension, batch_norm=record.batch_norm)
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = math.prod(shape)
     for _ in range(record.depth if record.kind == "mlp" else 0):
@@ -105,8 +121,6 @@ def _layers(record: Embedder, shape: tuple[int, ...], samples: int) -> nn.Module
 
 def _convolutional(record: Embedder, shape: tuple[int, ...]) -> nn.Module:
     """3 x 3 convolutions of stride 2, the mean over the remaining pixels, one linear layer."""
-    if len(shape) != 3:
-        raise ValueError(f"embedder must be table, linear or mlp for vectors of length {shape[0]}, got 'conv'")
     if 2 ** (record.depth - 1) >= max(shape[1:]):
         raise ValueError(
             f"depth must be <= {(max(shape[1:]) - 1).bit_length()} for {shape[1]} x {shape[2]} pixels, "

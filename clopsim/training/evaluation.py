@@ -13,7 +13,7 @@ from clopsim.metrics import geometry, inspection
 from clopsim.training.advice import about_decay, about_rate
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
-from clopsim.training.embedders import with_statistics
+from clopsim.training.embedders import rows_at_once, with_statistics
 from clopsim.training.observation import Observer, setting_of, stable_rate
 from clopsim.training.recipe import Training
 from clopsim.training.trainee import Trainee, autocast
@@ -51,7 +51,7 @@ def embeddings_of(network: nn.Module, data: DataSet) -> Embeddings:
     """
     dtype, frozen, parts = next(network.parameters()).dtype, with_statistics(network, data.x), []
     for x in (data.x, data.held_x):
-        pieces = [frozen(part) for part in torch.split(x, 4096)] if len(x) else [frozen(data.x[:1])[:0]]
+        pieces = [frozen(part) for part in torch.split(x, rows_at_once(x))] if len(x) else [frozen(data.x[:1])[:0]]
         parts.append(torch.cat(pieces).to(dtype).cpu().numpy())
     return Embeddings(*parts)
 

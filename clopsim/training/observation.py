@@ -24,7 +24,7 @@ from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
 from clopsim.training.optimizers import TRUST, Params, preconditioner
-from clopsim.training.recipe import Training
+from clopsim.training.recipe import LARGE, Training
 from clopsim.training.sharpness import in_units, sharpness
 from clopsim.training.trainee import Trainee, autocast
 from clopsim.training.views import two_views
@@ -52,7 +52,8 @@ class Observer:
         self.first, self.second, self.index = observed_views(recipe, data)
         self.labels = data.labels[self.index]
         self.setting = setting_of(recipe, len(data.y))
-        self.sharpness_steps = {*recorded_steps(recipe.steps)[::SHARPNESS_EVERY], recipe.steps}
+        measures = recipe.sharpness and recipe.embedder not in LARGE
+        self.sharpness_steps = {*recorded_steps(recipe.steps)[::SHARPNESS_EVERY], recipe.steps} if measures else set()
 
     def embeddings(self, params: Params) -> tuple[Tensor, Tensor]:
         """Raw embeddings of the two views, (M, d) each, batch by batch as in training."""
@@ -124,7 +125,7 @@ class Observer:
         if self.setting is not None and values["squared_norm"] > 0:
             values["effective_rate"] = float(effective_rate(rate, values["squared_norm"], self.setting))
         values["sharpness"] = values["stable_learning_rate"] = math.nan
-        if self.recipe.sharpness and state.step in self.sharpness_steps:
+        if state.step in self.sharpness_steps:
             values["sharpness"] = self.sharpness(state.params, on_product)
             values["stable_learning_rate"] = self._stable(values["sharpness"], state, on_product)
         records = {name: [*state.records.get(name, []), value] for name, value in values.items()}

@@ -15,7 +15,7 @@ from clopsim.bounds.setting import (
     whole_number,
 )
 
-Kind = Literal["table", "linear", "mlp", "conv"]
+Kind = Literal["table", "linear", "mlp", "conv", "resnet18"]
 LossName = Literal[
     "infonce",
     "supcon",
@@ -52,6 +52,9 @@ BuiltIn = Literal["clusters", "lines", "digits"]
 
 OPENML, FILE = "openml:", ".npz"
 
+LARGE = frozenset({"resnet18"})
+"""Embedders that fill a device alone: a sweep trains one at a time, in bfloat16 too, and no sharpness is recorded."""
+
 DEEPEST = 1000
 """Hidden layers: without shortcuts no signal comes through more."""
 
@@ -60,11 +63,11 @@ DEEPEST = 1000
 class Embedder:
     """A network from inputs to embeddings; embedders.build makes it."""
 
-    kind: Kind = "mlp"  # table: one free embedding for each view of each sample; conv: images only
+    kind: Kind = "mlp"  # table: one free embedding for each view of each sample; conv, resnet18: images only
     dimension: int = 16  # d >= 2 of the embeddings
     depth: int = 2  # hidden layers of mlp and conv, >= 1; each one of conv halves the picture
-    width: int = 64  # units of a hidden layer, channels of conv
-    batch_norm: bool = True  # after every hidden layer, before its ReLU; both views are one batch
+    width: int = 64  # units of a hidden layer, channels of conv, of resnet18's stem
+    batch_norm: bool = True  # after every hidden layer or convolution, before its ReLU; both views are one batch
 
     def __post_init__(self) -> None:
         one_of("embedder", self.kind, get_args(Kind))
@@ -89,7 +92,10 @@ class Training:
     label_noise: float = 0.0  # share of the seen labels that name a wrong class
     imbalance: float = 1.0  # largest over smallest class of the training set, by dropping samples
     view_noise: float = 0.1  # standard deviation of a view; images are scaled to mean 0 and deviation 1
-    shift: int = 1  # images: largest shift of a view in pixels, each way
+    shift: int = 1  # images: largest shift of a view in pixels, each way: a random crop of the padded picture
+    crop: float = 1.0  # images: smallest share of the picture that a view shows, enlarged to its size; 1: all of it
+    flip: bool = False  # images: mirror every other view at random
+    jitter: float = 0.0  # images: strength of the colour jitter, SimCLR's s
     embedder: Kind = Embedder.kind
     dimension: int = Embedder.dimension
     depth: int = Embedder.depth
@@ -109,7 +115,7 @@ class Training:
     batch: int = 256  # samples in a step, each with two views; 0: all of the training set
     steps: int = 1000
     save_every: int = 500  # steps
-    sharpness: bool = True  # recorded about once a decade of steps; dear in time and memory for large networks
+    sharpness: bool = True  # recorded about once a decade of steps; never of resnet18, whose Hessian is too dear
     seed: int = 0  # of data, split, initial weights, prototypes, batches and views
     precision: Precision = "float32"  # bfloat16: mixed, the weights stay float32
     compile: bool = False  # torch.compile; the first step then takes long
@@ -138,8 +144,10 @@ class Training:
         ):  # fmt: skip
             whole_number(name, getattr(self, name), low=low)
         whole_number("seed", self.seed, low=0, high=LARGEST_SEED - LARGEST)
-        for name in ("noise", "view_noise", "weight", "weight_decay"):
+        for name in ("noise", "view_noise", "jitter", "weight", "weight_decay"):
             number_from_zero(name, getattr(self, name), remedy="0 leaves it out")
+        positive_number("crop", self.crop, remedy="it is a share; 1 shows all of the picture")
+        _share("crop", self.crop, closed=True)
         _share("labelled", self.labelled, closed=True)
         _share("label_noise", self.label_noise, closed=True)
         _share("held_out", self.held_out, closed=False)
@@ -184,9 +192,12 @@ class Training:
         inputs = self.features if drawn else 1
         hidden = self.width if self.embedder in ("mlp", "conv") else 0
         last = hidden or (drawn if self.embedder == "table" else inputs)
+        weights = hidden * (inputs + self.depth * hidden)
+        if self.embedder == "resnet18":
+            last, weights = 8 * self.width, 2727 * self.width**2
         return {
             "samples" if drawn > inputs else "features": 32 * drawn * inputs,
-            "width": 24 * hidden * (inputs + self.depth * hidden),
+            "width": 24 * weights,
             "dimension": 24 * last * self.dimension,
         }
 
@@ -194,6 +205,17 @@ class Training:
     def network(self) -> Embedder:
         """The embedder's own record."""
         return Embedder(self.embedder, self.dimension, self.depth, self.width, self.batch_norm)
+
+
+def check_stackable(recipe: Training) -> None:
+    """Raise ValueError unless networks of this recipe can be trained together."""
+    if recipe.compile:
+        raise ValueError("compile must be off in a sweep, got True; a single training takes it")
+    if recipe.precision == "bfloat16" and recipe.embedder not in LARGE:
+        raise ValueError(
+            f"precision must be float32 or float64 in a sweep of {recipe.embedder}s, got 'bfloat16'; "
+            f"{', '.join(sorted(LARGE))} takes it, and a single training"
+        )
 
 
 def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:

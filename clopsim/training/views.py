@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from clopsim.training import pictures
+
 ViewKind = Literal["vectors", "images", "lines", "rows"]
 
 
@@ -13,10 +15,15 @@ ViewKind = Literal["vectors", "images", "lines", "rows"]
 class Views:
     """How views are made: by the kind of the data."""
 
-    kind: ViewKind  # vectors: x + noise; images: shifted, + noise; lines: x and -x + noise; rows: a table's indices
+    kind: ViewKind  # vectors: x + noise; images: below; lines: x and -x + noise; rows: a table's indices
     noise: float = 0.1  # standard deviation
     shift: int = 1  # images: largest shift in pixels, each way; what moves in is the smallest value of the picture
     rows: int = 0  # rows: N; the second view of row i is row i + N
+    crop: float = 1.0  # images: smallest share of the area that is shown, enlarged; 1: all of it
+    flip: bool = False  # images: mirrored, left to right, every other time
+    jitter: float = 0.0  # images: strength of the colour jitter
+    black: float = 0.0  # images: value of a pixel without light, for the colour jitter
+    white: float = 1.0  # images: of a pixel with all of it
 
 
 def two_views(x: Tensor, spec: Views, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -31,16 +38,39 @@ def two_views(x: Tensor, spec: Views, generator: torch.Generator | None = None) 
         return x, x + spec.rows
     if spec.kind == "lines":
         return x, _noisy(-x, _noise(x, spec, generator))
-    shifts, noises = [], []
-    for _ in range(2):  # the numbers of one view after those of the other, whatever is then done for both at once
-        if spec.kind == "images" and spec.shift:
-            moves = (2, len(x), 1)
-            shifts.append(torch.randint(-spec.shift, spec.shift + 1, moves, generator=generator, device=x.device))
+    if spec.kind == "images":
+        return _of_pictures(x, spec, generator)
+    return _noisy(x, _noise(x, spec, generator)), _noisy(x, _noise(x, spec, generator))
+
+
+def _of_pictures(x: Tensor, spec: Views, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Crop, mirror, shift, colours, noise; the random numbers of one view after those of the other."""
+    crops, flips, moves, jitters, noises = [], [], [], [], []
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(len(x), *shape, generator=generator, dtype=x.dtype, device=x.device)
+
+    for _ in range(2):
+        if spec.crop < 1:
+            crops.append(uniform(4))
+        if spec.flip:
+            flips.append(uniform())
+        if spec.shift:
+            size = (2, len(x), 1)
+            moves.append(torch.randint(-spec.shift, spec.shift + 1, size, generator=generator, device=x.device))
+        if spec.jitter:
+            jitters.append(uniform(6))
         noises.append(_noise(x, spec, generator))
-    if shifts:
-        moved = _shifted(x, torch.stack(shifts), spec.shift)
-        return _noisy(moved[0], noises[0]), _noisy(moved[1], noises[1])
-    return _noisy(x, noises[0]), _noisy(x, noises[1])
+    both = x[None]  # (1, B, C, H, W) as long as the views are alike
+    if crops:
+        both = pictures.cropped(both, torch.stack(crops), spec.crop)
+    if flips:
+        both = pictures.mirrored(both, torch.stack(flips))
+    if moves:
+        both = pictures.shifted(both, torch.stack(moves), spec.shift)
+    if jitters:
+        both = pictures.jittered(both, torch.stack(jitters), spec.jitter, black=spec.black, white=spec.white)
+    return _noisy(both[0], noises[0]), _noisy(both[-1], noises[1])
 
 
 def _noise(x: Tensor, spec: Views, generator: torch.Generator | None) -> Tensor | None:
@@ -51,19 +81,3 @@ def _noise(x: Tensor, spec: Views, generator: torch.Generator | None) -> Tensor 
 
 def _noisy(x: Tensor, noise: Tensor | None) -> Tensor:
     return x if noise is None else x + noise
-
-
-def _shifted(x: Tensor, move: Tensor, largest: int) -> Tensor:
-    """Every picture of x (B, C, H, W) moved by its own whole numbers of pixels, once for each view: (V, B, C, H, W).
-
-    move: (V, 2, B, 1), down and right, at most `largest` either way.
-    """
-    _, channels, height, width = x.shape
-    wide = width + 2 * largest  # of the picture in a frame
-    framed = x.amin(dim=(1, 2, 3), keepdim=True).expand(-1, channels, height + 2 * largest, wide).contiguous()
-    framed[..., largest : largest + height, largest : largest + width] = x
-    row = torch.arange(largest, largest + height, device=x.device) - move[:, 0]  # (V, B, H), where pixels come from
-    column = torch.arange(largest, largest + width, device=x.device) - move[:, 1]  # (V, B, W)
-    flat = (row * wide)[..., None] + column[:, :, None]  # (V, B, H, W)
-    index = flat.flatten(2)[:, :, None].expand(-1, -1, channels, -1)
-    return framed.flatten(2).expand(len(move), -1, -1, -1).gather(3, index).view(len(move), *x.shape)

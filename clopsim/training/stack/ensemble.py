@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.datasets import DataSet, load
-from clopsim.training.recipe import Training
+from clopsim.training.recipe import LARGE, Training, check_stackable
 from clopsim.training.replay import recorder
 from clopsim.training.stack.stack import ACCURACIES, OBSERVABLES, Stack
 
@@ -70,7 +70,10 @@ def train_together(
     _check(recipes)
     loaded = _load(recipes, device)
     rows = 2 * (recipes[0].batch or len(loaded[0].y))
-    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS if device.type == "cpu" else GPU_ROWS)
+    at_once = ROWS if device.type == "cpu" else GPU_ROWS
+    if recipes[0].embedder in LARGE:
+        at_once = range(1, 2)  # one by one
+    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=at_once)
     record = recorder(recipes[0], device)
     steps, lock, done = recorded_steps(recipes[0].steps, per_decade=RECORDS), Lock(), 0
 
@@ -111,8 +114,7 @@ def _check(recipes: Sequence[Training]) -> None:
     """Refuse recipes that cannot share a stack."""
     if not recipes:
         raise ValueError("recipes must hold at least one, got none")
-    if recipes[0].precision == "bfloat16" or recipes[0].compile:
-        raise ValueError("precision must be float32 or float64 and compile off in a stack; use one run for these")
+    check_stackable(recipes[0])
     for field in fields(Training):
         values = {getattr(recipe, field.name) for recipe in recipes}
         if field.name == "prototypes":

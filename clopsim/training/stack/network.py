@@ -42,7 +42,10 @@ def _kind(layer: nn.Module) -> str:
 
 
 def by_torch(network: nn.Module, params: dict[str, Tensor], x: Tensor, *, shared: bool) -> Tensor:
-    """The same for any network."""
+    """The same for any network; a single one as it is, since under vmap a convolution is a slower, grouped one."""
+    if len(next(iter(params.values()))) == 1:
+        own = {name: value[0] for name, value in params.items()}
+        return functional_call(network, own, (x if shared else x[0],))[None]
 
     def one(values: dict[str, Tensor], rows: Tensor) -> Tensor:
         return functional_call(network, values, (rows,))

@@ -20,7 +20,7 @@ from clopsim.training.recipe import Training
 from clopsim.training.replay import Now, Recorder, Replay
 from clopsim.training.stack.loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.training.stack.network import stacked_network
-from clopsim.training.trainee import directions_of
+from clopsim.training.trainee import autocast, directions_of
 
 OBSERVABLES = (
     "loss", "effective_rank", "mean_resultant_length", "leading_share", "view_cosine", "squared_norm",
@@ -69,8 +69,8 @@ class Stack:
 
     def embed(self, x: Tensor) -> Tensor:
         """Raw embeddings (M, rows, d) of inputs (rows, ...) for all members or (M, rows, ...) for each its own."""
-
-        return stacked_network(self.network, self.params, x, shared=len(self.sources) == 1)
+        with autocast(self.recipe, self.device):
+            return stacked_network(self.network, self.params, x, shared=len(self.sources) == 1)
 
     def losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of each member, (M,), prototypes included."""
@@ -202,7 +202,9 @@ class Stack:
         for m, data in enumerate(self.loaded):
             network = copy.deepcopy(self.network)
             network.load_state_dict({name: value[m] for name, value in self.params.items()})
-            found = evaluation.accuracies(data, evaluation.embeddings_of(network, data))
+            with autocast(self.recipe, self.device):
+                embeddings = evaluation.embeddings_of(network, data)
+            found = evaluation.accuracies(data, embeddings)
             scores.append([found[name] for name in ACCURACIES])
         return torch.from_numpy(np.array(scores, dtype=np.float64).T)  # None: nan
 

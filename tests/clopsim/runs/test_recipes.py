@@ -75,8 +75,11 @@ def test_axes_must_hold_something_and_each_value_once(name):
         ({"labelled": (1.5,)}, "labelled must be in"),
         ({"batch": (1,)}, "batch must be 0 or >= 2"),
         ({"seeds": 0}, "seeds must be"),
-        ({"base": Training(precision="bfloat16")}, "precision must be float32 or float64"),
-        ({"base": Training(compile=True)}, "precision must be float32 or float64 without compile"),
+        (
+            {"base": Training(precision="bfloat16")},
+            "precision must be float32 or float64 in a sweep of mlps, got 'bfloat16'",
+        ),
+        ({"base": Training(compile=True)}, "compile must be off in a sweep, got True"),
     ],
 )
 def test_wrong_values_name_their_field(change, message):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from clopsim.training import datasets
 from clopsim.training.datasets import load, read, visible_labels
 from clopsim.training.recipe import Training
 
@@ -241,12 +242,15 @@ def test_openml_images_by_name_from_a_local_cache(tmp_path, monkeypatch, name, c
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
     x = np.random.default_rng(0).integers(0, 256, size=(30, channels * side**2))
     openml_cache(tmp_path, name, x, ["boot", "shirt", "bag"] * 10)
+    datasets._fetched.cache_clear()
     source = read(Training(data=f"openml:{name}"))
     assert (source.x.shape, source.kind) == ((30, channels, side, side), "images")
     np.testing.assert_array_equal(source.x.reshape(30, -1), x)
     assert source.y.tolist() == [1, 2, 0] * 10
     data = load(Training(data=f"openml:{name}", batch=0))
     assert (len(data.y), data.classes, data.shape) == (24, 3, (channels, side, side))
+    assert datasets._fetched.cache_info().misses == 1  # a large set is read once for all networks of a sweep
+    assert (data.views.black, data.views.white) == pytest.approx((float(data.x.min()), float(data.x.max())))
 
 
 def test_openml_sets_that_are_no_images_or_not_there(tmp_path, monkeypatch):

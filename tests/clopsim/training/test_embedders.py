@@ -5,7 +5,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from clopsim.training.embedders import TABLE_VIEW_NOISE, build, with_statistics
 from clopsim.training.recipe import Embedder
 
-KINDS = ("table", "linear", "mlp", "conv")
+KINDS = ("table", "linear", "mlp", "conv", "resnet18")
 
 
 def inputs(kind, count=6, seed=0, dtype=torch.float32):
@@ -90,7 +90,11 @@ def test_many_networks_advance_together(kind):
 
 
 def test_wrong_shapes():
-    with pytest.raises(ValueError, match="^embedder must be table, linear or mlp for vectors of length 7, got 'conv'"):
-        build(Embedder("conv"), (7,), samples=1, seed=0)
+    for kind in ("conv", "resnet18"):
+        rule = (
+            f"^embedder must be table, linear or mlp for vectors of length 7, got '{kind}', which takes pictures: store"
+        )
+        with pytest.raises(ValueError, match=rule):
+            build(Embedder(kind), (7,), samples=1, seed=0)
     with pytest.raises(ValueError, match="^depth must be <= 3 for 8 x 8 pixels, got 4; every layer halves them"):
         build(Embedder("conv", depth=4), (1, 8, 8), samples=1, seed=0)
