@@ -71,13 +71,13 @@ def derive() -> "Derivation":
         steps=(
             Step("In the coordinates P^1/2 theta the step has no preconditioner, and the curvature of P^-1/2 H P^-1/2;"
                  " a number, the decay, commutes with P"),
-            Step("m <- beta m + (1 - beta) h x, x <- (1 - mu w) x - mu m multiplies (x, m) by", step),
-            Step("of determinant", step.det()),
+            Step("m <- beta m + (1 - beta) h x, x <- (1 - mu w) x - mu m multiplies (x, m) by", step, "M"),
+            Step("of determinant", step.det(), "det M"),
             Step("which is below 1, and above -1 as long as mu w < (1 + beta)/beta: up to the edge, where the"
-                 " room left is positive", room),
-            Step("The characteristic polynomial is at 1", mu * (1 - beta) * (h + w)),
-            Step("which is positive, so the eigenvalues leave the unit circle at -1 only: at", edge),
-            Step("Without decay and at beta = 9/10", edge.subs({w: 0, beta: sp.Rational(9, 10)})),
+                 " room left is positive", room, "room"),
+            Step("The characteristic polynomial is at 1", mu * (1 - beta) * (h + w), "chi(1)"),
+            Step("which is positive, so the eigenvalues leave the unit circle at -1 only: at", edge, "mu"),
+            Step("Without decay and at beta = 9/10", edge.subs({w: 0, beta: sp.Rational(9, 10)}), "mu"),
         ),
         zeros={
             "determinant": step.det() - beta * (1 - mu * w),

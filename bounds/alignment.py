@@ -138,17 +138,18 @@ def derive() -> "Derivation":
                  " alone, M' = M A_1/tau. So as n -> infinity it pulls the embedding along itself, as an anchor and as"
                  " a key, with 1/tau times", A),
             Step("At finite n the sum leaves out the embedding's own place, and the other view stands beside it: to"
-                 " first order in their angle the pull is still along the embedding, with", A_n),
+                 " first order in their angle the pull is still along the embedding, with", A_n, "A_n"),
             Step("The other view adds -1/tau in either role. In the plane of two views at angle phi the step of one,"
-                 " x = pull mu/tau, is", ambient),
-            Step("so the tangent of half the angle is multiplied, at every angle, by", claims["ambient multiplier"]),
+                 " x = pull mu/tau, is", ambient, "z'"),
+            Step("so the tangent of half the angle is multiplied, at every angle, by",
+                 claims["ambient multiplier"], "m"),
             Step("It passes -1 at x = 1/A_1; above, the tangent grows without end and the views end antipodal",
                  sp.Eq(mu, tau / (pull * A))),
-            Step("A tangent step turns each view by an angle whose tangent is", turned),
-            Step("to first order the angle is multiplied by", claims["tangent multiplier"]),
+            Step("A tangent step turns each view by an angle whose tangent is", turned, "tan(turn)"),
+            Step("to first order the angle is multiplied by", claims["tangent multiplier"], "m"),
             Step("which passes -1 at x = 1; above, the views swap where the turn is phi itself, at cosine",
-                 claims["swap cosine"]),
-            Step("The swap is stable: two steps multiply a deviation by the square of", 1 - 2 / x**2),
+                 claims["swap cosine"], "cos phi"),
+            Step("The swap is stable: two steps multiply a deviation by the square of", 1 - 2 / x**2, "m"),
         ),
         zeros=zeros
         | {

@@ -297,18 +297,18 @@ def derive() -> "Derivation":
         steps=(
             Step("M = -gamma L (a/n)(I + (a/n) S)^-1 with S the cosines, for every state: an ambient step multiplies Z"
                  " by I + mu |M|. Complete collapse, one row at epsilon and the others balancing it:",
-                 claims["collapse, curvature"]),
-            Step("All rows times 1 + t:", claims["collapse, pull"]),
+                 claims["collapse, curvature"], "c"),
+            Step("All rows times 1 + t:", claims["collapse, pull"], "pull"),
             Step("Both are negative, and so is c + 2a. The factor of an ambient step tends to 1 + a"),
             Step("A tight frame stretched to eigenvalues n/d (1 +- 2 epsilon). The rows can follow, z'Az = 0 for all of"
-                 " them, unless the z z' span all symmetric matrices:", claims["frame, highest"]),
+                 " them, unless the z z' span all symmetric matrices:", claims["frame, highest"], "c"),
             Step("If they do, the curvature is less by the mean of sum (z'Bz)^2 over a basis of traceless B, which is"
-                 " 2n/(d(d+2)) for every frame, at most:", claims["frame, least"]),
-            Step("The pull is outward and outweighs it", claims["frame, pull"]),
+                 " 2n/(d(d+2)) for every frame, at most:", claims["frame, least"], "c <="),
+            Step("The pull is outward and outweighs it", claims["frame, pull"], "pull"),
             Step("Classes on orthonormal points, two rows of a class parted out of the span:",
-                 claims["classes, outside"]),
-            Step("two classes turned towards each other:", claims["classes, symmetric"]),
-            Step("The first is positive for a prototype weight above", claims["lambda*"]),
+                 claims["classes, outside"], "c"),
+            Step("two classes turned towards each other:", claims["classes, symmetric"], "c"),
+            Step("The first is positive for a prototype weight above", claims["lambda*"], "lambda*"),
         ),
         zeros=zeros,
         formulas=claims,

@@ -227,23 +227,23 @@ def derive() -> "Derivation":
         steps=(
             Step("First views at z*, second views at -z*. Shift the views of one sample, the others oppositely so that"
                  " the sum is zero; N stays a symbol. With r = 1 - x(1 + a), x = pull mu/tau, an ambient step"
-                 " multiplies views that are shifted alike by", claims["together"]),
-            Step("views that are shifted oppositely by", claims["apart"]),
-            Step("all first and all second views shifted alike by", claims["common"]),
+                 " multiplies views that are shifted alike by", claims["together"], "m"),
+            Step("views that are shifted oppositely by", claims["apart"], "m"),
+            Step("all first and all second views shifted alike by", claims["common"], "m"),
             Step("and a rotation by 1. These span all perturbations. Both kinds of keys give the same: P is symmetric"
                  " at the line and does not change at first order"),
             Step("r > 0 repels, as the first is then above 1. For r < 0 the first is below 1 in size iff, P = P_in,",
                  sp.Gt(x * (a - P), 2)),
             Step("which implies the others: -r less the second numerator is 2x more, -r plus it is x (a + P) > 0, and"
                  " -r less 1 is x (1 + P) more"),
-            Step("With P_in and a put in, the line attracts iff (N-2) > N q and x is above", critical),
+            Step("With P_in and a put in, the line attracts iff (N-2) > N q and x is above", critical, "x >"),
             Step("With momentum the velocity alternates too, y = x(1 + a)/(1 + beta) its radial part. A move and its"
                  " velocity obey a 2 x 2 map, which contracts iff y > 1 + beta, (1 - beta)(y - 2) > -g and (1 + beta) y"
-                 " > g, g the push of the move: -x(1 + P), x(1 - P), 0. Views shifted alike bind again, at x =",
-                 with_momentum),
+                 " > g, g the push of the move: -x(1 + P), x(1 - P), 0. Views shifted alike bind again, at",
+                 with_momentum, "x"),
             Step("which no rate reaches from beta = 1/3 on: 2(1 - beta)(N - 1) < (1 + beta) N then"),
             Step("The tangent step multiplies views that are shifted alike by a number above 1 at every rate",
-                 1 + x * (2 + P + a)),
+                 1 + x * (2 + P + a), "m"),
         ),
         zeros=zeros,
         formulas={

@@ -163,14 +163,14 @@ def derive() -> "Derivation":
         " antipodal line.",
         steps=(
             Step("Split g = rho z + t, rho = z.g. The step z - mu g is (1 - mu rho) z - mu t, that is -(mu rho - 1)"
-                 " times z + eta t, with", eta),
+                 " times z + eta t, with", eta, "eta"),
             Step("rho of an embedding of the merged loss, n = 4 (the full loss: -2 s/tau more, s the cosine to the"
-                 " other view)", radial),
+                 " other view)", radial, "rho"),
             Step("At the point rho = 2/tau and T2's curvature is -2n/(tau(n-1)): ascent multiplies a spread by (x = 2"
-                 " mu/tau)", sp.factor(multiplier)),
-            Step("which is T4's multiplier; as mu -> infinity it tends to", -1 / (n - 1)),
+                 " mu/tau)", sp.factor(multiplier), "m"),
+            Step("which is T4's multiplier; as mu -> infinity it tends to", -1 / (n - 1), "m ->"),
             Step("Merged loss: every cosine is at most 1, so it is at most, with equality iff all are 1,",
-                 claims["merged"]),
+                 claims["merged"], "L <="),
             Step("Full loss: an anchor of sample k has log(1 + sum exp((c - s_k)/tau)), c its cosines to the others,"
                  " s_k that to its other view. As log is concave, L <= n log(1 + the mean of the sums). It remains to"
                  " bound, for two samples, the sum of the eight exp((c - s)/tau), c one of their four cross cosines, s"
@@ -178,7 +178,7 @@ def derive() -> "Derivation":
             Step("Every c - s is at most 2, and any set of the eight adds up to at most 8: a quadratic form in the four"
                  " views, bounded by diag(y) with y_1 + .. + y_4 = 8 (all 256 sets, exactly). So the eight are weakly"
                  " majorised by (2, 2, 2, 2, 0, 0, 0, 0), and as exp is convex and grows, the sum is at most 4 + 4"
-                 " exp(2/tau). Hence L is at most", claims["full"]),
+                 " exp(2/tau). Hence L is at most", claims["full"], "L <="),
             Step("with equality iff four of the eight are 2 and four are 0 for every two samples: the antipodal line"),
         ),
         zeros=zeros,

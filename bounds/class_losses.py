@@ -299,17 +299,18 @@ def derive() -> "Derivation":
         steps=(
             Step("Two embeddings of a class, or both views of two samples, move oppositely along a direction whose"
                  " cosines with the other classes are e_l. The softmax of an anchor holds 1 - Q for its class and P for"
-                 " each other one, and adds the variance of the cosines' first change:", inside),
-            Step("SupCon, the mean outside or inside the logarithm, where e = 0:", claims["supcon"]["spread"]),
-            Step("InfoNCE, views of a sample apart:", claims["nt_xent"]["apart"]),
-            Step("samples apart, their views together:", claims["nt_xent"]["together"]),
-            Step("the merged loss, whose attraction is radial:", claims["merged"]["spread"]),
-            Step("DCL, views apart:", claims["dcl"]["apart"]),
-            Step("SupCon with class-mates of confidence q, views apart:", claims["sscl"]["apart"]),
-            Step("FedRCL, with the penalty beta:", claims["fedrcl"]["spread"]),
-            Step("BLCL: no key moves, so the variance counts once", claims["blcl"]["spread"]),
+                 " each other one, and adds the variance of the cosines' first change:", inside, "variance"),
+            Step("SupCon, the mean outside or inside the logarithm, where e = 0:",
+                 claims["supcon"]["spread"], "curvature"),
+            Step("InfoNCE, views of a sample apart:", claims["nt_xent"]["apart"], "curvature"),
+            Step("samples apart, their views together:", claims["nt_xent"]["together"], "curvature"),
+            Step("the merged loss, whose attraction is radial:", claims["merged"]["spread"], "curvature"),
+            Step("DCL, views apart:", claims["dcl"]["apart"], "curvature"),
+            Step("SupCon with class-mates of confidence q, views apart:", claims["sscl"]["apart"], "curvature"),
+            Step("FedRCL, with the penalty beta:", claims["fedrcl"]["spread"], "curvature"),
+            Step("BLCL: no key moves, so the variance counts once", claims["blcl"]["spread"], "curvature"),
             Step("The pull is the derivative as one embedding is stretched; for all but the merged loss, FedRCL (beta"
-                 " (m - 1)/m more) and BLCL (half) it is", claims["supcon"]["pull"]),
+                 " (m - 1)/m more) and BLCL (half) it is", claims["supcon"]["pull"], "a"),
             Step("Permutations inside a class act irreducibly on these patterns: one move gives all of them"),
         ),
         zeros=zeros,

@@ -214,18 +214,19 @@ def derive() -> "Derivation":
         statement="Moves of whole classes have at most seven levels, with or without prototypes.",
         steps=(
             Step("Class points v_k = p c_k + q sum c_l with p^2 + (K-1) q^2 = 1, h = p - q, W = p + (K-1) q move by"
-                 " sum_l X_kl c_l, their length kept. The state is stationary iff the weight is", lam),
-            Step("A move across all prototypes, or an antisymmetric X with row sums 0, has the curvature A =",
-                 claims["A"]),
-            Step("all classes alike, across, A and", claims["common perpendicular"]),
-            Step("a symmetric X with row sums 0, A and", claims["pairs"]),
-            Step("every class towards its prototype, A and", claims["theta"]),
-            Step("For X_kl = a u_k + b u_l, sum u = 0, the squared length is", claims["N"]),
-            Step("and the curvature beyond A times it", claims["G"]),
+                 " sum_l X_kl c_l, their length kept. The state is stationary iff the weight is", lam, "lambda"),
+            Step("A move across all prototypes, or an antisymmetric X with row sums 0, has the curvature",
+                 claims["A"], "A"),
+            Step("all classes alike, across, A and", claims["common perpendicular"], "curvature - A"),
+            Step("a symmetric X with row sums 0, A and", claims["pairs"], "curvature - A"),
+            Step("every class towards its prototype, A and", claims["theta"], "curvature - A"),
+            Step("For X_kl = a u_k + b u_l, sum u = 0, the squared length is", claims["N"], "squared length"),
+            Step("and the curvature beyond A times it", claims["G"], "excess"),
             Step("X is the representation of the permutations of classes on ordered pairs: trivial, twice the standard"
                  " one, pairs, antisymmetric. By Schur's lemma one move of each kind gives all, the standard ones a"
                  " pencil of 2 x 2"),
-            Step("Without prototypes A = 0, one standard level is that of rotations, and the other", free["standard"]),
+            Step("Without prototypes A = 0, one standard level is that of rotations, and the other",
+                 free["standard"], "curvature"),
         ),
         zeros=zeros,
         formulas={

@@ -209,12 +209,13 @@ def derive() -> "Derivation":
         " prototypes; T8 and T9 are the merged loss.",
         steps=(
             Step("The softmax adds nu P sum e_l^2 - P^2 (sum e_l)^2 over tau^2, e_l the cosines of the move's direction"
-                 " with the other class points. Along dv/dtheta they are all equal, and this is", claims["theta"]),
-            Step("Along c_2 - c_3 two are opposite and the others 0:", claims["across"]),
+                 " with the other class points. Along dv/dtheta they are all equal, and this is",
+                 claims["theta"], "variance"),
+            Step("Along c_2 - c_3 two are opposite and the others 0:", claims["across"], "variance"),
             Step("These and the directions across the span are all that leave a class point. Patterns do not mix with"
                  " moves of whole classes, as their sums are 0; prototypes add lambda p to each (T27)"),
             Step("T8's weight, with sqrt(K-1) cot theta = -p/q, is that of the merged loss, and T9's lowest curvature"
-                 " its spread across the span, for d = K along theta or across", weight),
+                 " its spread across the span, for d = K along theta or across", weight, "lambda"),
         ),
         zeros=zeros,
         formulas=claims,

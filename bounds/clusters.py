@@ -164,15 +164,15 @@ def derive() -> "Derivation":
         steps=(
             Step("Places v_k with v_k.v_l = -1/(M-1), h points at each. Along great circles s_ij'' = 2 d_i.d_j -"
                  " (|d_i|^2 + |d_j|^2) s_ij. A spread of zero sum inside a cluster, across the clusters' span, has the"
-                 " stiffness over 2 kappa (R = P_out/P_in)", claims["across"]),
+                 " stiffness over 2 kappa (R = P_out/P_in)", claims["across"], "k/(2 kappa)"),
             Step("Inside the span the variance of s' adds, as sum_l v_l v_l^T = M/(M-1) on it,",
-                 kappa * h * P_out * M / (M - 1)),
+                 kappa * h * P_out * M / (M - 1), "Delta k/(2 kappa)"),
             Step("Both are negative: the second is -h P_out times, with y = kappa M/(M-1),", sp.exp(y) - 1 - y),
             Step("Moves of whole clusters have 2 kappa h^2 P_out |sum of the moves|^2 plus variances: not negative, and"
                  " 0 for turns only, since the variance of an anchor counts its own cluster, where s' = 0. All alike,"
-                 " across the span:", claims["common"]),
+                 " across the span:", claims["common"], "k/(2 kappa)"),
             Step("The step multiplies a move by 1 - mu k/r; r = 1 (tangent) or (ambient) 1 - mu rho, rho over 2 kappa",
-                 claims["rho"]),
+                 claims["rho"], "rho/(2 kappa)"),
             Step("r > 0: k < 0 grows. r < 0: k > 0 grows. So no rate holds the state"),
         ),
         zeros=zeros,

@@ -247,27 +247,28 @@ def derive() -> "Derivation":
             Step("The loss stays the same when points of a class are exchanged, so its second variation splits into"
                  " spreads inside a class, whose sum is zero, and moves of whole classes. For a spread it is enough to"
                  " move two points, to cos(epsilon) v +- sin(epsilon) t; let t.v_l be g for a of the other classes, -g"
-                 " for b and 0 for the rest. A point that moves then has the softmax denominator", moved),
-            Step("a point of its class that stays has", mate),
-            Step("and a point of one of those a + b classes has", seen),
+                 " for b and 0 for the rest. A point that moves then has the softmax denominator", moved, "D"),
+            Step("a point of its class that stays has", mate, "D"),
+            Step("and a point of one of those a + b classes has", seen, "D"),
             Step("The loss sums their logarithms and -2 lambda p cos(epsilon). With P = m exp(s/tau)/D as in T8 and y"
-                 " = exp((1 - s)/tau) its curvature per squared length is", spread),
+                 " = exp((1 - s)/tau) its curvature per squared length is", spread, "curvature"),
             Step("Outside the span of the prototypes, d > K, g = 0. At T8's weight the curvature is 2 P/tau times",
-                 margin),
+                 margin, "curvature tau/(2P)"),
             Step("Inside the span, along t = dv/dtheta, all K - 1 overlaps are w/(K-1) up to sign, w = W U, so a = K"
-                 " - 1, b = 0: the softmax's variance adds 2 P/tau times V, where V is", resistance),
+                 " - 1, b = 0: the softmax's variance adds 2 P/tau times V, where V is", resistance, "V"),
             Step("Along (c_i - c_j)/sqrt(2) a = b = 1 and it adds 2 P/tau times h^2/tau, h as follows. w = sqrt(K-1)"
-                 " W h and W <= 1, so V <= h^2/tau: the lowest curvature has V for d = K and nothing for d > K", h),
+                 " W h and W <= 1, so V <= h^2/tau: the lowest curvature has V for d = K and nothing for d > K",
+                 h, "h"),
             Step("Whole classes that move by Delta_k: per squared length the curvature is at least lambda p + (2"
                  " P/tau) (|sum_k Delta_k|^2/sum_k |Delta_k|^2 - W^2), the variance being >= 0. Two classes that move"
-                 " oppositely, orthogonal to all prototypes, have just", mean),
+                 " oppositely, orthogonal to all prototypes, have just", mean, "curvature"),
             Step("At T8's weight this is 2 P/tau times the following, > 0: class means never give way",
-                 root * W / sp.sin(theta)),
+                 root * W / sp.sin(theta), "curvature tau/(2P)"),
             Step("The lowest curvature changes sign once: sqrt(K-1) W/sin(theta) = sqrt(K-1) cot(theta) - (K-1) falls"
                  " in theta from infinity to 0, and V - y changes by the following, Q = (K-1) P. It is negative: U >="
                  " W, w^2 <= K - 1, Q (1 - Q) <= 1/4 and y > 1/tau. T8's weight falls in theta too, so the state is"
-                 " stable above one weight", slope),
-            Step("There sqrt(K-1) W/sin(theta) = y - 1 - V, and with x = 1/y T8's weight is", critical),
+                 " stable above one weight", slope, "d(V - y)/dtheta"),
+            Step("There sqrt(K-1) W/sin(theta) = y - 1 - V, and with x = 1/y T8's weight is", critical, "lambda*"),
         ),
         zeros={
             "second variation of a spread": (sp.diff(spread_loss, eps, 2).subs(eps, 0) / 2

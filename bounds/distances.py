@@ -211,25 +211,25 @@ def derive() -> "Derivation":
         statement="Under the Euclidean and the Manhattan distance every sample sits exactly on its prototype above a"
         " finite weight.",
         steps=(
-            Step("At an angle alpha from its prototype a sample has the Euclidean distance", distance),
+            Step("At an angle alpha from its prototype a sample has the Euclidean distance", distance, "distance"),
             Step("whose slope at 0 is 1 in every direction: a cone. Move the samples from their prototypes: the loss"
                  " changes by F.delta + lambda |delta| to first order, F the contrastive gradient. So the state is a"
                  " strict local minimum for lambda > |F| and none for lambda < |F|"),
             Step("With the common cosine rho F_k is (2 P/tau) sum_l (c_l - rho c_k), P the softmax's share of one other"
-                 " class", share),
-            Step("and the square of the sum is", size),
-            Step("so the critical weight is", weight),
+                 " class", share, "P"),
+            Step("and the square of the sum is", size, "|sum_l (c_l - rho c_k)|^2"),
+            Step("so the critical weight is", weight, "lambda*"),
             Step("The Manhattan distance grows by |delta|_1 over tangent delta. F.delta + lambda |delta|_1 > 0 for all"
                  " of them iff some F + a c has no entry of size lambda (duality of the norms |.|_1 and |.|_inf on the"
-                 " plane across c). Its length is at least that of F", sp.sqrt(F.dot(F) + a**2)),
+                 " plane across c). Its length is at least that of F", sp.sqrt(F.dot(F) + a**2), "|F + a c|"),
             Step("Rank 1 and the Euclidean distance: by T1 the base loss pulls nothing, and the projected pull of one"
                  " sample is lambda/S times cos(alpha/2), squared", pull),
             Step("= (1 + z.c)/2. Over the samples, z_i = +-z*, the sum is at least (lambda/S)^2 times (three classes,"
-                 " t_k = z*.c_k, all signs alike)", total),
+                 " t_k = z*.c_k, all signs alike)", total, "sum"),
             Step("By Cauchy and Bessel sum n_k t_k >= -sqrt(sum n_k^2), with equality at t_k = -n_k/sqrt(sum n^2), so"
-                 " the squared gradient is at least", floor),
+                 " the squared gradient is at least", floor, "|g|^2 >="),
             Step("On a prototype a subgradient may be 0: then z* = +-c_1 and the others keep 1/2 each, no less, since"
-                 " sum n_k^2 >= n_1^2", lam**2 / (2 * S) * (1 - n[0] / S)),
+                 " sum n_k^2 >= n_1^2", lam**2 / (2 * S) * (1 - n[0] / S), "|g|^2 >="),
         ),
         zeros={
             "chord": distance**2 - (2 * sp.sin(angle / 2)) ** 2,

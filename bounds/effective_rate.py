@@ -243,12 +243,12 @@ def derive() -> "Derivation":
         steps=(
             Step("At a stationary state g_i = a z_i. Beside it z_i - mu g_i = (1 - mu a_i) z_i - mu t_i with a tangent"
                  " part t_i of first order: what a_i changes by counts at second order only. A deviation along an"
-                 " eigenvector of the Hessian is multiplied by", ambient),
-            Step("which is the tangent step's factor", tangent),
-            Step("at the rate", claims["tangent_rate"]),
-            Step("The squared factor less 1 is", square),
+                 " eigenvector of the Hessian is multiplied by", ambient, "m"),
+            Step("which is the tangent step's factor", tangent, "factor"),
+            Step("at the rate", claims["tangent_rate"], "rate"),
+            Step("The squared factor less 1 is", square, "m^2 - 1"),
             Step("So c > 0 is stable below and c < 0 above the rate below, if it is positive; else c > 0 is stable and"
-                 " c < 0 grows at every rate", critical),
+                 " c < 0 grows at every rate", critical, "mu"),
             Step("A strict saddle attracts at no rate: its falling directions turn above 2/(c_- + 2a), its rising ones"
                  " below 2/(c_+ + 2a), and the first is larger by a positive multiple of c_+ - c_-"),
             Step("For an outward pull a = -b the rate of the tangent step saturates at 1/b, so that a minimum with"

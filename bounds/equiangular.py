@@ -364,25 +364,27 @@ def derive() -> "Derivation":
                  " By the symmetry of T8 the classes stand at v_k = cos psi sigma + sin psi eta_k. Two of them have the"
                  " cosine", sp.Eq(s, cosine)),
             Step("and a class has the angle theta = psi - psi_0 to its prototype. T8's convexity needs |sum_k c_k| > 0"
-                 " alone, so the minimum is unique and of this form. The loss is", loss),
+                 " alone, so the minimum is unique and of this form. The loss is", loss, "L"),
             Step("Its slope is zero where the following is; P is the softmax's share as in T8", balance),
-            Step("so the weight is", weight),
+            Step("so the weight is", weight, "lambda"),
             Step("P falls in psi, and the logarithm of the rest changes by the following, negative since cot falls",
-                 fall),
-            Step("A spread in a class, as in T9, has per squared length the curvature", spread),
+                 fall, "change"),
+            Step("A spread in a class, as in T9, has per squared length the curvature", spread, "curvature"),
             Step("with y = exp((1 - s)/tau) and f = 1. With detached keys other anchors do not feel it, the force is"
                  " the own row's alone, and read at twice the weight f = 2. At the state's weight it is 2 P/tau times",
-                 margin + V),
-            Step("V = 0 outside the span (d > K). Inside it, along dv/dpsi, all overlaps are equal and V is", along),
-            Step("and across it, along eta_i - eta_j (K >= 3), it is", across),
+                 margin + V, "curvature tau/(2P)"),
+            Step("V = 0 outside the span (d > K). Inside it, along dv/dpsi, all overlaps are equal and V is",
+                 along, "V"),
+            Step("and across it, along eta_i - eta_j (K >= 3), it is", across, "V"),
             Step("The first is the smaller iff K cos^2 psi (1 - f Q/2) <= 1, Q = (K-1) P, which holds for s <= 0 and so"
-                 " for rho <= 0. The lowest curvature changes sign once: across - y changes by", across_slope),
-            Step("< 0, and along - y by", along_slope),
+                 " for rho <= 0. The lowest curvature changes sign once: across - y changes by",
+                 across_slope, "d(V - y)/dpsi"),
+            Step("< 0, and along - y by", along_slope, "d(V - y)/dpsi"),
             Step("where along is the smaller the bracket's first term is at most 2 (cos 2 psi <= cos^2 psi), its second"
                  " at most 2 (1 - s)/tau (1 - s = K sin^2 psi/(K-1)), and y > 1 + (1 - s)/tau. The weight there is",
-                 critical),
+                 critical, "lambda*"),
             Step("A simplex has sigma = 0: v_k = c_k is stationary at every weight, p = 1, and the critical weight is",
-                 simplex),
+                 simplex, "lambda*"),
         ),
         zeros={
             "cosine": sp.simplify(sp.cos(psi) ** 2 + sp.sin(psi) ** 2 * eta - cosine),

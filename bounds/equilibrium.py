@@ -228,23 +228,24 @@ def derive() -> "Derivation":
                  sp.Eq(q, written(q))),
             Step("Two classes have the cosine", sp.Eq(s, cosine)),
             Step("which is, with W = cos(theta) - sqrt(K-1) sin(theta),", sp.Eq(s, (W**2 - 1) / (K - 1))),
-            Step("With U = sin(theta) + sqrt(K-1) cos(theta) it changes with theta by", cosine_slope),
-            Step("The loss is", loss),
+            Step("With U = sin(theta) + sqrt(K-1) cos(theta) it changes with theta by", cosine_slope, "ds/dtheta"),
+            Step("The loss is", loss, "L"),
             Step("P = m exp(s/tau)/D, D the argument of the log, is the softmax's share of one other class. The slope"
-                 " of the loss is -K m times the following; so is the gradient at v_k along dv_k/dtheta", balance),
+                 " of the loss is -K m times the following; so is the gradient at v_k along dv_k/dtheta",
+                 balance, "-L'/(K m)"),
             Step("so the weight that holds the angle theta is", sp.Eq(lam, weight)),
-            Step("With x = exp(-(1 - s)/tau), P is", P_x),
+            Step("With x = exp(-(1 - s)/tau), P is", P_x, "P"),
             Step("It grows with s, by the following, so P, W and 1 + sqrt(K-1) cot(theta) all fall in theta while W >"
-                 " 0: one angle for every weight", P_slope),
+                 " 0: one angle for every weight", P_slope, "P'"),
             Step("At this angle W = 0: no weight, and s = -1/(K-1), the simplex ETF. As theta -> 0 the weight grows"
-                 " without bound and s -> 0, the orthonormal frame", top),
+                 " without bound and s -> 0, the orthonormal frame", top, "theta"),
             Step("K points with equal cosines have a Gram matrix whose eigenvalues are K times the following, the"
                  " second K - 1 times. The effective rank is exp of the entropy of these shares: K - 1 at the ETF, K"
-                 " at the frame", sp.Tuple(*shares)),
+                 " at the frame", sp.Tuple(*shares), "shares"),
             Step("Among all class-collapsed states it is the minimum. Let F(s) be the following, V = |sum_k v_k|",
-                 potential),
+                 potential, "F(s)"),
             Step("F grows and is convex, with F'' = Q (1 - Q)/tau^2, Q = (K-1) P. So the loss without prototypes is"
-                 " at least the following, with equality where all cosines are equal", lower),
+                 " at least the following, with equality where all cosines are equal", lower, "L >="),
             Step("With the prototypes' term, linear in the v_k, this is convex on the product of unit balls, strictly"
                  " in sum_k v_k. Averaged over the symmetries it does not grow, so at a minimum sum_k v_k is a"
                  " multiple of sum_k c_k, and the slope in v_k, a multiple of it less lambda c_k, is not 0: |v_k| = 1."

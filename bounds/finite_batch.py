@@ -181,18 +181,19 @@ def derive() -> "Derivation":
             Step("A batch that integrates the harmonics in play is to them a density rho, the whole sum over the batch"
                  " is n T rho, and the anchor's own term in it is e^kappa, a constant: s_ii = 1. So the anchors'"
                  " potential is log(n T rho - e^kappa). A ripple 1 + epsilon Y changes it by epsilon Y times",
-                 sp.factor(anchor)),
-            Step("which is A with the factor S =", claims["S"]),
-            Step("The keys' potential is n T(rho/(n T rho - e^kappa)); it changes by epsilon Y times", sp.factor(key)),
-            Step("Their sum is e_l without l(l+d-2)", claims["symmetric"]),
+                 sp.factor(anchor), "change"),
+            Step("which is A with the factor", claims["S"], "S"),
+            Step("The keys' potential is n T(rho/(n T rho - e^kappa)); it changes by epsilon Y times",
+                 sp.factor(key), "change"),
+            Step("Their sum is e_l without l(l+d-2)", claims["symmetric"], "e_l/(l (l+d-2))"),
             Step("The own term is radial, without a tangent part, and so is the whole: M_0 depends on |x| alone, and"
                  " its slope is kappa M_0 A_1. As an anchor, and as a key of all others, an embedding is pulled along"
-                 " itself by kappa times the softmax's mean cosine", radial),
-            Step("that is", claims["mean length"]),
-            Step("M_0 term by term in kappa^(2k): E t^(2k)/(2k)! =", series),
+                 " itself by kappa times the softmax's mean cosine", radial, "mean cosine"),
+            Step("that is", claims["mean length"], "mean cosine"),
+            Step("M_0 term by term in kappa^(2k):", series, "E t^(2k)/(2k)!"),
             Step("Views that differ a little leave T rho as it is at first order: with n = 2N all of the above holds"
                  " for aligned views, and so does T5a with this A_1. The derivative of the pair's own part:",
-                 pair.diff(theta).subs(theta, 0)),
+                 pair.diff(theta).subs(theta, 0), "derivative"),
         ),
         zeros={
             "slope of M_0, term by term": slope - mean_series,

@@ -263,27 +263,28 @@ def derive() -> "Derivation":
         " neutral centre: every pair circulates about it, and two averages are predicted. With momentum it repels.",
         steps=(
             Step("The background pulls radially, which a free norm does not feel; the other view pulls along the"
-                 " midpoint with the slope", slope[0]),
-            Step("and across it with", slope[1]),
-            Step("With N = X^2 + Y^2 and M = pull mu/tau a step multiplies X by", factors["along"]),
-            Step("and Y by", factors["across"]),
-            Step("Both factors are 1 and -1, a swap, at the cosine", plain["cosine"]),
-            Step("and the squared norm", plain["squared_norm"]),
-            Step("The Jacobian determinant is X+Y+/(XY) everywhere: area is preserved in (log X, log |Y|)", area),
+                 " midpoint with the slope", slope[0], "slope"),
+            Step("and across it with", slope[1], "slope"),
+            Step("With N = X^2 + Y^2 and M = pull mu/tau a step multiplies X by", factors["along"], "X'/X"),
+            Step("and Y by", factors["across"], "Y'/Y"),
+            Step("Both factors are 1 and -1, a swap, at the cosine", plain["cosine"], "cos phi"),
+            Step("and the squared norm", plain["squared_norm"], "|u|^2"),
+            Step("The Jacobian determinant is X+Y+/(XY) everywhere: area is preserved in (log X, log |Y|)",
+                 area, "det J"),
             Step("so at the swap it is 1, and the trace there is 2 cos 2 phi: the eigenvalues are exp(+-2 i phi),"
-                 " a rotation by 2 arccos(1 - mu w). Nothing attracts", 2 * double),
+                 " a rotation by 2 arccos(1 - mu w). Nothing attracts", 2 * double, "tr J"),
             Step("Logarithms of the factors add up along an orbit to the change of log X and log |Y|; while that stays"
-                 " bounded, the mean of each over the steps tends to 0", sp.log(factors["along"])),
-            Step("With momentum the heavy ball's fixed point (X constant, Y alternating) has cos phi =",
-                 swap["cosine"]),
-            Step("and the squared norm", swap["squared_norm"]),
+                 " bounded, the mean of each over the steps tends to 0", sp.log(factors["along"]), "log(X'/X)"),
+            Step("With momentum the heavy ball's fixed point (X constant, Y alternating) has",
+                 swap["cosine"], "cos phi"),
+            Step("and the squared norm", swap["squared_norm"], "|u|^2"),
             Step("Its eigenvalues obey, with sigma = lambda + beta/lambda, sigma = (1 + beta) exp(+-2 i phi)",
                  sp.Eq(sigma**2 - 2 * (1 + beta) * twice * sigma + (1 + beta) ** 2, 0)),
             Step("The two lambda of one sigma have the product beta. If neither is outside the unit circle, the larger"
-                 " has modulus r in [sqrt(beta), 1] and |sigma|^2 is", ellipse),
+                 " has modulus r in [sqrt(beta), 1] and |sigma|^2 is", ellipse, "|sigma|^2"),
             Step("which is at most (r + beta/r)^2 <= (1 + beta)^2, as (1 - r)(r - beta) >= 0, and equal to it for"
                  " r = 1 and real lambda only. Then phi = 0 or pi/2: so for beta > 0 and 0 < mu w < 1 one lambda lies"
-                 " outside", (1 - r) * (r - beta)),
+                 " outside", (1 - r) * (r - beta), "0 <="),
         ),
         zeros={
             "the step along": X * shrink - mu * slope[0] - step[0],

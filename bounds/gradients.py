@@ -81,16 +81,17 @@ def derive() -> "Derivation":
         statement="The closed forms are the Euclidean gradients of the losses; the tangent ones are their projections.",
         steps=(
             Step("Move all embeddings along a generic W: Z + tW. The derivative of the loss at t = 0 is <W, G> for"
-                 " every W iff G is the gradient. Merged loss, n = 3, d = 2, E_ia = exp(z_i.z_a/tau): G_11 =",
-                 shown["merged, symmetric keys"]),
-            Step("With the keys held fixed (detached)", shown["merged, detached keys"]),
-            Step("Full loss, n = 4, views i and i + 2", shown["full, symmetric keys"]),
-            Step("detached", shown["full, detached keys"]),
+                 " every W iff G is the gradient. Merged loss, n = 3, d = 2, E_ia = exp(z_i.z_a/tau):",
+                 shown["merged, symmetric keys"], "G_11"),
+            Step("With the keys held fixed (detached)", shown["merged, detached keys"], "G_11"),
+            Step("Full loss, n = 4, views i and i + 2", shown["full, symmetric keys"], "G_11"),
+            Step("detached", shown["full, detached keys"], "G_11"),
             Step("Through z = u/|u| a direction v acts as (v - (z.v) z)/|u|: the gradient is projected and divided"
                  " by |u|; at |u| = 1 this is the tangent gradient"),
             Step("The prototype term of one row with weight 1, w/(2|S|) each for the two views in the mean over"
-                 " labelled samples: cosine 1 - z.c has gradient -c; euclidean |z - c|", prototype["euclidean"]),
-            Step("manhattan |z - c|_1, where no coordinate agrees", prototype["manhattan"]),
+                 " labelled samples: cosine 1 - z.c has gradient -c; euclidean |z - c|",
+                 prototype["euclidean"], "grad"),
+            Step("manhattan |z - c|_1, where no coordinate agrees", prototype["manhattan"], "grad"),
             Step("The mean reduction divides loss and gradient by n"),
         ),
         zeros=zeros,

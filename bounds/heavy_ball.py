@@ -161,29 +161,29 @@ def derive() -> "Derivation":
         " attracts later, or never, and its uniform state spins earlier than it flips.",
         steps=(
             Step("Heavy ball: v <- beta v + g, z <- normalise(z - mu v). Where z rests, g = -rho z adds up to a radial"
-                 " velocity", radial),
-            Step("and each step stretches z by r =", r),
+                 " velocity", radial, "v"),
+            Step("and each step stretches z by", r, "r"),
             Step("A small displacement delta of curvature h adds (h - rho) delta to the gradient. With w = mu times its"
-                 " velocity, (delta, w) is multiplied by", rest),
-            Step("of determinant", beta / r),
-            Step("The characteristic polynomial is at 1", mu * h / r),
+                 " velocity, (delta, w) is multiplied by", rest, "M"),
+            Step("of determinant", beta / r, "det M"),
+            Step("The characteristic polynomial is at 1", mu * h / r, "chi(1)"),
             Step("which is positive, so while r > beta the eigenvalues leave the unit circle at -1 only: at",
-                 claims["flip"]),
+                 claims["flip"], "mu"),
             Step("With rho = 0 (tangent step; full loss at collapse) that is 1 + beta times the plain rate: the heavy"
-                 " ball on a quadratic", polynomial),
-            Step("Nesterov's step g + beta v has its flip at", claims["nesterov"]),
+                 " ball on a quadratic", polynomial, "chi(z)"),
+            Step("Nesterov's step g + beta v has its flip at", claims["nesterov"], "mu"),
             Step("For rho < 0 the determinant is 1 earlier or later, at r = beta: every mode turns, whatever h, above",
-                 claims["spin"]),
+                 claims["spin"], "mu >"),
             Step("Two views in the ambient uniform state (T5a) have rho = 1 - A and h = 2 in units of pull/tau, A ="
-                 " A_1, and come apart above x = pull mu/tau =", claims["views x"]),
+                 " A_1, and come apart above", claims["views x"], "x = pull mu/tau"),
             Step("or never, where A <= beta. At complete collapse the merged ambient step turns the point round, and"
-                 " v = -a z with it; mu a = y =", y),
+                 " v = -a z with it;", y, "mu a = y"),
             Step("With k = x/(n-1), (delta, w) seen from the pole that the point has reached is multiplied by",
-                 collapse),
-            Step("of determinant", beta / (y - 1)),
-            Step("Times y - 1 the polynomial is at 1 positive, and at -1", margin),
+                 collapse, "M"),
+            Step("of determinant", beta / (y - 1), "det M"),
+            Step("Times y - 1 the polynomial is at 1 positive, and at -1", margin, "(y - 1) chi(-1)"),
             Step("where this is positive y > 2, so the determinant is below 1: collapse attracts iff it is, which is,"
-                 " if (1-beta)(n-1) > 1+beta, above the rate", rate),
+                 " if (1-beta)(n-1) > 1+beta, above the rate", rate, "mu >"),
         ),
         zeros={
             "the radial velocity is steady": beta * radial - rho - radial,

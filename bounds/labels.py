@@ -315,23 +315,24 @@ def derive() -> "Derivation":
         " its prototype, and each falls onto one point above a weight of its own.",
         steps=(
             Step("An unlabelled z beside K classes of m sees them through its cosines t_k to the class points. A"
-                 " labelled anchor's row is log(D + exp(t/tau)), convex with the second derivative", bend),
+                 " labelled anchor's row is log(D + exp(t/tau)), convex with the second derivative",
+                 bend, "second derivative"),
             Step("and its own row is a log-sum-exp, convex too. So the energy is convex in z and symmetric in the t_k:"
                  " averaged over the permutations of the classes and the reflection of the spare axes z does not grow"
                  " worse, and lies on r sigma, |r| <= 1, sigma the classes' common axis. With p = v_k.sigma > 0 the"
-                 " energy grows along it by", slope),
+                 " energy grows along it by", slope, "slope"),
             Step("so r = -1 is the only minimum, at the cosine -sigma.c_k to every prototype. Two labelled classes of"
                  " sizes m_1, m_2, turned by theta_1, theta_2 away from each other, have the cosine", sp.Eq(S, cosine)),
-            Step("The loss is", loss),
-            Step("Its slopes vanish where m_1 sin(theta_1) = m_2 sin(theta_2) and the weight is", weight),
+            Step("The loss is", loss, "L"),
+            Step("Its slopes vanish where m_1 sin(theta_1) = m_2 sin(theta_2) and the weight is", weight, "lambda"),
             Step("With theta_1 + theta_2 = phi the angles are", sp.Eq(sp.tan(first), sp.simplify(
                 split[sp.sin(first)] / split[sp.cos(first)]))),
             Step("The loss without prototypes grows and is convex in v_1.v_2 = (|v_1 + v_2|^2 - 2)/2, so with"
                  " |v_k| <= 1 it is a convex problem, and the state solves it: its multipliers are m_1 m_2 pull/tau"
                  " times the following, >= 0 as theta_1 + theta_2 <= pi/2", sp.cos(second) / sp.sin(first) - 1),
             Step("Two points of a class that move oppositely along a direction perpendicular to all classes: curvature"
-                 " (three classes, n_k points)", general),
-            Step("For two classes at the state's weight it is 1/tau times", short),
+                 " (three classes, n_k points)", general, "curvature"),
+            Step("For two classes at the state's weight it is 1/tau times", short, "tau curvature"),
             Step("> 0 iff x (1 + D_1/D_2) cot(theta_2) > 2. x, x/D_2 and D_1 fall with the angles, and so does cot"),
         ),
         zeros={

@@ -150,15 +150,15 @@ def derive() -> "Derivation":
         steps=(
             Step("A loss that does not change with the scale of a layer has a gradient perpendicular to the layer"),
             Step("LARS steps by mu |u| along it: a right triangle with legs |u| and mu |u|. The turn has the tangent",
-                 claims["tangent"]),
-            Step("and the layer grows by", growth),
+                 claims["tangent"], "tan(turn)"),
+            Step("and the layer grows by", growth, "factor"),
             Step("With c = mu |table|/|g|, m = pull c/tau and N = |u|^2 a pair grows along its midpoint, relative to"
-                 " the table, by", along),
-            Step("and across by", across),
+                 " the table, by", along, "factor"),
+            Step("and across by", across, "factor"),
             Step("These are T10's factors with 1/sqrt(1 + mu^2) in the place of 1 - mu w and M = m/sqrt(1 + mu^2), so"
                  " T10's centre, its rotation by 2 arccos of that and its two averages follow. The swap has the cosine",
-                 cosine),
-            Step("With all pairs on it the step of LARS is the one that this swap needs: m/N =", pressure),
+                 cosine, "cos phi"),
+            Step("With all pairs on it the step of LARS is the one that this swap needs:", pressure, "m/N"),
         ),
         zeros={
             "the gradient is perpendicular": euler,

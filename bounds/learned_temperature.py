@@ -110,15 +110,15 @@ def derive() -> "Derivation":
         statement="With a learned temperature the views swap at the cosine A_1(kappa), kappa A_1(kappa) = 1/(p mu).",
         steps=(
             Step("Per anchor the loss is -kappa s_view + log sum exp(kappa s), kappa = 1/tau. Its slope in kappa is the"
-                 " softmax's mean cosine less that of the views, here for four cosines", slope),
+                 " softmax's mean cosine less that of the views, here for four cosines", slope, "dL/dkappa"),
             Step("so kappa grows while the views are closer than that mean, and all cosines equal move it nowhere. In"
                  " the uniform state the mean is the logarithmic derivative of T5's M_0, of kappa^-nu I_nu(kappa):",
-                 sp.besseli(nu + 1, kappa) / here),
+                 sp.besseli(nu + 1, kappa) / here, "A_1"),
             Step("which is A_1. Below the edge of T5a the views are together, s_view = 1 > A_1, and kappa grows; above,"
-                 " they swap at the cosine", swap),
-            Step("which falls in kappa while A_1 grows: their difference has the slope", drift),
-            Step("and one zero, which attracts. There kappa A_1 = 1/(p mu):", claims["balance"]),
-            Step("the rate that settles at kappa is", claims["rate"]),
+                 " they swap at the cosine", swap, "s_view"),
+            Step("which falls in kappa while A_1 grows: their difference has the slope", drift, "slope"),
+            Step("and one zero, which attracts. There kappa A_1 = 1/(p mu):", claims["balance"], "0"),
+            Step("the rate that settles at kappa is", claims["rate"], "mu"),
         ),
         zeros={
             "slope of the loss": sp.diff(loss, kappa) - slope,

@@ -150,12 +150,12 @@ def derive() -> "Derivation":
         steps=(
             Step("The loss of an anchor as a function of its cosines to its class at the same and the other end, to its"
                  " other view, and to other classes at both ends; H of a class are at each end. InfoNCE:",
-                 losses["nt_xent"]),
-            Step("SupCon, the mean outside the logarithm:", losses["supcon"]),
-            Step("inside:", losses["supcon, in"]),
-            Step("FedRCL in its smooth form:", losses["fedrcl"]),
+                 losses["nt_xent"], "L_i"),
+            Step("SupCon, the mean outside the logarithm:", losses["supcon"], "L_i"),
+            Step("inside:", losses["supcon, in"], "L_i"),
+            Step("FedRCL in its smooth form:", losses["fedrcl"], "L_i"),
             Step("A slope is twice its derivative over the number of such pairs, anchor and key. For InfoNCE's views,"
-                 " with y = exp(-2/tau),", claims["nt_xent"]["view"]),
+                 " with y = exp(-2/tau),", claims["nt_xent"]["view"], "w_v"),
         ),
         zeros=zeros,
         formulas={f"{name}: {kind}": value for name, values in claims.items() for kind, value in values.items()},

@@ -215,21 +215,22 @@ def derive() -> "Derivation":
         steps=(
             Step("At W = u a^T, |u| = 1, a change epsilon v w^T across u turns embedding i to the direction of"
                  " (1, epsilon b_i), b_i = w . x_i/(a . x_i), so a cosine is 1 minus",
-                 eps**2 / 2 * (sp.Symbol("b_i") - sp.Symbol("b_a")) ** 2),
+                 eps**2 / 2 * (sp.Symbol("b_i") - sp.Symbol("b_a")) ** 2, "1 - s"),
             Step("All cosines are equal, so to this order the log-sum-exp is their mean (T2). With"
                  " Q = sum over samples (b - b')^2 and V = sum over all (b - mean)^2 the second derivative is",
-                 full["full"]),
-            Step("and for the merged loss, which has no attraction,", full["merged"]),
+                 full["full"], "L''"),
+            Step("and for the merged loss, which has no attraction,", full["merged"], "L''"),
             Step("It is the same for every direction v across u: d - 1 copies of one matrix in w. Along u no embedding"
                  " turns"),
             Step("At W = s I, |x| = 1, a change S turns an embedding by (S x - (x . S x) x)/s. For symmetric traceless"
                  " S it is the gradient of a harmonic of degree 2; its mean square over uniform x is |S|^2 times",
-                 field / size / s**2),
-            Step("T5: the loss answers a ripple of degree 2 by e_2 times its displacement: the curvature is", uniform),
+                 field / size / s**2, "mean/|S|^2"),
+            Step("T5: the loss answers a ripple of degree 2 by e_2 times its displacement: the curvature is",
+                 uniform, "curvature"),
             Step("Antisymmetric S rotates all embeddings and the trace of S scales them: 0. So there are"
-                 " d (d + 1)/2 - 1 copies", d * (d + 1) / 2 - 1),
+                 " d (d + 1)/2 - 1 copies", d * (d + 1) / 2 - 1, "copies"),
             Step("Descent with momentum beta on a curvature lambda is stable below 2 (1 + beta)/lambda; here",
-                 2 * (1 + beta) / uniform),
+                 2 * (1 + beta) / uniform, "mu"),
         ),
         zeros=zeros,
         formulas={

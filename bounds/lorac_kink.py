@@ -188,18 +188,18 @@ def derive() -> "Derivation":
         " Opposite views are a local minimum for every beta.",
         steps=(
             Step("On a simplex of N samples with aligned views, one sample opens its views to +-alpha, along v_2 - v_3."
-                 " Its positive logit is", opened),
+                 " Its positive logit is", opened, "psi"),
             Step("which has a kink at alpha = 0. The slope of the loss there is two forces, one on each view:",
-                 free["force"]),
-            Step("and its second derivative two curvatures", free["curvature"]),
+                 free["force"], "f"),
+            Step("and its second derivative two curvatures", free["curvature"], "h"),
             Step("Other samples move independently of it at this order: the terms of two samples in the softmax's"
                  " variance, (x_s.v_t + x_t.v_s)^2 and (x_s.v_t - x_t.v_s)^2, cancel in their mixed part"),
             Step("A tangent step takes alpha to alpha - mu (f + h alpha). It is -alpha, a swap, at the angle"
-                 " theta = 2 alpha", angle),
+                 " theta = 2 alpha", angle, "theta"),
             Step("The direction of the largest curvature holds: beside it a move is multiplied by -1 + mu (h - h')"),
-            Step("Two views on their own at the angle phi from opposite have psi =", psi),
-            Step("It falls from the kink at phi = 0 up to where, s = sin phi, this vanishes", edge),
-            Step("that is at", sine),
+            Step("Two views on their own at the angle phi from opposite have", psi, "psi"),
+            Step("It falls from the kink at phi = 0 up to where, s = sin phi, this vanishes", edge, "0"),
+            Step("that is at", sine, "s"),
         ),
         zeros={
             "force": slope / 2 - claims["force"],

@@ -197,17 +197,19 @@ def derive() -> "Derivation":
         steps=(
             Step("Sum the gradients of T0 over the embeddings: rows of P add up to 1, column a to c_a. With"
                  " X = sum_a (c_a - 1) z_a the merged loss moves the mean to (w = 1, or 1/n for the mean reduction)",
-                 shown["merged"]),
-            Step("and the full loss, whose attraction cancels the contraction, to", shown["full"]),
-            Step("For doubly stochastic P, X = 0 and the mean contracts while |1 - a| < 1, mu below", 2 * tau / pull),
+                 shown["merged"], "zbar'"),
+            Step("and the full loss, whose attraction cancels the contraction, to", shown["full"], "zbar'"),
+            Step("For doubly stochastic P, X = 0 and the mean contracts while |1 - a| < 1, mu below",
+                 2 * tau / pull, "mu <"),
             Step("For any set of columns: the mean of exp(s_ia/tau) over it is at most exp(D) times the mean over the"
                  " others, D = Delta/tau. With h its share of the row's n - 1 columns and x = exp(D/2) the row gives it"
-                 " at most", given),
-            Step("which exceeds h by tanh(D/4) less a multiple of a square, zero at h = 1/(1 + x)", square),
+                 " at most", given, "share <="),
+            Step("which exceeds h by tanh(D/4) less a multiple of a square, zero at h = 1/(1 + x)", square, "square"),
             Step("Take the k columns with c_a > 1. The shares h of the rows add up to k, so the sum of c_a - 1 over"
                  " them is at most n tanh(D/4); over the others it is the same with the opposite sign, so"
-                 " sum_a |c_a - 1| is at most, and for free logits and large n attained,", 2 * size * sp.tanh(D / 4)),
-            Step("By the triangle inequality, R the length of the mean, the new length is at most", bound),
+                 " sum_a |c_a - 1| is at most, and for free logits and large n attained,",
+                 2 * size * sp.tanh(D / 4), "sum_a |c_a - 1| <="),
+            Step("By the triangle inequality, R the length of the mean, the new length is at most", bound, "R' <="),
         ),
         zeros=zeros,
         formulas={

@@ -277,17 +277,17 @@ def derive() -> "Derivation":
         statement="A PAUC-style loss holds each class at a point iff l_p > l_p*, which neither alignment nor uniformity"
         " nor correlation of the class means can change.",
         steps=(
-            Step("Each class at a point, cosine s between classes. The loss is", F),
-            Step("Its slope in s:", claims["slope"]),
+            Step("Each class at a point, cosine s between classes. The loss is", F, "L"),
+            Step("Its slope in s:", claims["slope"], "L'"),
             Step("It rises with s from -1/(K-1) on if it is positive there, and the simplex is its minimum: l_c below",
-                 claims["l_c*"]),
+                 claims["l_c*"], "l_c <"),
             Step("One sample of a class moves across the span by epsilon, its mates balance it, the views alike. By the"
-                 " second order of all cosines the curvature is", claims["curvature"]),
-            Step("without l_a, l_u and l_c: the class means do not move at second order. It is 0 at l_p =",
-                 claims["l_p*"]),
+                 " second order of all cosines the curvature is", claims["curvature"], "curvature"),
+            Step("without l_a, l_u and l_c: the class means do not move at second order. It is 0 at",
+                 claims["l_p*"], "l_p"),
             Step("Prototypes hold class k at cos(theta) c_k - sin(theta) sum_(l != k) c_l/sqrt(K-1); the cosine of two"
-                 " classes is", cosine),
-            Step("and F(s) + lambda (1 - cos theta) is stationary at lambda =", held * sp.Symbol("F'")),
+                 " classes is", cosine, "s"),
+            Step("and F(s) + lambda (1 - cos theta) is stationary at", held * sp.Symbol("F'"), "lambda"),
             Step("Along it the prototypes add lambda cos(theta)/n to the curvature (T27)"),
         ),
         zeros={

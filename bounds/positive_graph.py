@@ -237,18 +237,18 @@ def derive() -> "Derivation":
         " slopes; with positives W it is -(2/tau)(omega + 1/(n-1)) on every eigenvector of W.",
         steps=(
             Step("All cosines are 1 and change at second order only, so the slopes Gamma = dL/ds decide. With"
-                 " tangent moves a_i the second derivative is a^T H a,", H),
+                 " tangent moves a_i the second derivative is a^T H a,", H, "H"),
             Step("The pull on an embedding is the sum of its row of M. An ambient step is (I - mu diag(a))^-1 (I - mu"
                  " M), which has the eigenvalue -1 where 2/mu is an eigenvalue of M + diag(a) = H + 2 diag(a)"),
             Step("For positives W, symmetric with rows that sum to 1, and a softmax over all others, the pull is 0 and"
-                 " an eigenvalue omega of W gives", -(2 / tau) * (w + 1 / (n - 1))),
+                 " an eigenvalue omega of W gives", -(2 / tau) * (w + 1 / (n - 1)), "curvature"),
             Step("Every connected component of W gives omega = 1: there are at least so many ways out, less one, times"
-                 " d - 1. Classes against each other:", claims["supcon"]["classes"]),
-            Step("inside a class of SupCon:", claims["supcon"]["spread"]),
-            Step("with class-mates of confidence q, samples of a class:", claims["sscl"]["together"]),
-            Step("which binds above the confidence", bound),
-            Step("DCL, views apart:", claims["dcl"]["apart"]),
-            Step("FedRCL inside a class:", claims["fedrcl"]["spread"]),
+                 " d - 1. Classes against each other:", claims["supcon"]["classes"], "curvature"),
+            Step("inside a class of SupCon:", claims["supcon"]["spread"], "curvature"),
+            Step("with class-mates of confidence q, samples of a class:", claims["sscl"]["together"], "curvature"),
+            Step("which binds above the confidence", bound, "q >"),
+            Step("DCL, views apart:", claims["dcl"]["apart"], "curvature"),
+            Step("FedRCL inside a class:", claims["fedrcl"]["spread"], "curvature"),
             Step("BLCL: the norm of a class mean has no slope where all are equal; inside a class nothing acts"),
         ),
         zeros=zeros,

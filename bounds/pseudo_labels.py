@@ -255,15 +255,15 @@ def derive() -> "Derivation":
         statement="Pseudo-labels bind a class at complete collapse above the confidence sqrt(n/(2n - m)), and keep it a"
         " point on the simplex above q_E; calibration adds (1 - s)/tau_s to their log-odds.",
         steps=(
-            Step("At complete collapse classes part with the curvature", claims["classes"]),
-            Step("the samples of a class, views together, with", claims["together"]),
-            Step("the views of a sample with", claims["apart"]),
-            Step("The second changes sign at q*", claims["binding_confidence"]),
+            Step("At complete collapse classes part with the curvature", claims["classes"], "c"),
+            Step("the samples of a class, views together, with", claims["together"], "c"),
+            Step("the views of a sample with", claims["apart"], "c"),
+            Step("The second changes sign at q*", claims["binding_confidence"], "q*"),
             Step("On the simplex the samples of a class part, across the span of the classes, with",
-                 claims["together on the simplex"]),
-            Step("which changes sign at q_E", claims["holding_confidence"]),
+                 claims["together on the simplex"], "c"),
+            Step("which changes sign at q_E", claims["holding_confidence"], "q_E"),
             Step("A class's embeddings are at its mean, so their cosines multiply the odds p/(1 - p) by",
-                 sp.exp((1 - s) / scale)),
+                 sp.exp((1 - s) / scale), "factor"),
             Step("The graph of positives: every component can move as one, which costs no attraction and lowers the"
                  " repulsion; C + U components leave C + U - 1 directions, times d - 1"),
         ),

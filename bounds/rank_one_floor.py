@@ -65,11 +65,11 @@ def derive() -> "Derivation":
         statement="At a rank-1 state the squared tangent gradient of L_CLOP is at least lambda^2 (1 - max n_k/S)/S.",
         steps=(
             Step("By T1 the base loss has no tangent gradient at z_i = +-z*; what is left at a labelled sample is"
-                 " -(lambda/S) (c - (c.z) z), whose square is (lambda/S)^2 times", pull),
-            Step("Summed over the labelled samples, X(k) = (z*.c_k)^2 and sum_k n(k) = S:", norm),
-            Step("With N the largest n(k) this is the floor", floor),
+                 " -(lambda/S) (c - (c.z) z), whose square is (lambda/S)^2 times", pull, "|c - (c.z) z|^2"),
+            Step("Summed over the labelled samples, X(k) = (z*.c_k)^2 and sum_k n(k) = S:", norm, "|g|^2"),
+            Step("With N the largest n(k) this is the floor", floor, "floor"),
             Step("plus a rest whose terms are all >= 0, since the c_k are orthonormal (Bessel: sum_k X(k) <= 1) and"
-                 " n(k) <= N", slack),
+                 " n(k) <= N", slack, "rest"),
             Step("The rest is 0 for X = 1 at a largest class, so the floor is attained at z* = +-c_k", sp.Eq(X(k), 1)),
         ),
         zeros={

@@ -174,21 +174,22 @@ def derive() -> "Derivation":
         steps=(
             Step("On great circles s_ij'' = 2 delta_i delta_j - (delta_i^2 + delta_j^2) s_ij and s_ij' = 0 on a line,"
                  " so tau times the second derivative is delta^T H delta with W = P less the pairing, S = W + W^T, H ="
-                 " S - diag(S sigma sigma^T). For all patterns of four, e.g. + + + - with q = exp(-2/tau), H =", three),
+                 " S - diag(S sigma sigma^T). For all patterns of four, e.g. + + + - with q = exp(-2/tau),",
+                 three, "H"),
             Step("a embeddings at z*, b at -z*, a >= b. A spread of zero sum on the side of a has per unit length,"
-                 " times tau, the repulsion's curvature", claims["side"]),
+                 " times tau, the repulsion's curvature", claims["side"], "tau curvature"),
             Step("The attraction adds 0 where both views are on the side and move alike, -2 delta_i^2 where the partner"
-                 " is opposite. The sign of the repulsion's is that of -h,", h),
-            Step("h is concave in q and >= 0 at both ends of (0, 1) if b >= 1: h(0) = 2a(b-1), h(1) =",
-                 2 * (a - b) * (a + b - 1)),
+                 " is opposite. The sign of the repulsion's is that of -h,", h, "h"),
+            Step("h is concave in q and >= 0 at both ends of (0, 1) if b >= 1: h(0) = 2a(b-1),",
+                 2 * (a - b) * (a + b - 1), "h(1)"),
             Step("so h > 0 between, and b = 0 is T2. The spread exists iff the side holds embeddings of two samples: a"
                  " >= N >= 3 sees to that, and for N = 2 only the state with aligned views and antipodal samples is"
                  " left. For the merged loss a >= 2 is enough, n >= 3"),
-            Step("That state, N = 2: curvatures 0 (a turn), twice", apart),
-            Step("(views apart), and", spread),
+            Step("That state, N = 2: curvatures 0 (a turn), twice", apart, "tau curvature"),
+            Step("(views apart), and", spread, "tau curvature"),
             Step("It is the global minimum: an anchor's loss is convex in its c - s, so L >= 4 log(1 + 2 exp(mean/tau))"
                  " with the mean of the eight c - s of T11, which is at least, x = |z + z'|/2 of one sample, y of the"
-                 " other, and that >= -2, its value there", -x * y - x**2 - y**2 + 1),
+                 " other, and that >= -2, its value there", -x * y - x**2 - y**2 + 1, "mean >="),
         ),
         zeros=zeros,
         formulas={"side": claims["side"], "two samples, apart": apart, "two samples, spread": spread},

@@ -276,15 +276,15 @@ def derive() -> "Derivation":
         " from a larger beta on.",
         steps=(
             Step("At complete collapse an embedding that is made longer changes the loss by its pull, for a class of"
-                 " size m_1 among others", pull),
-            Step("The class spreads about its mean with the curvature", within),
-            Step("Balanced classes have the pull", claims["pull"]),
-            Step("and the curvatures, inside a class", claims["within"]),
-            Step("and of classes against each other", claims["between"]),
-            Step("The first changes sign at beta*", claims["critical_penalty"]),
+                 " size m_1 among others", pull, "pull"),
+            Step("The class spreads about its mean with the curvature", within, "c"),
+            Step("Balanced classes have the pull", claims["pull"], "pull"),
+            Step("and the curvatures, inside a class", claims["within"], "c"),
+            Step("and of classes against each other", claims["between"], "c"),
+            Step("The first changes sign at beta*", claims["critical_penalty"], "beta*"),
             Step("Above it all directions fall, and T27 gives a rate above which the ambient step is drawn there, if"
                  " c + 2a > 0 for both. Inside a class it always is; between classes above",
-                 claims["attracting_penalty"]),
+                 claims["attracting_penalty"], "beta >"),
         ),
         zeros=zeros,
         formulas=claims,

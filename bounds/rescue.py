@@ -127,20 +127,21 @@ def derive() -> "Derivation":
         statement="One ambient step puts a labelled sample within arcsin((H + 1/mu)/lambda) of its prototype.",
         steps=(
             Step("g_i = (1/tau) sum_a (P_ia + P_ai) z_a has non-negative coefficients and unit vectors, and row i"
-                 " sums to 1, column i to c, so |g_i| <= H", (1 + c) / tau),
+                 " sums to 1, column i to c, so |g_i| <= H", (1 + c) / tau, "H"),
             Step("It is attained with z_i = rho z, rho = 1, and all others at -z, where z.g_i = -H is the derivative"
-                 " in rho of", opposite),
-            Step("The step is A + mu lambda c_yi with A = z_i - mu g_i, so |A| <= a", a),
-            Step("In the plane of A and c_yi, A = a(-cos beta, sin beta) at its longest, the step is", y),
+                 " in rho of", opposite, "L"),
+            Step("The step is A + mu lambda c_yi with A = z_i - mu g_i, so |A| <= a", a, "a"),
+            Step("In the plane of A and c_yi, A = a(-cos beta, sin beta) at its longest, the step is", y, "step"),
             Step("The squared sine of its angle to c_yi is (a/(mu lambda))^2 less a square, zero where A is"
                  " perpendicular to the step; a shorter A gives a smaller angle, and a < mu lambda keeps it acute",
-                 square),
-            Step("so the angle is at most", bound),
+                 square, "square"),
+            Step("so the angle is at most", bound, "angle <="),
             Step("For a unit u with t = (u.c_k)^2, every z within theta of c_k has (u.z)^2 at most (1 beyond t ="
-                 " cos^2 theta, where u is within theta of c_k)", share),
-            Step("This is concave in t, and rises to 1 with slope 0 at t = cos^2 theta: second derivative", bend),
+                 " cos^2 theta, where u is within theta of c_k)", share, "(u.z)^2 <="),
+            Step("This is concave in t, and rises to 1 with slope 0 at t = cos^2 theta: second derivative",
+                 bend, "second derivative"),
             Step("By Jensen the mean over the K balanced classes, sum_k t_k <= 1, is at most its value at t = 1/K",
-                 leading),
+                 leading, "mean <="),
         ),
         zeros={
             "H is attained": sp.diff(opposite, rho).subs(rho, 1) + ((1 + c) / tau).subs(c, column),

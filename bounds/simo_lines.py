@@ -130,13 +130,14 @@ def derive() -> "Derivation":
         steps=(
             Step("m' rows of a class at -c, the others at c; the ends turned against each other by theta. Pairs of one"
                  " end keep d = 0 and o = 1, the others have d = 2 + 2 cos theta, o = cos^2 theta. Ratio form:",
-                 claims["split, ratio"]),
-            Step("positive for eps below", claims["limit"]),
-            Step("pair form, positive always", claims["split, pair"]),
+                 claims["split, ratio"], "c"),
+            Step("positive for eps below", claims["limit"], "eps <"),
+            Step("pair form, positive always", claims["split, pair"], "c"),
             Step("Rows of one end parted: the weights of their pairs are larger, so it costs more. Other classes are"
                  " orthogonal, and their products only add to the curvature"),
-            Step("Ratio form, eps -> 0: l of a set of classes is olean/u + (1 - olean) u, u = O/D, least at", lowest),
-            Step("with equal cosines s, s^2/(2 - 2s) = u at", cosine),
+            Step("Ratio form, eps -> 0: l of a set of classes is olean/u + (1 - olean) u, u = O/D, least at",
+                 lowest, "u"),
+            Step("with equal cosines s, s^2/(2 - 2s) = u at", cosine, "s"),
         ),
         zeros=zeros,
         formulas=claims,

@@ -46,9 +46,9 @@ def derive() -> "Derivation":
         steps=(
             Step("l is an undefined function of all cosines s_ij = z_i.z_j. By the chain rule, Gamma_ij = dl/ds_ij,"
                  " embedding i has gradient sum_j (Gamma_ij + Gamma_ji) z_j; n = d = 3, first row:",
-                 _closed_form(z, Gamma)[0, :]),
-            Step("At the line z_j = sigma_j z*, sigma_j^2 = 1, it is a multiple of z*, by", radial),
-            Step("at the point, all sigma_j = 1, by the sum of the Gammas: first row", point[0, :]),
+                 _closed_form(z, Gamma)[0, :], "g_1"),
+            Step("At the line z_j = sigma_j z*, sigma_j^2 = 1, it is a multiple of z*, by", radial, "z*.g_1"),
+            Step("at the point, all sigma_j = 1, by the sum of the Gammas: first row", point[0, :], "g_1"),
             Step("Its tangent part g_i - (z_i.g_i) z_i vanishes since sigma_i^2 = 1 and |z*| = 1, whatever the Gammas;"
                  " a fixed direction outside the cosines (a prototype) would break this"),
         ),

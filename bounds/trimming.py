@@ -337,26 +337,26 @@ def derive() -> "Derivation":
         " since every choice of anchors multiplies volumes alike; the full loss is not attracted by a fixed choice.",
         steps=(
             Step("k of the n anchors count, each n/k; at collapse all gradients are equal but for that. Two kept ones"
-                 " at +-eps, the rest at 0; merged and full together alike", claims["kept"]),
-            Step("The two views of a kept sample at +-eps, full", claims["apart"]),
-            Step("Two trimmed ones, which are keys alone", claims["trimmed"]),
-            Step("All kept ones against all trimmed ones", claims["contrast"]),
-            Step("One row made longer gives the pulls: kept, merged", claims["pull"]),
-            Step("kept, full: outward", claims["pull, full"]),
-            Step("trimmed", claims["trimmed pull"]),
+                 " at +-eps, the rest at 0; merged and full together alike", claims["kept"], "c"),
+            Step("The two views of a kept sample at +-eps, full", claims["apart"], "c"),
+            Step("Two trimmed ones, which are keys alone", claims["trimmed"], "c"),
+            Step("All kept ones against all trimmed ones", claims["contrast"], "c"),
+            Step("One row made longer gives the pulls: kept, merged", claims["pull"], "a"),
+            Step("kept, full: outward", claims["pull, full"], "a"),
+            Step("trimmed", claims["trimmed pull"], "a_t"),
             Step("An ambient step is delta_i - mu (M delta)_i, over 1 - mu a_i. Inside either kind this is T27's"
                  " factor; across, one of two eigenvalues is 1, a turn of all, and the other",
-                 claims["contrast factor"]),
+                 claims["contrast factor"], "m"),
             Step("Which anchors are kept changes from step to step, to the ones with small losses: by"
                  " |delta_i - delta_j(i)|^2 less the mean of |delta_i - delta_a|^2, over 2 tau, so the outlying ones."
                  " But the determinant of a step is the same for every choice. Where it is above 1 in size, no sequence"
                  " of choices lets all deviations shrink. n -> inf, x = mu/tau: its logarithm over -n is",
-                 volume),
-            Step("which is below 0 for all x < 1, its largest value there at x =", highest),
+                 volume, "-log|det|/n"),
+            Step("which is below 0 for all x < 1, its largest value there at", highest, "x"),
             Step("and vanishes at one x > 1, as both terms rise there; zeta = 1/2: x = 4/3"),
-            Step("At one rate the contrast is wiped out, and the determinant with it", claims["window"]),
-            Step("A fixed choice attracts above the larger of: contrast factor -1", claims["frozen: contrast"]),
-            Step("kept factor -1", claims["frozen: kept"]),
+            Step("At one rate the contrast is wiped out, and the determinant with it", claims["window"], "mu"),
+            Step("A fixed choice attracts above the larger of: contrast factor -1", claims["frozen: contrast"], "mu"),
+            Step("kept factor -1", claims["frozen: kept"], "mu"),
             Step("The trimmed factor passes -1 before, at 2/a_t: there the contrast is below -1 still, by"
                  " 2m/(2a - a_t)"),
             Step("Full loss: with the outward pull the kept samples' factor is above 1 at every rate"),

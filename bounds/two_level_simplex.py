@@ -134,13 +134,13 @@ def derive() -> "Derivation":
         theorem="T37",
         statement="FedRCL's classes are points on a simplex only below beta_E, and else two-level simplices.",
         steps=(
-            Step("On the simplex of class points a class spreads with the curvature", 2 / tau * (held - beta)),
-            Step("so that class points are stable for beta below", held),
+            Step("On the simplex of class points a class spreads with the curvature", 2 / tau * (held - beta), "c"),
+            Step("so that class points are stable for beta below", held, "beta <"),
             Step("The two-level simplex: cosines r inside and s between classes, their mean 0, the squared length of a"
                  " class mean y. An embedding's force is w times the sum of its class less w z, plus b times that of"
                  " the others, and the sum of all is 0: it is radial iff w = b, or y = 0, or the class is a point. w ="
                  " b is", sp.Eq(beta * m * sp.Symbol("rho"), sp.Symbol("Q") * (m / (m - 1) + 1 / (K - 1)))),
-            Step("or, solved for beta,", claims["penalty"]),
+            Step("or, solved for beta,", claims["penalty"], "beta"),
             Step("which is beta_E at y = 1"),
         ),
         zeros=zeros,

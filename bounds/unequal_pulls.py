@@ -119,12 +119,12 @@ def derive() -> "Derivation":
         steps=(
             Step("Beside the state z_i - mu g_i = (1 - mu a_i) z_i - mu t_i, so every embedding takes a tangent step at"
                  " a rate of its own, mu/(1 - mu a_i). With D = I - mu A the step is I - mu D^-1 H; here for two"
-                 " embeddings on circles", step),
+                 " embeddings on circles", step, "step"),
             Step("D times it is symmetric: its factors are real where D has one sign, and by Sylvester's law as many of"
                  " them are above 1 as H/D has negative levels. So where D > 0 nothing but a minimum attracts, where"
                  " D < 0 nothing but a maximum"),
             Step("The factor -1 occurs where 2 I - mu (H + 2A) is singular, the factor 1 where H is: det(step + I)"
-                 " det D is", (step + one).det() * D.det()),
+                 " det D is", (step + one).det() * D.det(), "det(step + I) det D"),
             Step("Minimum: from mu = 0 on all factors lie in (-1, 1) up to mu = 2/max(H + 2A). That is before the first"
                  " pole, as H + 2A is at least H_ii + 2 a_i > 2 a_i along any coordinate", turning[0, 0]),
             Step("Maximum: as mu grows without end the step tends to I + A^-1 H, whose factors are below 1, and above"

@@ -199,21 +199,22 @@ def derive() -> "Derivation":
         steps=(
             Step("Funk-Hecke: exp(kappa z.w) acts on a harmonic of degree l as the integral of exp(kappa t) times the"
                  " normalised Gegenbauer polynomial. By Rodrigues' formula (checked for l = 1 to 3, every d) and l"
-                 " integrations by parts it is Poisson's integral, so relative to l = 0 the factor is A_l =", A_l),
-            Step("A density 1 + epsilon Y changes the anchors' potential log T rho by epsilon times", anchor),
-            Step("and the keys' potential T(rho/T rho) by", sp.factor(key)),
+                 " integrations by parts it is Poisson's integral, so relative to l = 0 the factor is", A_l, "A_l"),
+            Step("A density 1 + epsilon Y changes the anchors' potential log T rho by epsilon times",
+                 anchor, "d(log T rho)/depsilon"),
+            Step("and the keys' potential T(rho/T rho) by", sp.factor(key), "d(T(rho/T rho))/depsilon"),
             Step("Points move by -mu grad, so the ripple changes by mu times the Laplacian, -l(l+d-2), of the sum: it"
-                 " is multiplied by 1 - mu e_l, e_l =", claims["symmetric"]),
-            Step("With detached keys", claims["detached"]),
+                 " is multiplied by 1 - mu e_l,", claims["symmetric"], "e_l"),
+            Step("With detached keys", claims["detached"], "e_l"),
             Step("The ambient step also stretches an embedding by 1 + mu rho, -rho the slope of the loss as it grows"
                  " alone: as an anchor, and as a key, log of the mean M of exp(kappa x.w), M' = kappa M A_1. Merged:",
-                 stretches["merged"]),
-            Step("for each of its two roles; the full loss, where its view attracts it", stretches["full"]),
+                 stretches["merged"], "rho"),
+            Step("for each of its two roles; the full loss, where its view attracts it", stretches["full"], "rho"),
             Step("Normalising divides the tangent part of the step by it, so the multiplier is",
-                 1 - mu * e / (1 + mu * rho)),
-            Step("It is -1 first for the largest e_l, at", rate),
+                 1 - mu * e / (1 + mu * rho), "m"),
+            Step("It is -1 first for the largest e_l, at", rate, "mu"),
             Step("As tau -> infinity, A_1 ~ kappa/d and e_l = O(kappa^2) for l >= 2; mu/tau tends, for mu_T and for"
-                 " mu_A (4 kappa A_1 is of second order), to", d / (d - 1)),
+                 " mu_A (4 kappa A_1 is of second order), to", d / (d - 1), "mu/tau ->"),
         ),
         zeros=zeros,
         formulas={

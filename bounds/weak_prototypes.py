@@ -210,17 +210,18 @@ def derive() -> "Derivation":
         steps=(
             Step("Merged loss: two classes of n/2 points at the angles +-epsilon w, pulled by +-epsilon lambda c across"
                  " the point. By T4 the step flips the point; seen from the embedding's own frame it turns w into",
-                 multiplier["merged"] * w + lam * mu * c / (x - 1)),
-            Step("The first factor, T4's, is below 1 above mu_c, so this settles on w = alpha c with alpha =",
-                 alpha["merged"]),
-            Step("which is (lambda tau/pull) (n-1)/(n-2)/(1 - mu_c/mu), mu_c being", rate),
+                 multiplier["merged"] * w + lam * mu * c / (x - 1), "w'"),
+            Step("The first factor, T4's, is below 1 above mu_c, so this settles on w = alpha c with",
+                 alpha["merged"], "alpha"),
+            Step("which is (lambda tau/pull) (n-1)/(n-2)/(1 - mu_c/mu), mu_c being", rate, "mu_c"),
             Step("A common pull is answered by a turn of the whole point, which the flip undoes in the next step: it"
                  " alternates. Full loss: the line with antipodal views flips above T12's rate, both views of a sample"
                  " move by the same w, with q = exp(-2/tau), the softmax's shares P_in = 1/(N - 1 + N q), P_out = q"
-                 " P_in, N = n/2, and a = (N-1) P_in - N P_out, and alpha is", alpha["full"]),
-            Step("There a common pull displaces both ends of the line to the same side, by", alpha["full, common"]),
+                 " P_in, N = n/2, and a = (N-1) P_in - N P_out, and alpha is", alpha["full"], "alpha"),
+            Step("There a common pull displaces both ends of the line to the same side, by",
+                 alpha["full, common"], "alpha_0"),
             Step("With K balanced classes and orthonormal prototypes the mean of |c_y - c_mean|^2 is 1 - 1/K and"
-                 " |c_mean|^2 = 1/K. Perpendicular to all of them, the line lacks the share", energy),
+                 " |c_mean|^2 = 1/K. Perpendicular to all of them, the line lacks the share", energy, "share"),
             Step("Where the line has the overlaps o_k with the prototypes, the displacements' parts along it are"
                  " missing: mean o^2 - (mean o)^2 of the first square, (mean o)^2 of the second"),
         ),

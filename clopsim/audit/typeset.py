@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
     "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ",
-    "phi": "φ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Sigma": "Σ",
+    "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "eps": "ε", "Gamma": "Γ", "Delta": "Δ", "Sigma": "Σ",
 }  # fmt: skip
 SIGNS = {"+-": "±", ">=": "≥", "<=": "≤", "!=": "≠", "->": "→", "<-": "←"}
 LETTER = "[A-Za-zα-ωΓΔΣ]"
@@ -100,6 +100,7 @@ def _printer() -> Any:
     return Printer({"inv_trig_style": "full", "fold_short_frac": False, "mat_delim": "("})
 
 
+SPECIAL = {"sum": r"\sum ", "eps": r"\epsilon ", "oo": r"\infty "}
 WORDS = ("sin", "cos", "tan", "log", "exp", "max", "min", "det")
 TOKEN = re.compile(
     r"(?P<index>_\([^()]*\)|_(?:Gamma|[a-z]+|[A-Za-z0-9+-]+)|(?<=[A-Za-z])\d+(?:_\d+)?)|(?P<power>\^\([^()]*\)|\^-?(?:\d+|[A-Za-z]))"
@@ -111,7 +112,7 @@ TOKEN = re.compile(
 def _tex(text: str) -> str:
     """Plain-text mathematics, such as the name of a symbol, in LaTeX."""
     parts = []
-    text = re.sub(r" ?([-+=<>/]+) ?", r"\1", re.sub(r"(?<=[\w)])\.(?=[A-Za-z])", "·", text))
+    text = re.sub(r" ?([-+=<>/]+) ?", r"\1", re.sub(r"(?<=[\w)*])\.(?=[A-Za-z])", "·", text))
     for match in TOKEN.finditer(text):
         kind, found = match.lastgroup, match[0]
         if kind == "index":
@@ -132,15 +133,15 @@ def _tex(text: str) -> str:
 
 def _name(name: str) -> str:
     """One word: a Greek letter, a barred letter, a differential, a function, letters by themselves, or a word."""
-    if name in GREEK:
-        return rf"\{name} "
-    if name in WORDS:
+    if name in SPECIAL:
+        return SPECIAL[name]
+    if name in GREEK or name in WORDS:
         return rf"\{name} "
     if bar := BAR.fullmatch(name):
         return rf"\bar{{{bar[1]}}}"
     if name[0] == "d" and name[1:] in GREEK:
         return rf"d\{name[1:]} "
-    return name if len(name) <= 2 else _word(name)
+    return name if len(name) == 1 or (len(name) == 2 and name[0] == "d") else _word(name)
 
 
 def _word(word: str) -> str:
