@@ -2,8 +2,11 @@
 
 import os
 import shlex
+import shutil
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait sleep, and cost others little
+if not shutil.which("nvidia-smi"):
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton: the kernels of a GPU run on the CPU, in NumPy
 
 import pytest
 from typer.testing import CliRunner

@@ -13,6 +13,8 @@ With momentum beta the heavy ball's velocity v <- beta v + g moves the points in
 
 A run whose every number is what it was two steps ago has settled: it stands still or swaps between two states for ever
 (above mu_c nearly every run soon does). It is not advanced further, and its result is still that of all the steps.
+
+On a GPU of NVIDIA's float32 runs are advanced by kernels of their own (fused).
 """
 
 import math
@@ -28,6 +30,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from clopsim.bounds import Setting
+from clopsim.sphere import fused
 
 R = TypeVar("R")
 
@@ -107,16 +110,20 @@ def advance(
         raise ValueError(f"velocity must be given with momentum {setting.momentum:g}, got None; zeros are a rest")
     if not setting.momentum:
         velocity = None
-    result = torch.empty_like(z)
     rows = None if prototypes is None else prototypes.expand_as(z)
+    kernels = fused.takes(z, setting)
+    if kernels and fused.on_chip(setting, fused.generation(z)):
+        own = {"prototypes": rows, "velocity": velocity}
+        return fused.descend(z, rate, tau, setting=setting, steps=steps, look=SETTLED, **own)
+    result = torch.empty_like(z)
 
     def take(part: slice) -> None:
         runs, left = torch.arange(part.start, part.stop, device=z.device), steps
         result[part] = z[part]
         while left and len(runs):
             own, speed = (None if every is None else every[runs] for every in (rows, velocity))
-            chunk = _Chunk(result[runs], rate[runs], tau[runs], setting, own, speed)
-            left, settled = chunk.advance(left)
+            chunk = (fused.Streamed if kernels else _Chunk)(result[runs], rate[runs], tau[runs], setting, own, speed)
+            left, settled = _until_settled(chunk, left)
             result[runs] = chunk.z.mT
             if velocity is not None and chunk.velocity is not None:
                 velocity[runs] = chunk.velocity.mT
@@ -160,6 +167,36 @@ def _parts(runs: int, size: int, workers: int) -> list[slice]:
     return [slice(low, high) for low, high in pairwise(runs * k // count for k in range(count + 1))]
 
 
+def _until_settled(chunk: "_Chunk | fused.Streamed", steps: int) -> tuple[int, Tensor]:
+    """So many steps, or fewer if a run settles: the steps left, and (runs,) bool, which are where they will end."""
+    left, block = steps, 2
+    settled = torch.zeros(len(chunk.z), dtype=torch.bool, device=chunk.z.device)
+    while left >= 2 and not settled.any():
+        block = min(block, left)
+        for _ in range(block - 2):
+            chunk.step()
+        before = [one.clone() for one in _state(chunk)]
+        chunk.step()
+        between = [one.clone() for one in _state(chunk)]
+        chunk.step()
+        left, block = left - block, SETTLED
+        state = _state(chunk)
+        same = [(now == then).flatten(1).all(dim=1) for now, then in zip(state, before, strict=True)]
+        settled = same[0] if len(same) == 1 else same[0] & same[1]
+        if left % 2:
+            for now, then in zip(state, between, strict=True):
+                now[settled] = then[settled]
+    if not settled.any():
+        for _ in range(left):
+            chunk.step()
+        left = 0
+    return left, settled
+
+
+def _state(chunk: "_Chunk | fused.Streamed") -> list[Tensor]:
+    return [chunk.z] if chunk.velocity is None else [chunk.z, chunk.velocity]
+
+
 class _Chunk:
     """A few runs and the buffers that all their steps reuse."""
 
@@ -193,31 +230,6 @@ class _Chunk:
         self.take_cosines = _product(self.z.mT, self.work, kernel)
         self.take_sums = _product(rows, kernel, sums)
         self.take_others = _product(self.work, kernel, self.others)
-
-    def advance(self, steps: int) -> tuple[int, Tensor]:
-        """So many steps, or fewer if a run settles: the steps left, and (runs,) bool, which are where they will end."""
-        left, block = steps, 2
-        settled = torch.zeros(len(self.z), dtype=torch.bool, device=self.z.device)
-        while left >= 2 and not settled.any():
-            block = min(block, left)
-            for _ in range(block - 2):
-                self.step()
-            state = [self.z] if self.velocity is None else [self.z, self.velocity]
-            before = [one.clone() for one in state]
-            self.step()
-            between = [one.clone() for one in state]
-            self.step()
-            left, block = left - block, SETTLED
-            same = [(now == then).flatten(1).all(dim=1) for now, then in zip(state, before, strict=True)]
-            settled = same[0] if len(same) == 1 else same[0] & same[1]
-            if left % 2:
-                for now, then in zip(state, between, strict=True):
-                    now[settled] = then[settled]
-        if not settled.any():
-            for _ in range(left):
-                self.step()
-            left = 0
-        return left, settled
 
     def step(self) -> None:
         """z <- normalise(z - mu g), in place."""
