@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from clopsim.runs import chunks, plan, results, sweep, training_sweep
+from clopsim.runs import chunks, plan, results, sweep
 from clopsim.runs.code import code
 from clopsim.runs.config import Sweep
 from clopsim.runs.executors import Work
@@ -41,7 +41,33 @@ class Kind:
 
 def of(config: Config) -> Kind:
     """The kind of a configuration."""
-    return KINDS[type(config)]
+    return _of_embeddings() if isinstance(config, Sweep) else _of_networks()
+
+
+def _of_embeddings() -> Kind:
+    return Kind(
+        sweep.prepare,
+        lambda config: code(),
+        chunks.perform,
+        sweep.failures_of,
+        _write_sweep,
+        sweep.size,
+        lambda data: plots.draw_sweep(data),
+    )
+
+
+def _of_networks() -> Kind:
+    from clopsim.runs import training_sweep  # and all of training, which a sweep of embeddings need not wait for
+
+    return Kind(
+        training_sweep.prepare,
+        training_sweep.made_by,
+        training_sweep.perform,
+        training_sweep.failures_of,
+        _write_training_sweep,
+        training_sweep.size,
+        None,
+    )
 
 
 def _write_sweep(
@@ -59,29 +85,9 @@ def _write_sweep(
 def _write_training_sweep(
     folder: Path, record: TrainingSweep, read: Read, failures: Failures, origin: Mapping[str, Any]
 ) -> dict[str, Any]:
+    from clopsim.runs import training_sweep
+
     dataset = training_sweep.assemble(record, read(range(len(plan.tasks(record)))))
     attributes = training_sweep.attributes(record, command=origin["command"], origin=origin)
     results.save_data(folder, dataset.assign_attrs(attributes))
     return training_sweep.summarise(record, dataset, failures=failures)
-
-
-KINDS: Mapping[type[Config], Kind] = {
-    Sweep: Kind(
-        sweep.prepare,
-        lambda config: code(),
-        chunks.perform,
-        sweep.failures_of,
-        _write_sweep,
-        sweep.size,
-        lambda data: plots.draw_sweep(data),
-    ),
-    TrainingSweep: Kind(
-        training_sweep.prepare,
-        training_sweep.made_by,
-        training_sweep.perform,
-        training_sweep.failures_of,
-        _write_training_sweep,
-        training_sweep.size,
-        None,
-    ),
-}

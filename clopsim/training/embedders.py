@@ -50,9 +50,8 @@ def build(
     Errors: ValueError where conv or resnet18 gets no images, or conv would halve them to nothing.
     """
     whole_number("samples", samples, low=1)
-    with torch.device("meta"):
-        network = _layers(record, shape, samples)
-    network.to_empty(device="cpu").double()
+    with torch.device("cpu"), torch.random.fork_rng(devices=()):  # on meta its first module would import sympy
+        network = _layers(record, shape, samples).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in network.modules():

@@ -72,18 +72,22 @@ def sharpest(
     if size < 2:
         raise ValueError(f"weights must hold two numbers or more, got {size}; Lanczos needs them")
     slopes = torch.autograd.grad(loss(leaves), parts, create_graph=True, materialize_grads=True)
-    bent = [slope for slope in slopes if slope.grad_fn]  # the others are constants: the loss is linear in their weights
+    gradient = torch.cat([slope.reshape(-1) for slope in slopes])
 
-    def shaped(flat: NDArray[np.float64]) -> list[Tensor]:
-        pieces = torch.split(torch.as_tensor(flat, dtype=parts[0].dtype, device=parts[0].device), sizes)
+    def tensor(vector: NDArray[np.float64]) -> Tensor:
+        return torch.as_tensor(vector.reshape(-1), dtype=gradient.dtype, device=gradient.device)
+
+    def shaped(vector: NDArray[np.float64]) -> list[Tensor]:
+        pieces = torch.split(tensor(vector), sizes)
         return [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]
 
     number = 0
 
     def times(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         nonlocal number
-        directions = [part for part, slope in zip(shaped(vector.reshape(-1)), slopes, strict=True) if slope.grad_fn]
-        products = torch.autograd.grad(bent, parts, directions, retain_graph=True, materialize_grads=True)
+        # of a number: given directions (grad_outputs), torch would import sympy
+        along = gradient @ tensor(vector)
+        products = torch.autograd.grad(along, parts, retain_graph=True, materialize_grads=True)
         result: NDArray[np.float64] = torch.cat([product.reshape(-1) for product in products]).cpu().double().numpy()
         if not np.isfinite(result).all():
             raise FloatingPointError("the second derivatives of the loss are not finite")
@@ -93,7 +97,7 @@ def sharpest(
 
     generator = np.random.default_rng(seed)
     start = generator.standard_normal(size)
-    if not bent or not times(start).any():  # flat: ARPACK has nothing to begin with
+    if not gradient.requires_grad or not times(start).any():  # flat: ARPACK has nothing to begin with
         return 0.0, dict(zip(leaves, shaped(start / np.linalg.norm(start)), strict=True))
     operator = LinearOperator((size, size), matvec=times, dtype=np.float64)
     early = {"tol": tolerance, "ncv": min(size, SEARCHED), "maxiter": RESTARTS} if tolerance else {}

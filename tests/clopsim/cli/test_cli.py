@@ -320,6 +320,26 @@ def test_help_and_bounds_do_not_import_torch_or_sympy():
         assert done.stdout.splitlines()[-1] == "[]", words
 
 
+@pytest.mark.parametrize(
+    "words, unwanted",
+    (
+        (["sweep", "--samples", "8", "--steps", "5", "--rates", "1"], ("sympy", "sklearn", "clopsim.losses")),
+        (["train", "--data", "clusters", "--steps", "2"], ("sympy",)),
+        (
+            ["train-sweep", "--data", "clusters", "--samples", "40", "--batch", "0", "--seeds", "1", "--steps", "2"],
+            ("sympy",),
+        ),
+    ),
+)
+def test_a_run_imports_only_what_it_needs(words, unwanted, tmp_path):
+    code = (
+        f"import sys; from clopsim.cli import app; app({words}, standalone_mode=False)\n"
+        f"print([name for name in {unwanted} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_progress_goes_to_a_terminal_on_stderr(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with cli.shell.progress("sweep") as advance:
