@@ -23,10 +23,14 @@ NAMES = (
     "full_against_merged",
     "clop_rescue",
     "clop_equilibrium",
+    "ascent",
     "zoo",
     "free_norm",
     "sharpness",
     "networks_decay",
+    "networks_angle",
+    "networks_free",
+    "networks_prototypes",
     "training",
     "training_steps",
     "training_lines",
@@ -34,7 +38,7 @@ NAMES = (
 )
 """Every figure, in the order of the gallery."""
 
-TRAINED_TOGETHER = ("networks_decay", "training", "training_steps", "training_lines")
+TRAINED_TOGETHER = tuple(name for name in NAMES if name.startswith(("networks", "training")))
 """Spread over as many threads as torch uses."""
 
 __all__ = ["NAMES", "TRAINED_TOGETHER", "caption", "draw", "measure"]

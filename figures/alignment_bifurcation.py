@@ -1,8 +1,8 @@
-"""When the two views of a sample stop agreeing: full InfoNCE loss, tangent gradient, uniform state.
+"""Above half the temperature the two views of a sample swap for ever.
 
-Line: T5. Up to mu_align = tau/2 the views end together; above it they swap for ever, at the cosine tau/(2 mu). Points:
-median and range over seeds of the mean cosine of the views after the last step, from views 0.001 rad apart. Far above
-mu_align the swapping views disturb the uniform state, here at d = 8, and T5 no longer holds.
+Full InfoNCE loss, tangent gradient, even spread of 400 embeddings. Line: T5, 1 and then tau/(2 mu). Points: median and
+range over seeds of the mean cosine of the views after the last step, from views 0.001 rad apart. Far above mu_align
+the swapping views disturb the even spread, here at d = 8, and T5 no longer holds.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from clopsim.bounds import Setting, alignment_uniform_rate, swap_cosine
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final, part_of
-from clopsim.figures.style import BLUE, COLUMN, ORANGE, STYLE, VERMILION, measured
+from clopsim.figures.style import BLUE, GREEN, ORANGE, PAGE, PURPLE, STYLE, VERMILION, headline, measured
 from matplotlib.figure import Figure
 
 from clopsim.metrics import geometry
@@ -68,28 +68,20 @@ def draw(run: Run) -> Drawing:
         line = [float(swap_cosine(edge * ratio, setting)) for ratio in fine]  # the same for every setting
     gaps = np.abs(np.median(observed, axis=1) - predicted)[:, ratios <= 1.6]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 2.7), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
         axes = figure.subplots()
+        axes.axvspan(fine[0], 1, color=GREEN, alpha=0.13, linewidth=0)
+        axes.axvspan(1, fine[-1], color=PURPLE, alpha=0.13, linewidth=0)
         axes.plot(fine, line, color=VERMILION, label=r"T5: $1$, then $\tau/(2\mu)$")
-        axes.axvline(1, color=VERMILION, linestyle=":", linewidth=1)
         for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
-            measured(
-                axes,
-                ratios,
-                observed[s],
-                color=colour,
-                marker=marker,
-                hollow=s > 0,
-                label=rf"$d={d}$, $\tau={tau:g}$, $n={samples}$",
-            )
-        axes.set(
-            xlabel=r"learning rate $\mu/\mu_{\rm align}$,  $\mu_{\rm align}=\tau/2$",
-            ylabel="cosine of the two views",
-            ylim=(0, 1.08),
-        )
-        axes.text(0.97, 0.06, "together", ha="right")
-        axes.text(1.03, 0.06, "swapping at every step")
-        axes.legend(loc="center right", bbox_to_anchor=(1, 0.72))
+            label = rf"simulation, $d={d}$, $\tau={tau:g}$"
+            measured(axes, ratios, observed[s], color=colour, marker=marker, hollow=s > 0, label=label)
+        axes.set(xlabel=r"learning rate $\mu/\mu_{\rm align}$,  $\mu_{\rm align}=\tau/2$", ylim=(0, 1.08))
+        axes.set(ylabel="cosine of the two views", xlim=(fine[0], fine[-1]))
+        axes.text(0.97, 0.06, "together", ha="right", weight="bold", color=GREEN)
+        axes.text(1.03, 0.06, "swapping at every step", weight="bold", color=PURPLE)
+        axes.legend(loc="upper right")
+        headline(figure, __doc__)
     numbers = {
         "dimension": np.array([d for d, _ in SETTINGS])[:, None, None],
         "temperature": np.array([tau for _, tau in SETTINGS])[:, None, None],

@@ -1,14 +1,13 @@
-"""Where the prototypes put the classes: between the simplex ETF and the orthonormal frame.
+"""Prototypes move the classes from 120 degrees apart to 90.
 
-Merged loss, tangent gradient, three balanced classes on the sphere, all labelled. Left: cosine between the class means
-against the prototype weight. Line: T8, dashed below the critical weight lambda* (T9), where the classes keep a spread
-and T8 describes no equilibrium. Points: simulated, median and range over seeds. Right: the sphere just above lambda*
-(nearly the simplex, 120 degrees) and at a large weight (the orthonormal frame, 90 degrees); arrows: prototypes, dots:
-embeddings, coloured by class.
+Merged loss, tangent gradient, three balanced classes on the sphere, all labelled. Line: T8, from the simplex ETF to
+the orthonormal frame; dashed below the critical weight lambda* (T9), where it describes no equilibrium. Points: median
+and range over seeds. Spheres, face on: arrows are prototypes, dots embeddings by class.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,10 +18,10 @@ from clopsim.bounds.equilibrium import class_equilibrium
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import part_of
-from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
+from clopsim.figures.spheres import draw_globe, draw_points, screen
+from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 from torch import Tensor
 
 from clopsim.sphere.dynamics import step
@@ -30,6 +29,7 @@ from clopsim.sphere.dynamics import step
 CLASSES, PER_CLASS, TAU = 3, 8, 2.0
 SETTING = Setting(TAU, 3, CLASSES * PER_CLASS, gradient="tangent")
 LABELS = torch.arange(SETTING.samples) % CLASSES
+FACE_ON = (1.0, 1.0, 1.0)
 SPREAD = 1e-2
 """Distance from the class mean, rms, that counts as a spread inside the classes."""
 
@@ -68,29 +68,34 @@ def draw(run: Run) -> Drawing:
     above = weights > critical
     fine = np.geomspace(weights[0] / 1.3, weights[-1] * 1.3, 200)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
-        left, first, second = figure.subplots(1, 3, width_ratios=(2.1, 1, 1))
-        for part, style, label in ((fine >= critical, "-", "T8"), (fine <= critical, "--", "T8, not an equilibrium")):
-            left.plot(fine[part], [_cosine(weight) for weight in fine[part]], style, color=VERMILION, label=label)
-        left.axvline(critical, color=GREY, linestyle=":", label=rf"$\lambda^*={critical:.3g}$ (T9)")
-        left.axvspan(fine[0], critical, color=GREY, alpha=0.12, linewidth=0)
-        measured(left, weights, cosine, label="simulation")
-        left.axhline(0, color=GREEN, linewidth=0.8)
-        left.axhline(-1 / (CLASSES - 1), color=GREEN, linewidth=0.8)
-        left.annotate("orthonormal frame", (fine[0], 0), (3, -10), textcoords="offset points", color=GREEN, fontsize=7)
-        left.annotate(
-            "simplex ETF", (fine[-1], -0.5), (-3, 4), textcoords="offset points", color=GREEN, fontsize=7, ha="right"
+        figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
+        axes = figure.subplots()
+        axes.axvspan(fine[0], critical, color=GREY, alpha=0.12, linewidth=0)
+        for part, style in ((fine >= critical, "-"), (fine <= critical, "--")):
+            axes.plot(fine[part], [_cosine(weight) for weight in fine[part]], style, color=VERMILION)
+        measured(axes, weights, cosine)
+        for level, words in ((0, "orthonormal frame"), (-1 / (CLASSES - 1), "simplex ETF")):
+            axes.axhline(level, color=GREEN, linewidth=0.8)
+            side, x = ("left", fine[0]) if level == 0 else ("right", fine[-1])
+            place: Any = {"ha": side, "va": "bottom", "color": GREEN, "textcoords": "offset points"}
+            axes.annotate(words, (x, level), (4 if side == "left" else -4, 2), **place)
+        axes.text(
+            critical / 1.2,
+            -0.06,
+            f"$\\lambda<\\lambda^*={critical:.3g}$ (T9):\nclasses keep a spread",
+            ha="right",
+            va="top",
         )
-        left.annotate("classes keep\ntheir spread", (critical * 0.75, -0.24), ha="right", fontsize=7)
-        left.set(xscale="log", xlim=(fine[0], fine[-1]), ylim=(-0.56, 0.04))
-        left.set(xlabel=r"prototype weight $\lambda$ per labelled sample", ylabel="cosine between two classes $s$")
-        plain_ticks(left, "x", tuple(tick for tick in (0.1, 1, 10, 100) if fine[0] < tick < fine[-1]))
-        left.legend(loc="center right", bbox_to_anchor=(1, 0.42))
-        ends = ((first, int(np.flatnonzero(above)[0]), "nearly a simplex ETF"), (second, -1, "orthonormal frame"))
-        for axes, index, words in ends:
-            _draw_sphere(axes, z[0, index])
+        axes.set(xscale="log", xlim=(fine[0], fine[-1]), ylim=(-0.56, 0.06))
+        axes.set(xlabel=r"prototype weight $\lambda$ per labelled sample", ylabel="cosine between two classes")
+        plain_ticks(axes, "x", tuple(tick for tick in (0.1, 1, 10, 100) if fine[0] < tick < fine[-1]))
+        ends = (((0.02, 0.24, 0.3, 0.46), int(np.flatnonzero(above)[0])), ((0.68, 0.26, 0.3, 0.46), -1))
+        for box, index in ends:
+            inset = axes.inset_axes(box)
+            _draw_sphere(inset, z[0, index])
             angle = math.degrees(math.acos(float(np.median(cosine[:, index]))))
-            axes.set_title(f"{words}\n$\\lambda={weights[index]:.3g}$: {angle:.0f}°")
+            inset.text(0, -1.15, f"$\\lambda={weights[index]:.3g}$: {angle:.0f}°", ha="center", va="top", weight="bold")
+        headline(figure, __doc__)
     numbers = {
         "seed": np.arange(len(z))[:, None],
         "weight": weights[None, :],
@@ -133,19 +138,14 @@ def _settle(weights: np.ndarray, *, seed: int, steps: int, report: Callable[[flo
 
 
 def _draw_sphere(axes: Axes, z: Tensor) -> None:
-    """The unit sphere from a corner, the three prototypes as arrows, the embeddings as dots."""
-    view = np.array([1.0, 0.75, 0.5])
-    depth = view / np.linalg.norm(view)
-    across = np.cross([0, 0, 1.0], depth)
-    across /= np.linalg.norm(across)
-    upward = np.cross(depth, across)
-    screen = np.stack([across, upward])  # (2, 3)
-    axes.add_patch(Circle((0, 0), 1, fill=False, color=GREY, linewidth=0.8))
+    """The sphere along (1, 1, 1), on which the three prototypes end at the corners of a triangle."""
+    draw_globe(axes, view=FACE_ON, grid=False)
     for k, colour in enumerate((BLUE, ORANGE, GREEN)):
-        tip = screen @ np.eye(3)[k]
-        axes.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "->", "color": "black", "linewidth": 0.9})
-        axes.text(0.5 * tip[0] + 0.1, 0.5 * tip[1] + 0.13, f"$c_{k + 1}$", ha="center", va="center", fontsize=7)
-        points = z[LABELS.eq(k)].numpy()
-        axes.plot(*(screen @ points.T), "o", color=colour, markersize=5, mec="white", mew=0.5)
-    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
-    axes.set_axis_off()
+        tip = (screen(FACE_ON) @ np.eye(3)[k])[:2]
+        axes.annotate(
+            "",
+            tip,
+            (0, 0),
+            arrowprops={"arrowstyle": "->", "color": "black", "linewidth": 1, "shrinkA": 0, "shrinkB": 0},
+        )
+        draw_points(axes, z[LABELS.eq(k)].numpy(), view=FACE_ON, color=colour, size=7)

@@ -1,9 +1,8 @@
-"""What orthonormal prototypes change: effective rank against the learning rate and the prototype weight.
+"""Enough prototype weight saves every class at any learning rate.
 
-Merged loss, ambient gradient, four balanced classes, all labelled, every run starts 0.001 rad from complete collapse.
-Left: without prototypes (weight 0) rates above mu_c stay collapsed; a large enough weight gives four directions at
-every rate. Points: median and range over seeds. Right: the map of weight and rate; above the line one step leaves the
-collapsed state, whatever the rate (T7).
+Merged loss, ambient gradient, four balanced classes, all labelled, d = 8; runs start 0.001 rad from collapse. Above
+the line one step leaves the collapsed state, whatever the rate (T7). Colour, medians over seeds after 800 steps: a
+spread inside the classes, else their largest cosine, up to 0, up to 0.95, or more.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from clopsim.bounds.rescue import gradient_bound, leading_share_bound, rescue_an
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final
-from clopsim.figures.style import BLUE, GREEN, ORANGE, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, measured, plain_ticks
+from clopsim.figures.style import BLACK, BLUE, ORANGE, OUTLINE, PAGE, SKY, STYLE, VERMILION, headline, plain_ticks
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -30,8 +30,19 @@ CLASSES, SETTING = 4, Setting(0.5, 8, 32)
 TURNED = (0.2, 0.5, 0.8)
 """Angles between embeddings and prototypes, radians, at which the bound on the leading share is measured."""
 
-CURVES = ((0.0, BLUE, "o"), (2.0, ORANGE, "s"), (8.0, GREEN, "^"))
-"""Prototype weights of the left panel, with colour and marker."""
+CURVES = (0.0, 2.0, 8.0)
+"""Prototype weights in the CSV file only."""
+
+OUTCOMES = {
+    "classes keep\ntheir spread": SKY,
+    "classes apart": BLUE,
+    "classes at\nacute angles": ORANGE,
+    "one point": VERMILION,
+}
+"""What becomes of the classes, with its colour: with a spread of more than SPREAD inside, or each of them one point."""
+
+SPREAD, POINT = 1e-2, 0.95
+"""Distance from the class mean, rms; cosine between two classes from which on all are one point."""
 
 
 def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
@@ -40,7 +51,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     rates = np.geomspace(1 / 8, 16, 7 if quick else 29)  # in units of mu_c
     weights = np.geomspace(1 / 4, 64, 6 if quick else 25)
     seeds, steps = (2, 100) if quick else (3, 800)
-    every = [*(weight for weight, _, _ in CURVES), *weights]
+    every = [*CURVES, *weights]
     cells = list(product(every, rates, range(seeds)))
     classes = torch.arange(SETTING.samples) % CLASSES
     pull = torch.eye(SETTING.dimension, dtype=torch.float64)[classes]  # rows c_y
@@ -62,8 +73,20 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
         "rate_over_mu_c": rates,
         "effective_rank": geometry.effective_rank(end).numpy().reshape(shape),
         "leading_share": geometry.leading_share(end).numpy().reshape(shape),
+        **{name: values.numpy().reshape(shape) for name, values in _classes(end, classes).items()},
         **_worst(unit * rates[[0, len(rates) // 2, -1]]),
         **_one_step([*table, starts.random_directions(SETTING, seed=0)], weights, unit * rates, pull),
+    }
+
+
+def _classes(z: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Spread inside the classes, rms, and the largest cosine between the means of two, (runs,) each."""
+    means = torch.stack([z[:, labels == k].mean(dim=1) for k in range(CLASSES)], dim=1)
+    unit = means / means.norm(dim=-1, keepdim=True)
+    others = ~torch.eye(CLASSES, dtype=torch.bool)
+    return {
+        "class_spread": (z - means[:, labels]).square().sum(dim=-1).mean(dim=-1).sqrt(),
+        "class_cosine": (unit @ unit.mT)[:, others].amax(dim=-1),
     }
 
 
@@ -109,45 +132,44 @@ def _worst(rates: np.ndarray) -> Arrays:
 
 
 def draw(run: Run) -> Drawing:
-    """Curves, map and T7's line."""
+    """The map of outcomes with T7's line."""
     unit = float(exact_rate(SETTING))
     rates, every, rank = run["rate_over_mu_c"], run["weight"], run["effective_rank"]
-    weights, grid = every[len(CURVES) :], np.median(rank[len(CURVES) :], axis=-1)
+    weights = every[len(CURVES) :]
+    spread, cosine = (np.median(run[f"class_{name}"][len(CURVES) :], axis=-1) for name in ("spread", "cosine"))
+    outcome = np.where(spread > SPREAD, 0, 1 + np.digitize(cosine, (0, POINT)))
     share = run["leading_share"][len(CURVES) :].max(axis=-1)
     limit = np.sin(np.arccos(1 / np.sqrt(CLASSES)))  # T7's share stays below 1 up to this angle
     bound = gradient_bound(1.0, SETTING)  # column sums are 1 at collapse
     fine = np.geomspace(rates[0], rates[-1], 200)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 3.0), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        left.axvline(1, color=VERMILION, label=r"$\mu_c$, no prototypes (T4)")
-        for k, (value, colour, marker) in enumerate(CURVES):
-            measured(left, rates, rank[k].T, color=colour, marker=marker, label=rf"$\lambda={value:g}$")
-        left.set(xscale="log", ylabel="effective rank", xlabel=r"learning rate $\mu/\mu_c$", ylim=(0.7, 8.6))
-        left.axhline(CLASSES, color=GREEN, linestyle=":", linewidth=1)
-        left.annotate("one per class", (rates[0], CLASSES), (0, -9), textcoords="offset points", fontsize=7)
-        figure.legend(loc="outside lower center", ncols=4)
-        image = right.pcolormesh(
-            rates, weights, grid, cmap=RANK_MAP, vmin=1, vmax=SETTING.dimension, shading="nearest", rasterized=True
+        figure = Figure(figsize=(PAGE, 3.9), layout="constrained")
+        axes = figure.subplots()
+        colours = ListedColormap([*OUTCOMES.values()])
+        axes.pcolormesh(
+            rates, weights, outcome, cmap=colours, vmin=0, vmax=3, shading="nearest", rasterized=True, alpha=0.75
         )
-        right.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu/\mu_c$", ylabel=r"prototype weight $\lambda$")
-        corners = right.get_xlim(), right.get_ylim()
-        right.plot(
-            fine, (bound + 1 / (unit * fine)) / limit, color="white", linewidth=1.6
-        )  # not in the legend: the words say what it is
-        right.text(1.1, 18, "T7: rescued in one step", color="white", weight="bold")
-        right.text(1.1, 0.4, "collapsed", color="white", weight="bold")
-        right.axvline(1, color=VERMILION, path_effects=OUTLINE)
-        right.set(xlim=corners[0], ylim=corners[1])
-        for axes in (left, right):
-            plain_ticks(axes, "x", (0.125, 0.25, 0.5, 1, 2, 4, 8, 16))
-        plain_ticks(right, "y", (0.25, 1, 4, 16, 64))
-        figure.colorbar(image, ax=right, label="effective rank", pad=0.02)
+        axes.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu/\mu_c$", ylabel=r"prototype weight $\lambda$")
+        corners = axes.get_xlim(), axes.get_ylim()
+        line = (bound + 1 / (unit * fine)) / limit
+        axes.plot(fine, line, color=BLACK, path_effects=OUTLINE)
+        axes.text(0.16, 28, "rescued in one step, predicted (T7)", weight="bold", path_effects=OUTLINE)
+        places = ((0.3, 0.9), (0.3, 5.7), (4.5, 1.5), (6, 0.33))
+        for k, (words, (x, y)) in enumerate(zip(OUTCOMES, places, strict=True)):
+            if k in outcome:
+                axes.text(x, y, words, weight="bold", ha="center", va="center", fontsize=10.5)
+        axes.axvline(1, color=BLACK, linestyle=":", linewidth=1)
+        axes.annotate(r"$\mu_c$, no prototypes (T4)", (1, corners[1][1]), (4, -14), textcoords="offset points")
+        axes.set(xlim=corners[0], ylim=corners[1])
+        plain_ticks(axes, "x", (0.125, 0.25, 0.5, 1, 2, 4, 8, 16))
+        plain_ticks(axes, "y", (0.25, 1, 4, 16, 64))
+        headline(figure, __doc__)
     numbers = {
         "weight": every[:, None, None],
         "rate_over_mu_c": rates[None, :, None],
         "seed": np.arange(rank.shape[2])[None, None, :],
         "effective_rank": rank,
+        **{name: run[name] for name in ("class_spread", "class_cosine")},
         "predicted_rescue_weight": ((bound + 1 / (unit * rates)) / limit)[None, :, None],
     }
     excess = [

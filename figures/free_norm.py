@@ -1,12 +1,8 @@
-"""The norm is free: with weight decay the two views of a sample circulate about a swap, and nothing settles (T10).
+"""With weight decay the two views of a sample circle about a swap for ever.
 
-Full loss, free embeddings u, weight decay w. Left: orbits of a pair of views about the swap, the star, at mu w = 0.1.
-Large dots: 40 steps of evenly spaced samples on the circle. Small dots: 2000 steps of T10's map of two views; orbits
-near the swap keep their size, the largest, grey, wanders. Middle: clouds that start off the swap, at half and twice its
-squared norm, mu = 1; averages over pairs and steps 300 to 1000. T10's average: that of log(1 + M/|u|^2 (1 - cos)/(1 -
-mu w)), M = 2 mu/tau, in units of -log(1 - mu w), so 1. Crosses: mean of 1 - cos over mu w, which is more, as the orbits
-of finite clouds are large. Right, mu w = 0.1: the M at which T10's other average vanishes, that of log|1 - mu w -
-M/|u|^2 (1 + cos)|, and 2 mu/tau. Points: median and range over starts and seeds.
+Full loss, free embeddings u. Large dots: 40 steps of evenly spaced samples on a circle, small: 2000 steps of T10's
+map; orbits near the swap keep their size, the largest, grey, wanders. Right, mu = 1: T10's average of finite clouds,
+and the mean of 1 - cos over mu w, more as their orbits are large; median and range of runs.
 """
 
 from collections.abc import Callable
@@ -18,7 +14,20 @@ from clopsim.bounds import Setting
 from clopsim.bounds.free_norm import decayed_view_cosine, steady_squared_norm, two_view_step
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
+from clopsim.figures.style import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    STYLE,
+    VERMILION,
+    headline,
+    measured,
+    plain_ticks,
+)
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -103,7 +112,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
 
 
 def draw(run: Run) -> Drawing:
-    """Three panels: orbits, the average that holds the decay, the average that holds the squared norm."""
+    """The orbits, and the average that holds the decay."""
     decays, rates = run["decays"], run["rates"]
     mu = np.concatenate([np.ones_like(decays), rates])
     products = np.concatenate([decays, np.full_like(rates, PRODUCT)])
@@ -127,35 +136,30 @@ def draw(run: Run) -> Drawing:
     kept = swing[:, -WINDOW:].max(axis=1) / swing[:, :WINDOW].max(axis=1)
     first, second = slice(0, len(decays)), slice(len(decays), None)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.5), layout="constrained")
-        left, middle, right = figure.subplots(1, 3)
+        figure = Figure(figsize=(PAGE, 3.6), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
         for k, colour in reversed([*enumerate(ORBITS.values())]):
             left.plot(map_norm[k] / centre, map_gap[k], ",", color=colour, alpha=0.6)
-            left.plot(run["orbit_norm"][k] / centre, run["orbit_gap"][k], "o", color=colour, markersize=2)
+            left.plot(run["orbit_norm"][k] / centre, run["orbit_gap"][k], "o", color=colour, markersize=3)
         swap = 1 - decayed_view_cosine(1.0, weight_decay=PRODUCT)
-        left.plot(1, swap, "*", color=VERMILION, markersize=8, label="swap (T10)")
+        left.plot(1, swap, "*", color=VERMILION, markersize=11)
+        left.text(1, 2.6e-3, "star: the swap (T10)", color=VERMILION, ha="center", weight="bold")
         left.set(xscale="log", yscale="log", xlim=(0.3, 3.2), ylim=(2e-3, 2.2), title=r"orbits, $\mu w=0.1$")
         left.set(xlabel=r"squared norm, $|u|^2\tau/2\mu$", ylabel=r"$1-\cos$ of the views")
         plain_ticks(left, "x", (0.5, 1, 2))
-        middle.axhline(1, color=VERMILION)
-        for s, ((d, tau), colour, marker) in enumerate(zip(SETTINGS, (BLUE, ORANGE), "os", strict=True)):
-            label = rf"$d={d}$, $\tau={tau:g}$"
-            says = "T10's average" if s == 0 else None
-            measured(middle, decays, along[s][:, first], color=colour, marker=marker, label=says, hollow=s > 0)
+        right.axhline(1, color=VERMILION)
+        for s, (colour, marker) in enumerate(((BLUE, "o"), (ORANGE, "s"))):
+            measured(right, decays, along[s][:, first], color=colour, marker=marker, hollow=s > 0)
             mean = run["gap"][s][:, first] / decays
-            says = r"mean $1-\cos$" if s == 0 else None
-            measured(middle, decays * (1.03 + 0.06 * s), mean, color=colour, marker="x", label=says)
-            measured(right, rates, implied[s][:, second], color=colour, marker=marker, label=label, hollow=s > 0)
-            right.plot(rates, norms[s, second], color=colour, linewidth=1.2, label=rf"$2\mu/\tau$, $\tau={tau:g}$")
-        middle.set(xscale="log", xlabel=r"rate $\times$ decay $\mu w$", ylabel="average / T10's", title=r"$\mu=1$")
-        middle.set(ylim=(0.94, 1.11))
-        plain_ticks(middle, "x", (0.03, 0.1, 0.3))
-        right.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu$", ylabel="$M$", title=r"$\mu w=0.1$")
-        plain_ticks(right, "x", (0.1, 1, 10))
-        plain_ticks(right, "y", (0.1, 1, 10))
-        left.legend(loc="lower left")
-        middle.legend(loc="upper left")
-        right.legend()
+            measured(right, decays * (1.03 + 0.06 * s), mean, color=colour, marker="x")
+        for s, ((d, tau), colour) in enumerate(zip(SETTINGS, (BLUE, AMBER), strict=True)):
+            right.text(0.03, 0.9 - 0.08 * s, rf"$d={d}$, $\tau={tau:g}$", color=colour, transform=right.transAxes)
+        right.text(decays[-1], 0.975, "T10's average: 1", color=VERMILION, ha="right", va="top")
+        right.text(decays[-1], 1.065, r"crosses: mean of $1-\cos$", ha="right")
+        right.set(xscale="log", xlabel=r"rate $\times$ decay $\mu w$", title="average over what T10 says")
+        right.set(ylim=(0.93, 1.12))
+        plain_ticks(right, "x", (0.03, 0.1, 0.3))
+        headline(figure, __doc__)
     off = np.abs(np.log(map_norm[:, :IN_STEP] / run["orbit_norm"])).max()
     numbers = _table(run, mu, products, along, implied, norms, map_norm)
     return Drawing(

@@ -1,15 +1,12 @@
-"""The merged loss collapses where the full loss does not: the same rates, batch and starts, side by side.
+"""The merged loss falls onto a point, the full loss never does.
 
-Merging the two views of a sample drops the attraction between them. Without it complete collapse attracts above mu_c
-(T4). With it collapse onto a point repels at every rate; what gives way is the agreement of the two views. With the
-tangent gradient, which autograd takes, they come apart at tau/2 and most of the rank stays (T5a). With the ambient one
-samples end on one line with antipodal views: rank one, mean zero. That line attracts above T12's rate; random starts
-reach it from tau/(2 A_1) on, where views come apart (T5a, n -> infinity; 32 embeddings are too few to tell, T13).
-Between, shaded, the start decides. Points: median and range over seeds after the last step; crosses: starts near the
-line.
+The full loss keeps the attraction between the views: a point repels at every rate. Its ambient step ends on a line
+with antipodal views, from T12's rate on if it starts beside it (crosses), from tau/(2 A_1) on from random starts (T5a,
+n -> infinity; 32 points are too few to tell, T13). d = 8. Median and range over seeds.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +15,21 @@ from clopsim.bounds import Gradient, Loss, alignment_uniform_rate, critical_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final, part_of
-from clopsim.figures.style import BLACK, GREEN, ORANGE, PAGE, PURPLE, STYLE, VERMILION, measured, plain_ticks
+from clopsim.figures.style import (
+    AMBER,
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    STYLE,
+    VERMILION,
+    headline,
+    measured,
+    plain_ticks,
+    rank_share,
+)
 from matplotlib.figure import Figure
 
 from clopsim.metrics import geometry
@@ -27,13 +38,12 @@ from clopsim.runs.config import Sweep
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import Kind, search
 
-BOTH = "from T12's rate on the line attracts too: the start decides"
 OBSERVABLES = ("mean_resultant_length", "effective_rank")
 KINDS: tuple[Kind, ...] = ("collapse", "alignment_collapse")
 PANELS: tuple[tuple[Loss, Gradient, str], ...] = (
-    ("merged", "ambient", "merged, ambient: one point"),
-    ("full", "ambient", "full, ambient: a line, never a point"),
-    ("full", "tangent", "full, tangent: most rank stays"),
+    ("merged", "ambient", "merged, ambient step"),
+    ("full", "ambient", "full, ambient step"),
+    ("full", "tangent", "full, tangent step"),
 )
 BESIDE = 1e-3
 """Radians off the antipodal line."""
@@ -79,36 +89,37 @@ def draw(run: Run) -> Drawing:
     """A panel for each loss and gradient, with the rates of T4, T5a and T12."""
     gaps, edges, lines = [], [], []
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.9), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
         grid = figure.subplots(1, len(PANELS), sharey=True)
         for number, (axes, (loss, gradient, title)) in enumerate(zip(grid, PANELS, strict=True)):
             config = _config(loss, gradient, quick=run.quick)
             rates, predicted, unit = np.array(config.rates), critical_rates(config.setting), exact_rate(config.setting)
+            most = min(config.dimension, config.samples)
             gaps += [
                 apart(run["collapse"][number], predicted.collapse_rate),
                 apart(run["alignment_collapse"][number], predicted.alignment_collapse_rate),
             ]
-            axes.axvline(1, color=VERMILION, label=r"$\mu_c$: where the merged loss collapses (T4)")
             apart_above = alignment_uniform_rate(config.setting, limit=True)  # n = 32: too small to tell (T13)
             edges.append(np.nan if apart_above is None else float(apart_above) / float(unit))
             line = predicted.antipodal_line_rate
             lines.append(np.nan if line is None else line / float(unit))
+            if predicted.collapse_rate is not None:
+                axes.axvline(1, color=VERMILION)
             if line is not None:
-                axes.axvspan(lines[-1], edges[-1], color=GREEN, alpha=0.2, linewidth=0, label=BOTH)
+                axes.axvspan(lines[-1], edges[-1], color=GREEN, alpha=0.2, linewidth=0)
                 away = apart(float(run["line"]), line)
             if apart_above is not None:
-                axes.axvline(edges[-1], color=PURPLE, linestyle="--", label=r"views come apart (T5a, $n\to\infty$)")
-            measured(axes, rates, run["mean_resultant_length"][number].T, label="mean resultant length $R$")
-            share = (run["effective_rank"][number] - 1) / (min(config.dimension, config.samples) - 1)
-            measured(axes, rates, share.T, color=ORANGE, marker="s", label=r"rank, (effective rank $-$ 1)/($d-1$)")
+                axes.axvline(edges[-1], color=PURPLE, linestyle="--")
+            measured(axes, rates, run["mean_resultant_length"][number].T)
+            measured(axes, rates, rank_share(run["effective_rank"][number].T, most), color=ORANGE, marker="s")
             if line is not None:
-                share = (run["effective_rank_from_line"] - 1) / (min(config.dimension, config.samples) - 1)
-                measured(axes, rates, share.T, color=BLACK, marker="x", label="rank, from beside the line")
-            axes.set(xscale="log", ylim=(-0.05, 1.05), xlabel=r"learning rate $\mu/\mu_c$", title=title)
+                share = rank_share(run["effective_rank_from_line"].T, most)
+                measured(axes, rates, share, color=BLACK, marker="x")
+            axes.set(xscale="log", ylim=(-0.06, 1.06), xlabel=r"learning rate $\mu/\mu_c$", title=title)
             plain_ticks(axes, "x", (0.125, 0.5, 1, 2, 4, 16))
-        grid[0].set_ylabel("0: none,  1: full")
-        handles, labels = grid[1].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        grid[0].set_yticks((0, 1), ("0", "1"))
+        _draw_words(grid, edges)
+        headline(figure, __doc__)
     numbers = {
         "loss": np.array([loss for loss, _, _ in PANELS])[:, None, None],
         "gradient": np.array([gradient for _, gradient, _ in PANELS])[:, None, None],
@@ -130,6 +141,18 @@ def draw(run: Run) -> Drawing:
             Gap("largest mean resultant length of the full loss", float(run["mean_resultant_length"][1:].max()), 0.5),
         ),
     )
+
+
+def _draw_words(grid: Any, edges: list[float]) -> None:
+    """What the series and the lines of the three panels are."""
+    bold: Any = {"weight": "bold", "ha": "right"}
+    grid[0].text(16, 0.93, "mean resultant\nlength $R$", color=BLUE, va="top", **bold)
+    grid[0].text(16, 0.06, "rank left", color=AMBER, **bold)
+    grid[0].text(1.1, 0.5, "$\\mu_c$ (T4)", color=VERMILION)
+    grid[1].text(0.9, 0.5, "here the\nstart decides\n(T12)", color=GREEN, ha="right", va="center")
+    grid[1].text(16, 0.06, "a line", color=AMBER, **bold)
+    grid[2].text(edges[2] / 1.1, 0.5, "views\ncome\napart\n(T5a)", color=PURPLE, ha="right", va="center")
+    grid[2].text(16, 0.06, "no mean", color=BLUE, **bold)
 
 
 def _config(loss: Loss, gradient: Gradient, *, quick: bool) -> Sweep:

@@ -1,8 +1,8 @@
-"""How fast a step flattens a ripple of each harmonic degree on the uniform state, at three temperatures.
+"""The colder the loss, the finer the ripple that breaks first.
 
-Line: e_l = l (l + d - 2) S A_l (2 - S A_l) (T5, S of T13). Points: one tangent step of the merged loss from nearly
-uniform points on the sphere with a ripple of that degree, median and range over random axes. The tallest degree breaks
-first, at mu = 2/max e_l: a point at high temperature, clusters at low temperature.
+How fast a step flattens a ripple of the even spread. Lines: e_l = l (l + d - 2) S A_l (2 - S A_l) (T5, S of T13).
+Points: one tangent step, median and range over random axes. The tallest degree breaks first, at mu = 2/max e_l. The
+sweep at three temperatures has d = 8 and ambient steps, hence lower degrees.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import torch
 from clopsim.bounds import Setting, harmonic_spectrum
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, COLUMN, GREEN, STYLE, VERMILION, measured
+from clopsim.figures.style import BLUE, GREEN, PAGE, STYLE, VERMILION, headline, measured
 from matplotlib.figure import Figure
 from numpy.polynomial import Legendre
 from numpy.typing import NDArray
@@ -49,25 +49,21 @@ def draw(run: Run) -> Drawing:
     predicted = np.array([harmonic_spectrum(setting, degrees=DEGREES).e for setting in settings])
     gaps = np.abs(np.median(observed, axis=1) - predicted) / predicted.max(axis=1, keepdims=True)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.5), layout="constrained")
         axes = figure.subplots()
+        ends = {1: "towards a point", 2: "towards a line"}
         for t, (tau, colour, marker) in enumerate(zip(TEMPERATURES, (VERMILION, BLUE, GREEN), "os^", strict=True)):
             top = int(predicted[t].argmax())
             axes.plot(degrees, predicted[t], color=colour, linewidth=1.2)
-            measured(axes, degrees, observed[t], color=colour, label=rf"$\tau={tau:g}$", marker=marker)
-            axes.annotate(
-                rf"$\ell={top + 1}$", (degrees[top], predicted[t, top]), (0, 5),
-                textcoords="offset points", color=colour, ha="center", weight="bold",
-            )  # fmt: skip
-        axes.set(
-            xlabel=r"harmonic degree $\ell$",
-            ylabel=r"decay per unit of learning rate $e_\ell$",
-            ylim=(0, None),
-            xlim=(0.5, None),
-        )
-        axes.set_xticks(degrees)
-        axes.legend(title="points: one step; lines: T5, T13\n$\\ell$: the degree that breaks first", title_fontsize=7)
+            measured(axes, degrees, observed[t], color=colour, marker=marker)
+            axes.plot(degrees[top], predicted[t, top], "o", color=colour, markersize=11, fillstyle="none")
+            first = rf"$\tau={tau:g}$: $\ell={top + 1}$ breaks first, {ends.get(top + 1, 'into clusters')}"
+            axes.text(0.56, 0.93 - 0.09 * t, first, transform=axes.transAxes, color=colour, weight="bold")
+        axes.set(xlabel=r"harmonic degree $\ell$ of the ripple", ylabel=r"decay per unit of learning rate $e_\ell$")
+        axes.set(ylim=(-0.15, None), xlim=(0.6, None), xticks=degrees)
+        axes.text(0.56, 0.66, "merged loss, tangent gradient, $d=3$", transform=axes.transAxes)
         axes.margins(y=0.12)
+        headline(figure, __doc__)
     numbers = {
         "temperature": np.array(TEMPERATURES)[:, None, None],
         "axis": np.arange(observed.shape[1])[None, :, None],

@@ -1,10 +1,8 @@
-"""The paper's synthetic experiment: where three antipodal lines end on the sphere, with and without prototypes.
+"""Without prototypes three antipodal lines fall onto one great circle.
 
-Three classes, each on a line through the origin in three dimensions; the second view of x is -x with noise (the paper's
-first version, section 3). MLP with three dense layers, ReLU and batch normalisation, 500 full-batch steps of plain
-gradient descent without weight decay, mean-reduced losses, tau = 0.5; prototype weight 1, all samples labelled. Dots:
-embeddings of the samples of one seed, coloured by class, seen from a corner; number: effective rank, median over seeds
-(3: a direction for each class; 2: classes share directions; cross: a seed diverged). A measurement, without a theory.
+InfoNCE on three classes, each on a line through the origin, the second view of x being -x with noise (the paper's
+first version, section 3); an MLP after 500 full-batch steps, all labelled. Dots and rank: one seed, by class; circle:
+the nearest one, red if it holds them: rank 2. Other seeds and losses in the table. A measurement, no theory.
 """
 
 from collections.abc import Callable
@@ -16,10 +14,10 @@ import numpy as np
 import torch
 from clopsim.figures.drawing import Drawing
 from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE
+from clopsim.figures.spheres import draw_globe, draw_great_circle, draw_points
+from clopsim.figures.style import AMBER, BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +28,9 @@ from clopsim.training.stack.stack import Stack
 
 LOSSES: dict[LossName, str] = {"infonce": "InfoNCE", "dcl": "DCL", "vicreg": "VICReg", "barlow": "Barlow Twins"}
 RATES = (0.001, 0.1, 10.0)
+FLAT = 2.1
+"""Effective rank below which the embeddings lie on a great circle, or on less."""
+
 WEIGHTS = {0.0: "without prototypes", 1.0: "with prototypes"}
 BASE = Training(
     data="lines", samples=300, features=3, classes=3, noise=0.05, view_noise=0.05, held_out=0.0, dimension=3,
@@ -53,18 +54,21 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
 
 
 def draw(run: Run) -> Drawing:
-    """A sphere for every loss, weight and rate."""
+    """A sphere for every weight and rate of InfoNCE, with the great circle of those of rank 2."""
     rank = run["effective_rank"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.84 * PAGE, 4.2), layout="constrained")
-        grid = figure.subplots(len(LOSSES), len(WEIGHTS) * len(RATES))
-        for k, name in enumerate(LOSSES.values()):
-            for axes, points, middle in zip(grid[k], run["z"][k], np.median(rank[k], axis=-1).ravel(), strict=True):
-                _draw_sphere(axes, points, run["y"] if np.isfinite(middle) else None)
-                axes.set_title("× diverged" if np.isnan(middle) else f"rank {middle:.2f}", pad=1, fontsize=7)
-            grid[k, 0].text(-1.5, 0, name, rotation=90, ha="center", va="center")
-        for axes, (words, rate) in zip(grid[0], product(WEIGHTS.values(), RATES), strict=True):
-            axes.set_title(f"{words}\n$\\mu$ = {rate:g}\n\n{axes.get_title()}", fontsize=7, pad=1)
+        figure = Figure(figsize=(PAGE, 4.4), layout="constrained")
+        grid = figure.subplots(len(WEIGHTS), len(RATES))
+        own = rank[0, ..., 0]
+        for k, axes in enumerate(grid.flat):
+            at = divmod(k, len(RATES))
+            _draw_sphere(axes, run["z"][0, k], run["y"], flat=own[at] < FLAT)
+            axes.set_title(f"rank {own[at]:.1f}", loc="center", y=0.97, weight="bold")
+        for axes, rate in zip(grid[-1], RATES, strict=True):
+            axes.text(0, -1.15, rf"learning rate $\mu={rate:g}$", ha="center", va="top")
+        for axes, (words, colour) in zip(grid[:, 0], zip(WEIGHTS.values(), (AMBER, BLUE), strict=True), strict=True):
+            axes.text(-1.25, 0, words, rotation=90, ha="center", va="center", weight="bold", color=colour)
+        headline(figure, __doc__)
     numbers = {
         "loss": np.array(list(LOSSES))[:, None, None, None],
         "weight": np.array(list(WEIGHTS))[:, None, None],
@@ -86,13 +90,12 @@ def _trained(recipes: list[Training]) -> tuple[Tensor, Tensor]:
     return u / u.norm(dim=-1, keepdim=True), data[0].y
 
 
-def _draw_sphere(axes: Axes, z: NDArray[np.float64], y: NDArray[np.int64] | None) -> None:
-    """The unit sphere from a corner with the embeddings as dots; without their classes it stays empty."""
-    across = np.array([-0.6, 0.8, 0.0])
-    upward = np.array([-0.36, -0.27, 0.89])
-    axes.add_patch(Circle((0, 0), 1, fill=False, color=GREY, linewidth=0.6))
-    for k, colour in enumerate(() if y is None else (BLUE, ORANGE, GREEN)):
-        points = z[y == k]
-        axes.plot(points @ across, points @ upward, "o", color=colour, markersize=1.8, alpha=0.6, mew=0)
-    axes.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
-    axes.set_axis_off()
+def _draw_sphere(axes: Axes, z: NDArray[np.float64], y: NDArray[np.int64], *, flat: bool) -> None:
+    """The sphere from 35 degrees over the great circle nearest to the embeddings: red if it holds them."""
+    first, _, normal = np.linalg.svd(z, full_matrices=False)[2]
+    normal *= np.sign(normal @ z.mean(axis=0))
+    view = np.sin(np.radians(35)) * normal + np.cos(np.radians(35)) * first
+    draw_globe(axes, view=view, grid=False)
+    draw_great_circle(axes, normal, view=view, color=VERMILION if flat else GREY, linewidth=1.6, behind=0.8)
+    for k, colour in enumerate((BLUE, ORANGE, GREEN)):
+        draw_points(axes, z[y == k], view=view, color=colour, size=3)

@@ -1,11 +1,12 @@
-"""Phase diagram, batch size against learning rate, for the mean over the batch that training code takes.
+"""The safe learning rate grows in proportion to the batch.
 
-Colour: effective rank after the last step, median over seeds, merged loss, ambient gradient, random starts. Line: the
-critical rate n tau (n-1)/(n-2) (T4); circles: found by bisection. The safe rate grows linearly with the batch (the
-linear scaling rule), so at a fixed rate the small batches collapse first.
+For the mean over the batch, as training code takes it. Line: T4, the linear scaling rule; circles: found by bisection.
+Colour: (effective rank - 1)/(r - 1), where n points with mean zero can have r = min(n - 1, d); median over seeds after
+the last step, merged loss, ambient gradient, tau = 0.5, d = 8, random starts.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,7 +15,7 @@ from clopsim.bounds import Setting, exact_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final
-from clopsim.figures.style import COLUMN, OUTLINE, RANK_MAP, STYLE, VERMILION, plain_ticks
+from clopsim.figures.style import OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, headline, plain_ticks, rank_share
 from matplotlib.figure import Figure
 
 from clopsim.metrics import geometry
@@ -49,25 +50,26 @@ def draw(run: Run) -> Drawing:
     line = [float(exact_rate(Setting(TAU, DIMENSION, int(n), reduction="mean"))) for n in fine]
     predicted = [float(exact_rate(Setting(TAU, DIMENSION, int(n), reduction="mean"))) for n in sizes]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 3.1), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
         axes = figure.subplots()
-        image = axes.pcolormesh(
-            sizes, rates, ranks.T, cmap=RANK_MAP, vmin=1, vmax=DIMENSION, shading="nearest", rasterized=True
-        )
+        share = rank_share(ranks.T, np.minimum(sizes - 1, DIMENSION))
+        image = axes.pcolormesh(sizes, rates, share, cmap=RANK_MAP, vmin=0, vmax=1, shading="nearest", rasterized=True)
         axes.set(xscale="log", yscale="log")
         limits = axes.get_xlim(), axes.get_ylim()
-        label = r"$\mu_c=n\tau\,(n-1)/(n-2)$ (T4)"
-        axes.plot(fine, line, color=VERMILION, path_effects=OUTLINE, label=label)
-        axes.plot(sizes, found, "o", color=VERMILION, mec="white", markersize=5, label="found by bisection")
+        axes.plot(fine, line, color=VERMILION, path_effects=OUTLINE)
+        axes.plot(sizes, found, "o", color=VERMILION, mec="white", markersize=6)
         axes.set(
             xlim=limits[0], ylim=limits[1], xlabel="batch size $n$", ylabel=r"learning rate $\mu$ (mean reduction)"
         )
-        axes.text(sizes[0] * 1.1, 260, "collapsed", color="white", weight="bold")
-        axes.text(sizes[-1], 0.75, "uniform", ha="right", weight="bold")
+        axes.text(0.06, 0.86, "collapsed", transform=axes.transAxes, color="white", weight="bold", fontsize=11)
+        axes.text(0.94, 0.1, "spread evenly", transform=axes.transAxes, ha="right", weight="bold", fontsize=11)
+        place: Any = {"textcoords": "offset points", "color": VERMILION, "weight": "bold", "va": "top"}
+        words = "$\\mu_c=n\\tau\\,\\frac{n-1}{n-2}$ (T4)\ncircles: found by bisection"
+        axes.annotate(words, (sizes[-2], predicted[-2]), (-34, -34), path_effects=OUTLINE, **place)
         plain_ticks(axes, "x", sizes.tolist())
         plain_ticks(axes, "y", (1, 4, 16, 64, 256))
-        figure.colorbar(image, ax=axes, label="effective rank", pad=0.02)
-        figure.legend(loc="outside lower center", ncols=2)
+        figure.colorbar(image, ax=axes, label="rank left, of what $n$ allows", pad=0.02)
+        headline(figure, __doc__)
     numbers = {
         "samples": sizes[:, None],
         "rate": rates[None, :],

@@ -1,10 +1,8 @@
-"""Phase diagram, temperature against learning rate: what survives of the rank.
+"""Only ambient steps collapse; the even spread breaks as predicted.
 
-Colour: effective rank after the last step, median over seeds, merged loss, random starts. Lines: theory; circles:
-thresholds found by bisection. Ambient gradient: above mu_c everything is one point; between mu_A and mu_c, and at low
-temperature, several clusters. Tangent gradient: never a complete collapse. The numbers on the green line are the
-harmonic degree that breaks first: 1 a point, 2 a line, 3 and more clusters. The line is for n -> infinity: its circles
-have 300 samples, for which T13 gives the rates, the map 32, too few for an even state at low temperature.
+Colour: median effective rank after the last step, merged loss, random starts, n = 32, d = 8. Lines: T4, and T5 for n
+-> infinity with the degree that breaks first: 1 a point, 2 a line, 3 clusters. Circles: bisection (T4; with 300 points
+T13). Hatched: 32 points are too few for an even spread at so low a temperature.
 """
 
 from collections.abc import Callable
@@ -13,11 +11,11 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
-from clopsim.bounds import Gradient, Setting, collapse_rate, uniform_rate
+from clopsim.bounds import Gradient, Setting, collapse_rate, uniform_is_resolved, uniform_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final, part_of
-from clopsim.figures.style import GREEN, GREY, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, plain_ticks
+from clopsim.figures.style import GREEN, GREY, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, headline, plain_ticks
 from matplotlib.figure import Figure
 
 from clopsim.metrics import geometry
@@ -73,7 +71,7 @@ def draw(run: Run) -> Drawing:
     gaps: dict[Kind, list[float]] = {kind: [] for kind in SEARCHED}
     fine = tuple(np.geomspace(temperatures[0], temperatures[-1], 200))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.6), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for number, (axes, gradient) in enumerate(zip(panels, GRADIENTS, strict=True)):
             setting = Setting(fine, DIMENSION, SAMPLES, gradient=gradient)
@@ -81,35 +79,43 @@ def draw(run: Run) -> Drawing:
                 temperatures, rates, ranks[number].T, cmap=RANK_MAP, vmin=1, vmax=DIMENSION, shading="nearest",
                 rasterized=True,
             )  # fmt: skip
+            axes.set(xscale="log", yscale="log", title=f"{gradient} gradient", xlabel=r"temperature $\tau$")
+            corners = axes.get_xlim(), axes.get_ylim()
             breaks, degree = uniform_rate(setting, limit=True)
-            label = r"uniform state breaks (T5, $n\to\infty$)"
-            axes.plot(fine, breaks / np.array(fine), color=GREEN, path_effects=OUTLINE, label=label)
+            few = [not uniform_is_resolved(Setting(tau, DIMENSION, SAMPLES, gradient=gradient)) for tau in fine]
+            axes.fill_between(
+                [corners[0][0], *fine[1:]], np.asarray(breaks) / fine, corners[1][0], where=few, hatch="///",
+                facecolor="none", edgecolor=GREY, linewidth=0,
+            )  # fmt: skip
+            axes.plot(fine, breaks / np.array(fine), color=GREEN, path_effects=OUTLINE)
             for value in np.unique(degree):
                 where = int(np.flatnonzero(degree == value).mean())
                 spot = (max(fine[where], 0.112), float(np.asarray(breaks)[where]) / fine[where] * 0.85)
                 axes.annotate(f"$\\ell={value}$", spot, ha="center", va="top", color=GREEN, path_effects=OUTLINE)
-            axes.text(0.5, 0.2, "uniform", weight="bold")
-            if gradient == "ambient":
-                axes.text(0.5, 4, "one point", color="white", weight="bold")
+            axes.text(0.62, 0.2, "spread evenly", weight="bold", ha="left")
+            axes.text(0.11, 0.145, "32 points:\ntoo few", weight="bold", color=GREY, path_effects=OUTLINE)
             collapse = collapse_rate(setting)
             if collapse is not None:
-                label = r"$\mu_c$: collapse attracts (T4)"
-                axes.plot(fine, collapse / np.array(fine), color=VERMILION, path_effects=OUTLINE, label=label)
+                axes.plot(fine, collapse / np.array(fine), color=VERMILION, path_effects=OUTLINE)
             for kind, colour in COLOURS.items():
                 for value, rate in zip(run[f"{kind}_at"], run[kind][number], strict=True):
                     points = SAMPLES if kind == "collapse" else int(run["points"])
                     one = Setting(float(value), DIMENSION, points, gradient=gradient)
                     predicted = collapse_rate(one) if kind == "collapse" else uniform_rate(one).rate
                     gaps[kind].append(apart(rate, None if predicted is None else float(predicted)))
-                    axes.plot(value, rate / value, "o", color=colour, mec="white", markersize=5)
-            axes.plot([], [], "o", color=GREY, mec="white", markersize=5, label="found by bisection (T4, T13)")
-            axes.set(xscale="log", yscale="log", title=f"{gradient} gradient", xlabel=r"temperature $\tau$")
+                    axes.plot(value, rate / value, "o", color=colour, mec="white", markersize=6)
+            axes.set(xlim=corners[0], ylim=corners[1])
             plain_ticks(axes, "x", (0.1, 0.2, 0.5, 1, 2))
             plain_ticks(axes, "y", (0.125, 0.25, 0.5, 1, 2, 4, 8))
+        panels[0].text(0.5, 4, "one point", color="white", weight="bold")
+        words = r"collapse attracts: $\mu_c$ (T4)"
+        panels[0].text(1.9, 1.2, words, color=VERMILION, weight="bold", ha="right", path_effects=OUTLINE)
+        panels[1].text(1.9, 5, "most rank stays", weight="bold", ha="right")
+        words = "even spread breaks (T5)"
+        panels[1].text(1.9, 0.82, words, color=GREEN, weight="bold", ha="right", va="top", path_effects=OUTLINE)
         panels[0].set_ylabel(r"learning rate $\mu/\tau$")
         figure.colorbar(image, ax=panels, label="effective rank", pad=0.01)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        headline(figure, __doc__)
     cells = [
         (gradient, tau, rate, rank, "")
         for gradient, own in zip(GRADIENTS, ranks, strict=True)

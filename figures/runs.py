@@ -28,7 +28,7 @@ DRAWS = re.compile("draw|_?draw_.*")
 
 PACKAGE = "clopsim.figures"
 
-LOOKS = tuple(f"{PACKAGE}.{each}" for each in ("drawing", "runs", "style"))
+LOOKS = tuple(f"{PACKAGE}.{each}" for each in ("drawing", "runs", "spheres", "style"))
 """Files of figures that decide no number either."""
 
 

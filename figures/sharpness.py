@@ -1,21 +1,19 @@
-"""Networks hold themselves at the edge: 2/sharpness against the learning rate, and what happens beyond it.
+"""Networks settle where the learning rate is two over the sharpness.
 
-Full-batch gradient descent without weight decay on four Gaussian clusters with fixed views, mean-reduced InfoNCE, a
-linear embedder and an MLP (16-32-32-8, ReLU). Left: 2/sharpness after 1500 steps, the sharpness being the largest
-Hessian eigenvalue in the weights; on the line it equals the learning rate. Right: two copies of a trained network, 1e-6
-apart in the sharpest direction, continue at a multiple m of 2/sharpness; on a quadratic their distance is multiplied by
-|1 - 2m| per step, so runs hold below m = 1 and leave above. Points: median and range over seeds. That training ends on
-the line on the left is a measurement, no theorem.
+Full-batch descent, 1500 steps, Gaussian clusters with fixed views, mean-reduced InfoNCE; sharpness: largest Hessian
+eigenvalue in the weights; MLP 16-32-32-8, ReLU. Right: copies 1e-6 apart in the sharpest direction; line: |1 - 2m| of
+a quadratic. Median and range over seeds. That training ends on the left line is measured, no theorem.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, ORANGE, PAGE, STYLE, VERMILION, measured, plain_ticks
+from clopsim.figures.style import BLUE, GREEN, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -73,20 +71,36 @@ def draw(run: Run) -> Drawing:
     rates, multiples, edge, growth = run["rates"], run["multiples"], run["two_over_sharpness"], run["growth"]
     predicted = growth_on_a_quadratic(multiples)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        left.plot(rates, rates, color=VERMILION, label=r"$2/$sharpness $=\mu$")
+        figure = Figure(figsize=(PAGE, 3.5), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        left.plot(rates, rates, color=VERMILION)
+        left.annotate(
+            r"2/sharpness $=\mu$",
+            (rates[-1], rates[-1]),
+            (-64, -8),
+            textcoords="offset points",
+            color=VERMILION,
+            ha="right",
+        )
         fine = np.linspace(multiples[0] - 0.05, multiples[-1] + 0.05, 200)
-        right.plot(fine, growth_on_a_quadratic(fine), color=VERMILION, label=r"$|1-2m|$")
+        right.axvspan(1, fine[-1], color=VERMILION, alpha=0.12, linewidth=0)
+        right.plot(fine, growth_on_a_quadratic(fine), color=VERMILION)
         for e, (name, (_, colour, marker)) in enumerate(EMBEDDERS.items()):
             measured(left, rates, edge[e], color=colour, marker=marker, label=name)
             measured(right, multiples + 0.01 * (e - 0.5), growth[e], color=colour, marker=marker, label=name)
         left.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu$", ylabel="2 / sharpness at the end")
+        left.set_title("where training ends")
         plain_ticks(left, "x", (0.01, 0.1, 1, 10))
         plain_ticks(left, "y", (0.01, 0.1, 1, 10))
-        right.set(xlabel=r"learning rate, multiple $m$ of 2/sharpness", ylabel="growth of a distance per step")
-        left.legend()
-        right.legend()
+        right.set(
+            xlabel=r"learning rate, multiple $m$ of 2/sharpness", title="beyond it copies part", xlim=fine[[0, -1]]
+        )
+        right.set_ylabel("growth of a distance per step")
+        low: Any = {"xycoords": right.get_xaxis_transform(), "textcoords": "offset points"}
+        right.annotate("parting", (1, 0.05), (5, 0), color=VERMILION, weight="bold", **low)
+        right.annotate("holding", (1, 0.05), (-5, 0), color=GREEN, weight="bold", ha="right", **low)
+        left.legend(loc="lower right")
+        headline(figure, __doc__)
     names = np.array(list(EMBEDDERS))[:, None, None]
     numbers = {
         "embedder": np.concatenate(

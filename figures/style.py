@@ -6,24 +6,44 @@ from typing import Any
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clopsim.show import plots
 from clopsim.show.plots import BLUE, GREEN, GREY, PURPLE, VERMILION
 
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
-COLUMN, PAGE = 3.4, 7.0
-"""Widths of one and of two columns, inches."""
+AMBER = "#A86400"
+"""Words about what is drawn in orange, which is too light to read."""
 
-STYLE: Any = {**plots.STYLE, "font.size": 8, "axes.titlesize": 8.5, "legend.fontsize": 7, "pdf.fonttype": 42}
-RANK_MAP = "viridis"
+PAGE = 7.0
+"""Width of a figure, inches: 1400 pixels in a file, of which most pages show 680."""
+
+STYLE: Any = {
+    **plots.STYLE, "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "legend.fontsize": 8.5,
+    "pdf.fonttype": 42, "hatch.linewidth": 0.6,
+}  # fmt: skip
+RANK_MAP = "Blues_r"
+"""From dark, all on one line, to white, every direction in use: lines of any colour stand out on it."""
+
 OUTLINE = [patheffects.withStroke(linewidth=3, foreground="white")]
 """Under lines and words on a map of colours."""
 
 __all__ = [
-    "BLACK", "BLUE", "COLUMN", "GREEN", "GREY", "ORANGE", "OUTLINE", "PAGE", "PURPLE", "RANK_MAP", "SKY", "STYLE",
-    "VERMILION", "measured", "plain_ticks",
+    "AMBER", "BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "OUTLINE", "PAGE", "PURPLE", "RANK_MAP", "SKY", "STYLE",
+    "VERMILION", "headline", "measured", "plain_ticks", "rank_share",
 ]  # fmt: skip
+
+
+def headline(figure: Figure, caption: str | None) -> None:
+    """The first sentence of a caption, the finding, over the figure."""
+    words = (caption or "").partition("\n")[0].removesuffix(".")
+    figure.suptitle(words, x=0.01, ha="left", weight="bold", fontsize=11.5)
+
+
+def rank_share(rank: Any, most: Any) -> Any:
+    """Effective rank as a share of what there is room for: 0 is one direction, 1 are `most` of them."""
+    return (rank - 1) / (most - 1)
 
 
 def measured(

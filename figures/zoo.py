@@ -1,11 +1,8 @@
-"""The critical rates of the zoo, predicted against observed, on one diagonal.
+"""The rates at which twelve losses give way fall on their closed forms.
 
-Each point is one loss at one stationary state: where a direction is lost or everything attracts at complete collapse
-(T28, T37), where the balanced line begins to attract (T30, T35), where the loss's own optimum breaks, for the tangent
-and the ambient step (T29, T31 to T34). Across: the closed form. Up: a bisection that starts from a bracket of five
-decades, perturbs the state by 1e-6 and asks whether the perturbation grows; it knows no formula. The CSV has the rates,
-the tangent gradient at a random line (0: T1), and the rank of random starts after 600 ambient steps at a rate of
-30 tau, with prototypes of weight 1 and without; losses without a temperature: ten times the rate of their optimum.
+Each point is one loss at one stationary state: complete collapse (T28, T37), the balanced line (T30, T35) or its own
+optimum (T29, T31 to T34). The bisection knows no formula: over five decades it asks whether 1e-6 grows. In the CSV
+too: the rank of random starts after 600 ambient steps at a rate of 30 tau, with and without prototypes.
 """
 
 import math
@@ -36,7 +33,7 @@ from clopsim.bounds import (
 )
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION
+from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -134,25 +131,35 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
 
 
 def draw(run: Run) -> Drawing:
-    """Predicted against observed, a colour for each kind of state, a number for each loss."""
+    """Predicted against observed, a colour for each kind of state; the same as a row for each loss."""
     found = places(quick=run.quick)
     predicted = [place.predicted() for place in found]
     gaps = [apart(float(seen), told) for seen, told in zip(run["observed"], predicted, strict=True)]
     told = np.array([np.nan if each is None else each for each in predicted])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(PAGE, 4.3), layout="constrained")
+        diagonal, rows = figure.subplots(1, 2, width_ratios=(1, 1))
         ends = np.array([run["observed"].min() / 2, run["observed"].max() * 2])
-        axes.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1, label="observed = predicted")
+        diagonal.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
+        losses = list(dict.fromkeys(place.loss for place in found))
+        row = np.array([losses.index(place.loss) for place in found])
+        keys = []
         for name, colour in STATES.items():
             mine = np.array([place.state == name for place in found])
-            axes.plot(told[mine], run["observed"][mine], "o", color=colour, markersize=5, alpha=0.8, label=name)
-        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
-        axes.set(xlabel=r"critical rate, predicted $\mu$", ylabel=r"critical rate, observed $\mu$")
-        axes.legend(loc="lower right")
-        losses = len({place.loss for place in found})
-        worst = 100 * max(gaps)
-        axes.set_title(f"{len(found)} rates of {losses} losses; largest gap {worst:.2f} %", loc="left")
+            diagonal.plot(told[mine], run["observed"][mine], "o", color=colour, markersize=5, alpha=0.8)
+            rows.plot(told[mine], row[mine], "o", color=colour, markersize=8, fillstyle="none")
+            keys += rows.plot(run["observed"][mine], row[mine], "o", color=colour, markersize=4, label=name)
+        diagonal.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+        diagonal.set(xlabel=r"critical rate, predicted $\mu$", ylabel=r"critical rate, observed $\mu$")
+        worst = f"{len(found)} rates, largest gap {100 * max(gaps):.2f} %"
+        diagonal.text(0.04, 0.93, worst, transform=diagonal.transAxes, weight="bold")
+        rows.set(xscale="log", xlim=ends, xlabel=r"$\mu$ (ring: predicted, dot: observed)")
+        rows.set_yticks(range(len(losses)), losses)
+        rows.invert_yaxis()
+        rows.grid(axis="y", color="#dddddd", linewidth=0.6)
+        rows.tick_params(axis="y", length=0)
+        figure.legend(handles=keys, loc="outside lower center", ncols=3, columnspacing=1)
+        headline(figure, __doc__)
     numbers = {
         "loss": np.array([place.loss for place in found]),
         "state": np.array([place.state for place in found]),

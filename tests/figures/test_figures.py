@@ -69,6 +69,7 @@ FORMULAS = {
     },
     "clop_rescue": {"gradient_bound": (), "rescue_angle": (), "leading_share_bound": ()},
     "clop_equilibrium": {"class_equilibrium": ("cosine",), "critical_weight": ()},
+    "ascent": {"largest_loss": ()},
     "zoo": {
         "attracting_rates": ("below", "above"),
         "class_loss": ("attraction",),
@@ -87,11 +88,15 @@ FORMULAS = {
     },
     "free_norm": {"decayed_view_cosine": (), "steady_squared_norm": (), "two_view_step": ()},
     "sharpness": {"growth_on_a_quadratic": ()},
-    "networks_decay": {"decayed_view_cosine": (), "effective_rate": ()},
+    "networks_angle": {"decayed_view_cosine": (), "effective_rate": ()},
 }
 """What each figure draws as theory: the function, and its fields where it returns a record."""
 
 UNITS = {
+    ("collapse_sweep", "exact_rate"),
+    ("collapse_sweep", "uniform_rate"),
+    ("ascent", "exact_rate"),
+    ("phase_temperature", "uniform_is_resolved"),
     ("full_against_merged", "exact_rate"),
     ("clop_rescue", "exact_rate"),
     ("collapse_temperatures", "uniform_rate"),
@@ -104,8 +109,8 @@ phase_temperature and alignment_bifurcation hold them."""
 
 @cache
 def full_or_quick(name: str) -> Run:
-    """A run that meets the theory to 5 %: the quick form of networks_decay, one seed, is too noisy for that."""
-    run = committed_run(name) if name == "networks_decay" else measured(name)
+    """A run that meets the theory to 5 %: the quick form of networks_angle, one seed, is too noisy for that."""
+    run = committed_run(name) if name == "networks_angle" else measured(name)
     assert figures.draw(name, run).holds
     return run
 

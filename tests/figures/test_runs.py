@@ -94,19 +94,26 @@ def test_only_what_measures_decides_whether_a_run_is_stale(tmp_path, monkeypatch
         return runs._measurement("training_lines")
 
     before = digest(text)
-    assert digest(text.replace("Training on the paper's", "Other words on the paper's")) == before
-    assert digest(text.replace("return training.draw(run)", "return training.draw(run)  # drawn")) == before
-    assert digest(text.replace("return training.draw(run)", "return None")) == before
-    assert digest(text, base.replace("ncols=len(keys)", "ncols=2")) == before
+    assert digest(text.replace("On antipodal lines", "Other words on them")) == before
+    assert (
+        digest(
+            text.replace(
+                "return training.draw_infonce(run, __doc__)", "return training.draw_infonce(run, __doc__)  # drawn"
+            )
+        )
+        == before
+    )
+    assert digest(text.replace("return training.draw_infonce(run, __doc__)", "return None")) == before
+    assert digest(text, base.replace("markersize=3.5", "markersize=2")) == before
     assert (
         digest(text, base.replace("from clopsim.figures.style import ", "from clopsim.figures.style import GREY, "))
         == before
     )
     assert digest(text, base.replace("Columns of the CSV file", "What the CSV file holds")) == before
-    for edited in ("Training on the paper's", "training.draw(run)"):
+    for edited in ("On antipodal lines", "training.draw_infonce(run, __doc__)"):
         assert edited in text
     for edited in (
-        "ncols=len(keys)",
+        "markersize=3.5",
         "from clopsim.figures.style import ",
         "Columns of the CSV file",
         "seeds=3",

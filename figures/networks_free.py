@@ -1,0 +1,52 @@
+"""Without weight decay a large rate costs the rank only for a while.
+
+An MLP with two hidden layers and batch norm, full-batch gradient descent, four Gaussian clusters with fixed views,
+mean-reduced InfoNCE, tau = 0.5, d = 8. Points: median and range over seeds. A measurement, without a theory to hold it
+against.
+"""
+
+from collections.abc import Callable
+from itertools import product
+
+import matplotlib as mpl
+import numpy as np
+from clopsim.figures import decayed
+from clopsim.figures.decayed import MAIN, WATCHED
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.fixed_views import Cell
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, ORANGE, PAGE, SKY, STYLE, VERMILION, headline, measured, plain_ticks
+from matplotlib.figure import Figure
+
+RATES = {0.1: (SKY, "v"), 1.0: (BLUE, "o"), 10.0: (ORANGE, "s"), 100.0: (VERMILION, "^")}
+
+
+def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
+    """One network at every rate."""
+    cells = product(RATES, (0.0,), (0.0,), decayed.seeds(quick=quick))
+    return decayed.trained([(MAIN, Cell(*cell)) for cell in cells], quick=quick, on_progress=on_progress)
+
+
+def draw(run: Run) -> Drawing:
+    """The rank along the steps."""
+    watched = [step for step in WATCHED if f"effective_rank_{step}" in run.arrays]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
+        axes = figure.subplots()
+        for k, (rate, (colour, marker)) in enumerate(RATES.items()):
+            path = np.stack([run[f"effective_rank_{step}"][run["rate"] == rate] for step in watched], axis=1)
+            measured(axes, watched, path, color=colour, marker=marker)
+            axes.plot(watched, np.median(path, axis=0), color=colour, linewidth=1)
+            axes.text(
+                0.99,
+                0.42 - 0.1 * k,
+                rf"rate {rate:g}",
+                color=colour,
+                weight="bold",
+                ha="right",
+                transform=axes.transAxes,
+            )
+        axes.set(xscale="log", xlabel="step", ylabel="effective rank", ylim=(0.7, 8.4))
+        plain_ticks(axes, "x", [tick for tick in (1, 10, 100, 1000) if tick <= watched[-1]])
+        headline(figure, __doc__)
+    return Drawing(figure, run.arrays, gaps=())
