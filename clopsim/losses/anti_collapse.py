@@ -8,7 +8,16 @@ from torch import Tensor
 
 from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
-from clopsim.losses.views import Views, check_directions, full_precision, of_class, stacked, unit_rows, with_labels
+from clopsim.losses.views import (
+    Views,
+    check_directions,
+    check_tensor,
+    full_precision,
+    of_class,
+    stacked,
+    unit_rows,
+    with_labels,
+)
 
 LARGEST_EXPONENT = 80.0
 """exp(-80) = 2e-35; float32 holds nothing below exp(-103), and the gradient is smaller than the value."""
@@ -115,6 +124,9 @@ def coding_rate(z: Tensor, *, eps: float = 0.5, scale: float = 1.0) -> Tensor:
     directions, d/2 log(1 + scale/eps).
     Source: Ma et al. 2007, as in arXiv:2407.03106. Errors: ValueError unless eps, scale > 0.
     """
+    check_tensor(z, "z")
+    if z.ndim != 2:
+        raise ValueError(f"z must have shape (n, d), got {tuple(z.shape)}; one row for each embedding")
     n, d = z.shape
     return _half_log_det(z, _positive("scale", scale) * d / (n * _positive("eps", eps)))
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from clopsim.losses.views import check_tensor
+
 FLOOR = -1.0
 """Of log sigma: the weight of a term stays below exp(2)/2 = 3.7. Without one it grows like 1/(2 L) as L falls to 0."""
 
@@ -18,6 +20,8 @@ def learned_balance(terms: Tensor, log_sigma: Tensor, *, floor: float = FLOOR) -
     Source: Kendall et al., arXiv:1705.07115 (style of: the halves and logarithms; the floor is ours).
     terms, log_sigma: (T,) each. Returns a scalar. Raises ValueError for other shapes.
     """
+    check_tensor(terms, "terms")
+    check_tensor(log_sigma, "log_sigma")
     if terms.shape != log_sigma.shape:
         raise ValueError(
             f"log_sigma must have the shape of the terms, got {tuple(log_sigma.shape)} and {tuple(terms.shape)}; "

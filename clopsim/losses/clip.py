@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from clopsim.bounds.setting import positive_number
 from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
-from clopsim.losses.views import check_views, unit_rows
+from clopsim.losses.views import check_tensor, check_views, unit_rows
 
 LARGEST_SCALE = 100.0
 """CLIP's upper bound of 1/tau."""
@@ -96,6 +96,7 @@ def moco(
     Raises ValueError for wrong shapes, a temperature <= 0, an unknown reduction.
     """
     check_views(queries, keys)
+    check_tensor(queue, "queue")
     if queue.ndim != 2 or len(queue) == 0 or queue.shape[1] != queries.shape[1]:
         raise ValueError(
             f"queue must have shape (M, {queries.shape[1]}), M >= 1, got {tuple(queue.shape)}; fill it with keys first"

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from clopsim.losses.clop import CLOP
-from clopsim.losses.views import PairLoss, check_views, shown
+from clopsim.losses.views import PairLoss, check_loss, check_tensor, check_views, shown
 
 DTYPES = (
     torch.float16, torch.bfloat16, torch.float32, torch.float64,
@@ -54,6 +54,7 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None, *, patience
     Not for torch.func.vmap; under torch.compile the gather is a graph break.
     """
 
+    check_loss(loss, "loss")
     if not patience > 0:
         raise ValueError(f"patience must be > 0, got {patience}; 600 seconds are usual")
 
@@ -81,6 +82,7 @@ def gather_rows(rows: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
 
     Backward: the sum over processes of the gradients that reach this process's rows (see gathered).
     """
+    check_tensor(rows, "rows")
     return _gathered_rows(rows, _shares(rows, None, group, PATIENCE), group)
 
 

@@ -10,7 +10,7 @@ from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
 from clopsim.losses.pairs import Reduction, reduced
-from clopsim.losses.views import Views, parts
+from clopsim.losses.views import Views, check_tensor, parts
 
 WHOLE = 1e-9
 """What is a whole number to this much is that number: 0.29 of 100 is 29, although the product rounds to less."""
@@ -102,6 +102,7 @@ def rank_weights(losses: Tensor, *, keep: float, ramp: float = 0.0) -> Tensor:
     positive_number("keep", keep, remedy="it is the share of the losses that count in full")
     if keep > 1:
         raise ValueError(f"keep must be <= 1, got {keep!r}; 1 trims nothing")
+    check_tensor(losses, "losses")
     if losses.ndim != 1 or len(losses) == 0 or not losses.is_floating_point():
         raise ValueError(
             f"losses must be floats of shape (n,), n >= 1, got {losses.dtype} of shape {tuple(losses.shape)}; "

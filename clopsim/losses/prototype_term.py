@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 
 from clopsim.bounds.setting import one_of
-from clopsim.losses.views import Views, check_directions, check_labels, check_views, of_class, parts, unit_rows
+from clopsim.losses.views import (
+    Views,
+    check_directions,
+    check_labels,
+    check_tensor,
+    check_views,
+    of_class,
+    parts,
+    unit_rows,
+)
 
 Distance = Literal["cosine", "euclidean", "manhattan"]
 
@@ -25,6 +34,7 @@ def prototype_distance(
     make every step wait: look once, before training).
     """
     one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
+    check_tensor(embeddings, "embeddings")
     check_labels(embeddings, labels)
     check_directions(prototypes, embeddings, "prototypes")
     z = unit_rows(embeddings)  # (N, d)

@@ -10,7 +10,7 @@ from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.positives import other_views
-from clopsim.losses.views import Views, full_precision, stacked, unit_rows, with_labels
+from clopsim.losses.views import Views, check_tensor, full_precision, stacked, unit_rows, with_labels
 
 
 def sscl(
@@ -129,6 +129,8 @@ def calibrated(logits: Tensor, embeddings: Tensor, means: Tensor, *, temperature
     temperature <= 0.
     """
     positive_number("temperature", temperature, remedy="0.2 here")
+    for name, given in (("logits", logits), ("embeddings", embeddings), ("means", means)):
+        check_tensor(given, name)
     shape = (len(embeddings), len(means))
     if logits.shape != shape or embeddings.ndim != 2 or means.ndim != 2 or embeddings.shape[1] != means.shape[1]:
         raise ValueError(

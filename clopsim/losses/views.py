@@ -100,6 +100,13 @@ def check_tensor(given: object, name: str) -> None:
         raise ValueError(f"{name} must be a tensor, got {type(given).__name__}; torch.as_tensor makes one")
 
 
+def check_loss(given: object, name: str) -> None:
+    """Raise ValueError unless it can be called."""
+    if not callable(given):
+        kind = type(given).__name__
+        raise ValueError(f"{name} must be a loss of two views and labels, got {kind}; clopsim.losses.by_name gives one")
+
+
 def check_labels(first: Tensor, labels: Tensor) -> None:
     """Raise ValueError unless labels hold one integer for each row of first, on its device."""
     check_tensor(labels, "labels")
@@ -133,6 +140,7 @@ def of_class(rows: Tensor, labels: Tensor, name: str) -> Tensor:
 
 def check_directions(rows: Tensor, like: Tensor, name: str, *, low: int = 1) -> None:
     """Raise ValueError unless rows are (K, d) with K >= low, their dimension and device those of the rows of like."""
+    check_tensor(rows, name)
     if rows.ndim != 2 or rows.shape[1] != like.shape[-1] or len(rows) < low:
         raise ValueError(
             f"{name} must have shape (K, {like.shape[-1]}){f' with K >= {low}' if low > 1 else ''}, got "
