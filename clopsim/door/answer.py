@@ -1,6 +1,7 @@
 """What every function of the front door gives back: numbers that print as the command's report."""
 
 import html
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ STATUSES = {
 """What each means; the guide says more."""
 
 
-def as_path(value: "str | Path | None") -> Path | None:
-    """A place on disk, with ~ for the home folder."""
+def as_path(value: "str | Path | None", name: str = "out") -> Path | None:
+    """A place on disk, with ~ for the home folder. Errors: ValueError for what is no name of one."""
+    if not isinstance(value, str | PathLike | None):
+        raise ValueError(f"{name} must be a path, got {value!r}; write it as in 'runs/mine'")
     return None if value is None else Path(value).expanduser()

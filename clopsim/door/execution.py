@@ -42,7 +42,7 @@ def execute(
     """
     execution = {**EXECUTION, **{name: value for name, value in given.items() if name in EXECUTION}}
     values = {name: value for name, value in given.items() if name not in EXECUTION}
-    if (file := as_path(config)) is not None:
+    if (file := as_path(config, "config")) is not None:
         from_file = read(record, file)
         execution |= {name: from_file[name] for name in EXECUTION if name in from_file and name not in given}
         values = from_file | values
@@ -60,7 +60,7 @@ def execute(
             sweeps,
             Path(place) if folder else Path(place) / "run",
             kept=folder is not None,
-            save_config=as_path(save_config),
+            save_config=as_path(save_config, "save_config"),
             resume=resume,
             force=force,
             share=share,

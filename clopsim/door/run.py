@@ -250,7 +250,7 @@ def open_run(folder: str | Path) -> Run:
     >>> clopsim.open_run(clopsim.sweep(samples=8, rates=[0.5, 2], seeds=1, steps=5, out="stored").folder).holds
     True
     """
-    place = as_path(folder) or Path()
+    place = as_path(folder, "folder") or Path()
     if not (place / PROVENANCE).is_file():
         raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
     summary = recorded_summary(place)

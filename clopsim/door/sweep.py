@@ -1,6 +1,6 @@
 """clopsim.sweep, clopsim.train_sweep and clopsim.merge: what the commands of these names do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -121,13 +121,15 @@ def merge(folders: Sequence[str | Path], *, out: str | Path, force: bool = False
     True
     """
     place = as_path(out) or Path()
+    if isinstance(folders, str) or not isinstance(folders, Iterable):
+        raise ValueError(f"folders must be a list of run folders, got {folders!r}; name every share")
     ready.check_libraries(*ready.WRITERS)
     from clopsim.runs import folder as runs
     from clopsim.runs import store
 
     with ExitStack() as stack:
         shares = []
-        for each in map(Path, folders):
+        for each in (as_path(one, "folders") or Path() for one in folders):
             found = store.load(each)
             if found is None:
                 raise ValueError(f"folders must hold shares of a sweep, got {str(each)!r}; see sweep --shard")

@@ -1,7 +1,7 @@
 """clopsim.verify: what `clopsim verify` prints."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,13 @@ def verify(*, only: str | Sequence[str] = (), report: str | Path | None = None) 
     from clopsim.audit.report import check_report, write_report
     from clopsim.protocols.ledger import CLAIMS
 
+    if not isinstance(only, Iterable):
+        raise ValueError(f"only must be the name of a claim or a list of them, got {only!r}; as in 'T4'")
     names = [only] if isinstance(only, str) else list(only)
     if names:
         each_once("only", names)
     claims = run.chosen(names, more=CLAIMS)
-    place = as_path(report)
+    place = as_path(report, "report")
     if place is not None:
         check_report(place)
         ready.check_libraries()

@@ -76,7 +76,7 @@ def zoo(
             if value != usual:
                 raise ValueError(f"{name} must come with a protocol, got none; name one of {', '.join(PROTOCOLS)}")
         return Zoo(PROTOCOLS)
-    if protocol not in PROTOCOLS:
+    if protocol not in tuple(PROTOCOLS):
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}; clopsim zoo lists them")
     chosen = PROTOCOLS[protocol]
     setting, folder = chosen.with_seeds(seeds), as_path(out)

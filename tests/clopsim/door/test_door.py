@@ -393,3 +393,22 @@ def test_a_notebook_shows_the_report_the_picture_and_the_progress(tmp_path, monk
 
 def _environment():
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+
+
+@pytest.mark.parametrize(
+    "call, name",
+    (
+        (lambda: clopsim.open_run(3), "folder must be a path, got 3"),
+        (lambda: clopsim.merge(3, out="x"), "folders must be a list of run folders, got 3"),
+        (lambda: clopsim.merge("x", out="y"), "folders must be a list of run folders, got 'x'"),
+        (lambda: clopsim.merge([3], out="x"), "folders must be a path, got 3"),
+        (lambda: clopsim.verify(only=3), "only must be the name of a claim or a list of them, got 3"),
+        (lambda: clopsim.verify(only="T4", report=["x.html"]), "report must be a path, got"),
+        (lambda: clopsim.zoo(["federated"]), "protocol must be one of federated"),
+        (lambda: clopsim.sweep(out=3), "out must be a path, got 3"),
+        (lambda: clopsim.sweep(config=["x"]), "config must be a path, got"),
+    ),
+)
+def test_what_is_of_another_type_is_refused_in_a_sentence(call, name):
+    with pytest.raises(ValueError, match=f"^{re.escape(name)}"):
+        call()
