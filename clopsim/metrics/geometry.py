@@ -110,8 +110,8 @@ def leading_share(z: Tensor) -> Tensor:
 
 def mean_cosine(z: Tensor) -> Tensor:
     """Mean of s_ij over i != j, in [-1/(n-1), 1]."""
-    n = z.shape[-2]
     exact = doubled(z)
+    n = z.shape[-2]
     return (exact.sum(dim=-2).square().sum(dim=-1) - exact.square().sum(dim=(-2, -1))) / (n * (n - 1))
 
 
@@ -129,8 +129,8 @@ def alignment(z: Tensor) -> Tensor:
 
 def uniformity(z: Tensor) -> Tensor:
     """log mean over i != j of exp(-2 |z_i - z_j|^2), in [-8, 0] (Wang & Isola, arXiv:2005.10242, t = 2)."""
-    n = z.shape[-2]
     kernel = torch.exp(4 * (_cosines(z) - 1))
+    n = z.shape[-2]
     kernel = kernel - torch.diag_embed(kernel.diagonal(dim1=-2, dim2=-1))
     return (kernel.sum(dim=(-2, -1)) / (n * (n - 1))).log()
 
@@ -143,8 +143,8 @@ def harmonic_energy(z: Tensor, *, degrees: int = 4) -> Tensor:
 
     Returns (..., degrees).
     """
-    d = z.shape[-1]
     cosines = _cosines(z)
+    d = z.shape[-1]
     before, current = torch.ones_like(cosines), cosines
     energies = [current.mean(dim=(-2, -1))]
     for degree in range(1, degrees):  # (l + d - 2) P_(l+1) = (2 l + d - 2) s P_l - l P_(l-1); Chebyshev for d = 2
@@ -168,5 +168,7 @@ def _energy(exact: Tensor) -> Tensor:
 
 
 def doubled(z: Tensor) -> Tensor:
-    """z in float64, on its device; on the CPU where the device has no float64 (MPS)."""
+    """z in float64, on its device; on the CPU where the device has no float64 (MPS). Errors: ValueError."""
+    if not isinstance(z, Tensor):
+        raise ValueError(f"z must be a tensor, got {type(z).__name__}; torch.as_tensor makes one")
     return (z.cpu() if z.device.type == "mps" else z).double()

@@ -115,3 +115,21 @@ def test_wrong_input():
         geometry.alignment(unit_rows(3, 2))
     with pytest.raises(ValueError, match="^spectrum must be one of energy, amplitude"):
         geometry.effective_rank(unit_rows(3, 2), spectrum="sigma")
+
+
+@pytest.mark.parametrize(
+    "observable",
+    (
+        "mean_resultant_length",
+        "effective_rank",
+        "leading_share",
+        "mean_cosine",
+        "alignment",
+        "uniformity",
+        "harmonic_energy",
+    ),
+)
+@pytest.mark.parametrize("given", ([[1.0, 0.0], [0.0, 1.0]], np.eye(2)))
+def test_what_is_no_tensor_is_refused_in_a_sentence(observable, given):
+    with pytest.raises(ValueError, match=f"^z must be a tensor, got {type(given).__name__}; torch.as_tensor makes one"):
+        getattr(geometry, observable)(given)
