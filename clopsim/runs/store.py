@@ -123,9 +123,10 @@ class Store:
         return header["step"], arrays(payload)
 
     def close_plan(self) -> None:
-        """Remove what only an unfinished run needs; a run killed here is complete."""
+        """Remove what only an unfinished run needs; a run killed here is complete, and without power from then on."""
         (self.folder / PLAN).unlink(missing_ok=True)
         clear_chunks(self.folder)
+        sync_folder(self.folder)
 
 
 def create(folder: Path, plan: Mapping[str, Any], *, share: Share | None, origin: Mapping[str, Any]) -> Store:
