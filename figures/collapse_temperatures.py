@@ -1,8 +1,8 @@
 """The colder the loss, the earlier the even spread breaks.
 
-The paper's edge is mu = tau; complete collapse attracts a little later (T4). At tau = 0.2 the rank falls long before,
-the mean, all that the paper follows, not yet. Green: T5, dotted for n -> infinity as 32 points are too few to tell
-(T13). Rank left: (effective rank - 1)/(d - 1). Median and range over seeds after the last step.
+The paper's edge is mu = tau; complete collapse attracts a little later (T4). At tau = 0.2 the rank goes first, then
+the mean, all that the paper follows, both long before. Green: T5, dotted for n -> infinity as 32 points are too few to
+tell (T13). Rank left: (effective rank - 1)/(d - 1). Median and range over seeds after the last step.
 """
 
 from collections.abc import Callable

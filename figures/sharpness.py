@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, GREEN, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
+from clopsim.figures.style import AMBER, BLUE, GREEN, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -88,6 +88,8 @@ def draw(run: Run) -> Drawing:
         for e, (name, (_, colour, marker)) in enumerate(EMBEDDERS.items()):
             measured(left, rates, edge[e], color=colour, marker=marker, label=name)
             measured(right, multiples + 0.01 * (e - 0.5), growth[e], color=colour, marker=marker, label=name)
+        if edge[0, :, 0].min() > 2 * rates[0]:  # the linear embedder at small rates
+            left.text(rates[0], 1.6 * edge[0, :, 0].max(), "flatter already", color=AMBER)
         left.set(xscale="log", yscale="log", xlabel=r"learning rate $\mu$", ylabel="2 / sharpness at the end")
         left.set_title("where training ends")
         plain_ticks(left, "x", (0.01, 0.1, 1, 10))

@@ -1,8 +1,8 @@
 """Longer training heals a large rate, unless the weight decay is large.
 
-InfoNCE on digits, set up as for the figure of all rates; the cosine schedule ends with the run. Dotted: chance. At the
-large decay prototypes stop the fall on the way. Accuracy: linear probe on held-out data. Median and range of three
-seeds. In the CSV: six rates, rank and variance too. A measurement, no theory.
+InfoNCE on digits, set up as for the figure of all rates; the cosine schedule ends with the run. At the large decay
+prototypes stop the fall on the way. Accuracy: linear probe on held-out data. Median and range of three seeds. In the
+CSV: six rates, rank and variance too. A measurement, no theory.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 STEPS = (100, 1000, 4000)
 RATE = 10.0
 """Drawn: the one nearest to it."""
+
+CHANCE = 0.1
 
 SWEEP = replace(training.SWEEP, loss=("infonce",), rate=(0.001, 0.01, 0.1, 1.0, 10.0, 100.0))
 
@@ -58,7 +60,8 @@ def draw(run: Run) -> Drawing:
                 label = f"{words}\nprototypes" if axes is panels[-1] else ""
                 place: Any = {"textcoords": "offset points", "va": "center", "color": dark, "weight": "bold"}
                 axes.annotate(label, at, (7, 0), annotation_clip=False, **place)
-            axes.axhline(0.1, color=GREY, linestyle=":")
+            axes.axhline(CHANCE, color=GREY, linestyle=":")
+            axes.annotate("chance", (steps[0], CHANCE), (0, 3), textcoords="offset points", color=GREY)
             axes.set(xscale="log", ylim=(0, 1), xlabel="steps", title=rf"weight decay $w={decay:g}$")
             plain_ticks(axes, "x", steps.tolist())
         panels[0].set_ylabel(f"accuracy at rate {rate:g}")
