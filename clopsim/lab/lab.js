@@ -197,6 +197,6 @@
     load(u) { both[0].load(chosen, Float64Array.from(u)); begin(); paint(); },
     get state() { return state(both[0]); },
     get states() { return shown().map(state); },
-    get records() { return both[0].past.records; }, hash, physics, theory, story, ends, map, tour, track, gathering,
+    get records() { return both[0].past.records; }, hash, physics, theory, stability, outcome, story, verdict, ends, map, tour, track, gathering,
   };
 })();

@@ -9,7 +9,7 @@ const report = (() => {
   const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];
   const ENDS = { even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart",
-    either: "spread or line", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent" };
+    either: "the start decides", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent" };
 
   // One number, or one for each run
   function numbers(id, values) {
@@ -58,7 +58,7 @@ const report = (() => {
 
   function says({ prediction, reading }, suffix) {
     rich("theory" + suffix, prediction.text);
-    show("badge" + suffix, { "as predicted": "✓ As predicted", "not there yet": "… Not there yet", "not as predicted": "✕ Not as predicted", "no prediction": "" }[reading.verdict]);
+    show("badge" + suffix, reading.badge);
     $("badge" + suffix).className = `badge ${reading.verdict.replaceAll(" ", "-")}`;
     show("words" + suffix, reading.words + ".");
   }

@@ -4,7 +4,7 @@ const runs = (() => {
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
-    let chosen, th, now, before, earlier, flip, beforeFlip, past, queued, prediction, reading, frame;
+    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame;
 
     const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
     const onSphere = (u) => (chosen.gradient === "free" ? u : physics.unit(u, chosen.n));
@@ -23,17 +23,21 @@ const runs = (() => {
       flip = beforeFlip = 1;
       frame = null;
       past = charts.newHistory();
+      since = verdict.newPast(directions(now.u), now);
       queued = [];
       predict();
       record();
     }
 
-    // Settings have changed: the points stay where they are
+    // Settings have changed: the points stay where they are, but for a collapsed state that they set free
     function change(setting) {
-      const free = now.gradient === "free";
+      const former = now;
       chosen = { ...setting };
       th = theory.thresholds(chosen);
-      now = { ...now, ...physical(), u: free ? onSphere(now.u) : now.u };
+      now = { ...now, ...physical() };
+      const kept = former.gradient === "free" ? onSphere(now.u) : now.u;
+      now.u = verdict.loosened(kept, former, now);
+      since = verdict.newPast(directions(now.u), now, now.u !== kept);
       if (chosen.lambda > 0) flip = beforeFlip = 1;
       queued = [];
       predict();
@@ -71,6 +75,7 @@ const runs = (() => {
         earlier = before;
         before = now.u;
         now = next;
+        verdict.note(since, directions(before), directions(now.u), now);
         record();
       }
     }
@@ -83,23 +88,22 @@ const runs = (() => {
     // What there is to see and to say, now
     function read() {
       predict();
-      const z = directions(now.u), d = z.length / now.n, seen = physics.observe(z, now.n);
+      const z = directions(now.u), seen = physics.observe(z, now.n);
       seen.norm = squaredNorm();
       const averaged = { ...seen };
       if (prediction.norm !== null) // there every pair circulates (T10): averages are what can be compared
         for (const name of ["R", "rank", "view", "norm"])
           averaged[name] = queued.reduce((sum, one) => sum + one[name], 0) / queued.length;
-      averaged.lowest = Infinity;
-      for (let i = 0; i < now.n; i++) averaged.lowest = Math.min(averaged.lowest, z[d * i + physics.label(i, now.n)]);
       seen.loss = physics.lossPerAnchor(z, now);
       past.latest.loss = seen.loss;
-      const state = story.outcome(z, now.n, chosen.loss, seen);
+      const state = outcome.state(z, now.n, chosen.loss, seen);
       const distance = (u) => physics.moved(directions(u), z, now.n);
       const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
-      const verdict = story.judge(prediction, averaged,
-        { ...chosen, state, settled: settled(), moved, back, rescue: prediction.rescue, tooSmall: th.tooSmall });
-      if (["as predicted", "not there yet"].includes(verdict.verdict)) prediction.text += story.ascent(now, prediction);
-      reading = { ...seen, norm: averaged.norm, state, motion: story.motion(moved, back), ...verdict, settled: settled(), z, gathered: gathering.find(z, now.n) };
+      const shown = { ...averaged, ...outcome.classes(z, now.n), z, state, moved, back, settled: settled() };
+      const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
+      if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
+      const waits = answer.verdict === "not there yet"; // slow is not settled
+      reading = { ...seen, norm: averaged.norm, state, ...answer, settled: settled() && !waits, z, gathered: gathering.find(z, now.n) };
       return reading;
     }
 

@@ -5,7 +5,7 @@ const track = (() => {
   const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
-  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "spread or line" };
+  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "the start decides" };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {

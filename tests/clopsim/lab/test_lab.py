@@ -129,7 +129,7 @@ def test_a_point_sent_to_the_origin_is_named(lab):
     steps_of_the_page(lab, collapsed, 1, loss="merged", gradient="ambient", tau=0.5, x=0.25 / unit, **{"lambda": 0})
     state = lab.state()
     assert state["rate"] == 0.25
-    assert (state["state"], state["verdict"]) == ("diverged", "not as predicted")
+    assert (state["state"], state["verdict"]) == ("diverged", "no prediction")
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -320,7 +320,7 @@ def test_outcomes_have_python_s_limits(lab):
     for d in range(3, 17):
         count = np.array([outcomes.harmonics(degree, d) for degree in range(1, 5)], dtype=float)
         ceiling = np.maximum(chdtri(count, outcomes.CHANCE) / count, outcomes.ORDER)
-        np.testing.assert_allclose(lab("([d]) => clopsim.story.chance(d)", d), ceiling, rtol=1e-4)
+        np.testing.assert_allclose(lab("([d]) => clopsim.outcome.chance(d)", d), ceiling, rtol=1e-4)
     for seed in range(3):
         for z in (starts.random_directions(Setting(0.5, 3, 60), seed=seed), embeddings("ambient", seed, 60).abs()):
             z = z / z.norm(dim=1, keepdim=True)

@@ -213,22 +213,6 @@ def test_the_free_norm_stays_about_the_edge(here):
     assert left == pytest.approx(edge, abs=2)
 
 
-def test_a_run_off_its_prediction_is_called_so(here):
-    """Points on two opposite spots: at a line every gradient vanishes (T1), so theory's collapse does not come."""
-    line = [value for i in range(60) for value in ((1, 0, 0) if i % 2 else (-1, 0, 0))]
-    for tau, verdict, sentence in (
-        (1, "not as predicted", "should end on one spot (T4)."),
-        (0.3, "no prediction", "should end on one spot (T4), unless a line catches them first (T5)."),
-        (0.1, "no prediction", "should end on one spot (T4), unless clusters catch them first (T5)."),
-    ):
-        here("([tau]) => clopsim.set({tau})", tau)
-        here("([u]) => clopsim.load(u)", line)
-        here("clopsim.step(60)")
-        state = here.state()
-        assert (state["prediction"]["phase"], state["state"], state["verdict"]) == ("point", "line", verdict)
-        assert here.page.locator("#theory").text_content().endswith(sentence)
-
-
 def test_it_says_where_each_step_goes_up_the_slope_of_the_loss(here):
     """Where it says so the loss of the page rises to its largest value: that of the point, or of the antipodal line."""
     for loss, what, x, top in (
@@ -271,10 +255,6 @@ def test_between_the_rates_of_t12_and_t5_the_start_decides(here):
                 assert state["view"] > -0.99
             else:
                 assert (state["state"], state["verdict"]) == (expected, "as predicted")
-    here("([x]) => clopsim.set({x})", 0.95 * line / unit)
-    here("([u]) => clopsim.load(u)", ends)
-    here("clopsim.step(60)")
-    assert here.state()["verdict"] == "not as predicted"  # a line at a rate at which it does not attract
 
 
 def test_where_n_is_too_small_to_tell_no_run_is_called_wrong(here):
