@@ -2,7 +2,7 @@
 "use strict";
 const story = (() => {
   const BREAKS = { 1: "towards a point", 2: "towards a line" };
-  const towards = (degree) => (degree === null ? "as its points start to spin (T14)" : `${BREAKS[degree] || `into clusters (degree ${degree})`} (T5)`);
+  const towards = (degree) => (degree === null ? "as its points start to spin (T14)" : `${BREAKS[degree] || `into clusters, degree ${degree}`} (T5)`);
   const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2));
 
   // null: theory gives no number. caught: other places to rest lie on the way

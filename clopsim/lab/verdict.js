@@ -12,6 +12,7 @@ const verdict = (() => {
   const VISIBLE = 0.14; // radians: R = 0.99
   const PATIENCE = 1000; // steps that a run may move without coming close to what is predicted
   const QUIET = 2e-4, REST = 1e-5; // a step that moves the points less has as good as come to rest; is at rest
+  const BESIDE = 0.8; // R, or share of the leading direction: weak prototypes hold the points no farther off
   const ROUGH = 0.03; // of a rate: T5 and T13 are measured to within 2 %
 
   // kind -> the verdict in short (also its style) and the badge
@@ -53,7 +54,8 @@ const verdict = (() => {
   }
 
   // A disturbance that one step multiplies by a factor: whether it leaves, in how many steps it is seen, and whether its
-  // records contradict the factor. All disturbances of a name have the same factor, so a few steps tell.
+  // records contradict the factor. All disturbances of a name have the same factor, so a few steps tell. stalled: it has
+  // left as far as it goes, just above a rate at which a state holds the points no more
   function watch(past, name, factor, { tau, momentum: beta = 0 }) {
     const size = past.records.at(-1)?.[name];
     if (!(size <= NEAR) || factor === null) return null;
@@ -62,11 +64,12 @@ const verdict = (() => {
     // Beyond the first order the factor changes by about size^2/tau: too small to turn it round below this
     const small = Math.min(NEAR, 0.3 * Math.sqrt(pace * Math.min(1, tau)));
     // With momentum a size swings: then more steps, the largest of either end, and not before the velocity has settled
+    const former = past.records.at(-1 - FEW)?.[name], stalled = leaves && size > small && Math.log(size / former) < (FEW * pace) / 3;
     const window = beta > 0 ? Math.max(FEW, Math.ceil(Math.log(5) / pace)) : FEW, settling = (10 * beta) / (1 - beta);
     const sizes = past.records.slice(-window).map((one) => one[name]);
-    if (past.since < window + settling || !sizes.every((one) => one <= small && one > FLOOR)) return { leaves, toGo, wrong: false };
+    if (past.since < window + settling || !sizes.every((one) => one <= small && one > FLOOR)) return { leaves, toGo, stalled, wrong: false };
     const end = beta > 0 ? Math.ceil(window / 4) : 1, first = Math.max(...sizes.slice(0, end)), last = Math.max(...sizes.slice(-end));
-    return { leaves, toGo, wrong: leaves ? last < first : last > first };
+    return { leaves, toGo, stalled, wrong: leaves ? last < first : last > first };
   }
 
   // ---- the verdict --------------------------------------------------------------------------------------------------
@@ -76,7 +79,8 @@ const verdict = (() => {
   // cosine with a prototype) and settled; past: as noted since the settings last changed
   // Returns kind, verdict, badge, words (what the run shows), stepsToGo (null where nobody knows), motion.
   function of(s, { th, prediction }, { seen, past }) {
-    const motion = outcome.motion(seen.moved, seen.back), words = describe(s, seen, motion);
+    const motion = outcome.motion(seen.moved, seen.back);
+    let words = describe(s, seen, motion);
     const say = (kind, more = "", stepsToGo = null) =>
       ({ kind, verdict: KINDS[kind][0], badge: KINDS[kind][1], words: words + more, stepsToGo, motion });
     if (prediction.phase === "silent") return say("silent");
@@ -84,10 +88,12 @@ const verdict = (() => {
     const local = s.lambda > 0 || s.gradient === "free" ? null : neighbourhood(s, th, past);
     const broken = local ? contradiction(s, local, seen, past) : brokenPromise(s, prediction, seen, past);
     if (broken) return say("not-predicted", `: ${broken}`);
+    const open = seen.state === "point" && local && (local.spot ? local.spot.stalled : past.records.at(-1).spread > NEAR);
+    if (open) words = `all points within some ${Math.round((180 / Math.PI) * past.records.at(-1).spread)}° of one spot`;
     const leaving = local && [local.spot, local.line, !local.rough.views && local.views, seen.state === "even" && !local.rough.even && local.ripple]
-      .find((one) => one?.leaves);
+      .find((one) => one?.leaves && !one.stalled);
     const gone = !leaving || (leaving !== local.spot && leaving !== local.line); // from a spot or a line that does not hold the points
-    if (gone && agrees(s, prediction, seen, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
+    if (gone && agrees(s, prediction, { ...seen, open }, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
     if (leaving && past.since < (leaving.until ?? 3 * leaving.toGo + 200))
       return say("leaving", `, leaving: ${steps(leaving.toGo)}${past.loosened ? ", set apart by 1° to show it" : ""}`, Math.ceil(leaving.toGo));
     const toGo = local ? fading(s, prediction, local, seen, past) : null;
@@ -171,12 +177,12 @@ const verdict = (() => {
     if (phase === "point") return numbers && state === "point";
     if (phase === "either" && !full) return state === "point" || still;
     if (phase === "either") return (state === "line" && near(seen.view, -1, 0.04)) || (still && near(seen.view, 1, 0.04));
-    if (phase === "between") return numbers && state !== "point" && !(state === "even" && motion === "");
+    if (phase === "between") return numbers && (state !== "point" || (seen.open && seen.settled)) && !(state === "even" && motion === "");
     return numbers && (prediction.view !== null || seen.view < 0.95); // apart
   }
 
   function agreesWithPrototypes(s, { phase, prototype, rescue }, seen, numbers) {
-    const beside = s.loss === "full" ? seen.state === "line" || seen.share > 0.8 : seen.state === "point" || seen.R > 0.8;
+    const beside = s.loss === "full" ? seen.state === "line" || seen.share > BESIDE : seen.state === "point" || seen.R > BESIDE;
     if (phase === "beside") return beside;
     const settled = numbers && (prototype === null || Math.abs(seen.prototype - prototype) <= 0.04);
     if (phase === "either") return beside || (seen.prototype > 0.5 && seen.state !== "point");
@@ -200,7 +206,8 @@ const verdict = (() => {
   function describe(s, seen, motion) {
     const { state } = seen, full = s.loss === "full";
     if (state === "point" || state === "diverged") return WORDS[state];
-    if (s.lambda > 0) return `each point on average at cosine ${two(seen.prototype)} to its prototype`;
+    const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
+    if (s.lambda > 0) return `${beside}each point on average at cosine ${two(seen.prototype)} to its prototype`;
     return WORDS[state] + (full ? `, views at cosine ${two(seen.view)}` : "") +
       { oscillating: full ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion];
   }
