@@ -53,7 +53,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("write the page, to put it on a server", "clopsim lab --out lab.html"),
     ),
     "lessons": (
-        ("write the notebooks here", "clopsim lessons"),
+        ("write the notebooks and the lab here", "clopsim lessons"),
         ("replace them, answers included", "clopsim lessons --out class --force"),
     ),
     "merge": (

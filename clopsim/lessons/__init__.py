@@ -1,13 +1,14 @@
-"""A class in an hour: three notebooks, each ending in exercises, and `check`, which marks the answers.
+"""A class in an hour: three notebooks, each with a prediction and exercises, and `check`, which marks the answers.
 
-The notebooks are stored without outputs beside this file. A right answer is computed from `bounds` when it is asked
-for; none is written down.
+The notebooks are stored without outputs beside this file, and so is the teacher's page. A right answer is computed from
+`bounds` when it is asked for; none is written down in the code.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from clopsim.bounds import (
@@ -22,9 +23,15 @@ from clopsim.bounds import (
 )
 from clopsim.bounds.setting import one_of
 
-__all__ = ["EXERCISES", "NOTEBOOKS", "Exercise", "Verdict", "check", "read"]
+__all__ = ["EXERCISES", "LAB", "NOTEBOOKS", "TEACHER", "Exercise", "Verdict", "check", "read"]
 
 NOTEBOOKS = ("1-see-the-collapse.ipynb", "2-derive-the-bound.ipynb", "3-rescue-with-prototypes.ipynb")
+
+LAB = "lab.html"
+"""The lab's page beside the notebooks, whose stops they link to."""
+
+TEACHER = Path(__file__).with_name("README.md")
+"""Audience, timing, solutions."""
 
 TOLERANCE = 5e-3
 """Relative error that a number may have: three digits, copied by hand, are right."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from clopsim.bounds.derivation import Derivation
 from typer.testing import CliRunner
 
 from clopsim import cli
-from clopsim.lessons import EXERCISES, NOTEBOOKS, check, read
+from clopsim.lab import assemble
+from clopsim.lessons import EXERCISES, LAB, NOTEBOOKS, TEACHER, check, read
 
 PICTURES = dict(zip(NOTEBOOKS, (2, 1, 3), strict=True))
+"""Of a run without ipywidgets, where a slider is one picture."""
 FEWEST_BYTES = 15_000
 """Of a picture in base64: an empty pair of axes takes less."""
 
@@ -67,14 +70,9 @@ def test_every_exercise_is_asked_once_and_left_open():
 
 def tangent_factor() -> sp.Expr:
     """As lesson 2 derives the ambient factor, with the gradient projected."""
-    code = {cell: "".join(source["source"]) for cell, source in enumerate(cells(NOTEBOOKS[1]))}
     names: dict = {}
-    for cell in range(3):
-        text = code[cell]
-        if cell == 2:
-            assert "y = a.subs(place) - mu * g" in text
-            text = text.replace("mu * g", "mu * (g - g.dot(a.subs(place)) * a.subs(place))")
-        exec(text, names)
+    for cell in cells(NOTEBOOKS[1])[:4]:
+        exec("".join(cell["source"]).replace("mu * g", "mu * (g - g.dot(a.subs(place)) * a.subs(place))"), names)
     return names["factor"]
 
 
@@ -145,6 +143,35 @@ def test_an_unknown_exercise_is_named():
         check("collapse.9", 1.0)
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_each_begins_with_a_prediction_that_its_pictures_show(name):
+    code = ["".join(cell["source"]) for cell in cells(name)]
+    assert code[1] == "prediction = commit(...)"
+    assert sum(re.search(r"\(.*\bprediction, .*label=\"your prediction\"", text) is not None for text in code) == 1
+    assert sum("slide(" in text for text in code) == 1
+
+
+def test_links_lead_to_the_stops_of_the_lab_that_they_name():
+    """A number and a name each, as the tour of the lab has them."""
+    tour = Path(cli.__file__).parents[1] / "lab" / "tour.js"
+    names = re.findall(r'name: "([^"]*)", theorem', tour.read_text(encoding="utf-8"))
+    linked = []
+    for notebook in NOTEBOOKS:
+        text = " ".join("".join("".join(cell["source"]) for cell in cells(notebook, "markdown")).split())
+        for number, name, stop in re.findall(r"\[stop (\d+), ([^\]]*)\]\(lab\.html#stop=(\d+)\)", text):
+            assert number == stop
+            assert names[int(stop) - 1] == name
+            linked.append(notebook)
+    assert set(linked) == set(NOTEBOOKS)
+
+
+def test_the_teachers_page_has_every_solution():
+    rows = re.findall(r"^\| `([a-z]+\.\d)` \| `([^`]*)` \|", TEACHER.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name, _ in rows] == list(EXERCISES)
+    for name, answer in rows:
+        assert check(name, tuple(sp.sympify(answer)) if answer[0] == "(" else sp.sympify(answer)).right, name
+
+
 @pytest.fixture
 def clopsim(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -155,10 +182,14 @@ def test_the_command_writes_them_and_says_how_to_open_them(clopsim):
     result = clopsim()
     assert result.exit_code == 0
     paths = [Path("clopsim-lessons") / name for name in NOTEBOOKS]
-    assert result.stdout.splitlines()[:3] == list(map(str, paths))
-    assert 'jupyter lab "clopsim-lessons"' in result.stdout
+    page = Path("clopsim-lessons") / LAB
+    *files, jupyter, teacher = result.stdout.splitlines()
+    assert files == [*map(str, paths), str(page)]
+    assert 'jupyter lab "clopsim-lessons"' in jupyter
+    assert Path(teacher.removeprefix("for the teacher, with solutions: ")).samefile(TEACHER)
     assert [path.read_text(encoding="utf-8") for path in paths] == list(map(read, NOTEBOOKS))
-    assert sorted(Path("clopsim-lessons").iterdir()) == paths
+    assert page.read_text(encoding="utf-8") == assemble()
+    assert sorted(Path("clopsim-lessons").iterdir()) == [*paths, page]
 
 
 def test_answers_are_replaced_only_with_force(clopsim):
@@ -168,7 +199,7 @@ def test_answers_are_replaced_only_with_force(clopsim):
     result = clopsim("--out", "mine")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"clopsim: --out must not hold {NOTEBOOKS[1]}, got mine; add --force to replace the notebooks\n"
+        f"clopsim: --out must not hold {NOTEBOOKS[1]}, got mine; add --force to replace what is there\n"
     )
     assert [(path.name, path.read_text()) for path in Path("mine").iterdir()] == [(NOTEBOOKS[1], "answers")]
     assert clopsim("--out", "mine", "--force").exit_code == 0
