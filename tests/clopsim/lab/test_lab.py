@@ -14,11 +14,17 @@ from clopsim.bounds import (
     bessel_ratios,
     critical_rates,
     kernel_harmonics,
+    line_multipliers,
     loss_at_collapse,
+    ripple_multiplier,
     self_exclusion,
+    spread_multiplier,
     swap_cosine,
     uniform_rate,
     unresolved_share,
+    view_difference_multiplier,
+    view_multiplier,
+    weak_displacement,
 )
 from clopsim.bounds.free_norm import decayed_view_cosine, steady_squared_norm
 from scipy.special import chdtri
@@ -402,3 +408,58 @@ def test_of_more_dimensions_the_leading_three_are_drawn(lab):
     z = embeddings("ambient", 0)
     flat = lab("([z, n]) => [...clopsim.physics.project(z, n, clopsim.physics.leading(z, n))]", z.flatten().tolist(), N)
     assert flat == z.flatten().tolist()
+
+
+@pytest.mark.parametrize("d", (3, 8))
+@pytest.mark.parametrize("form", ("ambient", "tangent"))
+@pytest.mark.parametrize("loss", ("merged", "full"))
+def test_the_factors_of_a_step_are_python_s(lab, loss, form, d):
+    for tau, x in ((0.3, 0.2), (0.5, 1.3), (1.0, 4.0)):
+        setting = Setting(tau, d, 60, loss=loss, gradient=form)
+        rate = x * tau
+        s = {"tau": tau, "n": 60, "loss": loss, "gradient": form, "dim": d, "rate": rate}
+        spot = lab("([s]) => clopsim.stability.collapse(s)", s)
+        expected = {"spread": spread_multiplier(rate, setting)} if loss == "merged" else {
+            "together": spread_multiplier(rate, setting), "apart": view_multiplier(rate, setting)
+        }  # fmt: skip
+        assert spot == {name: pytest.approx(abs(value), rel=1e-12) for name, value in expected.items()}
+        found = lab("([s]) => clopsim.stability.uniform(s)", s)
+        ripples = abs(ripple_multiplier(rate, setting, degrees=4))
+        assert found["degrees"] == pytest.approx(ripples.tolist(), rel=1e-9)
+        if loss == "full":
+            assert found["views"] == pytest.approx(abs(view_difference_multiplier(rate, setting)), rel=1e-9)
+            if form == "ambient":
+                line = abs(line_multipliers(rate, setting).together)
+                assert lab("([s]) => clopsim.stability.line(s)", s) == pytest.approx(line, rel=1e-12)
+
+
+@pytest.mark.parametrize("beta", (0.0, 0.2, 0.6))
+def test_the_factors_are_1_at_the_thresholds_with_momentum_too(lab, beta):
+    for loss, form in (("merged", "ambient"), ("merged", "tangent"), ("full", "ambient"), ("full", "tangent")):
+        s = {"tau": 0.5, "n": 60, "loss": loss, "gradient": form, "dim": 3, "momentum": beta}
+        page = lab("([s]) => clopsim.theory.thresholds(s)", s)
+        factors = {
+            "collapse": "collapse(s).spread", "line": "line(s)", "alignmentAtCollapse": "collapse(s).apart",
+            "uniform": "uniform(s).ripple", "alignment": "uniform(s).views",
+        }  # fmt: skip
+        for name, factor in factors.items():
+            if page[name] is None or page[name] == math.inf:
+                continue
+            below, at, above = (
+                lab(f"([s]) => clopsim.stability.{factor}", {**s, "rate": f * page[name]}) for f in (0.99, 1, 1.01)
+            )
+            assert at == pytest.approx(1, abs=1e-9), (loss, form, name)
+            attracting = name in ("collapse", "line")  # above their rate these draw in; the others let go
+            assert (below > 1 > above) if attracting else (below < 1 < above), (loss, form, name)
+
+
+def test_the_displacement_of_weak_prototypes_is_python_s(lab):
+    for loss, weight, rate in product(("merged", "full"), (0.1, 0.4), (0.7, 2.0, 8.0)):
+        setting = Setting(0.5, 3, 60, loss=loss)
+        s = {"n": 60, "tau": 0.5, "loss": loss, "gradient": "ambient", "rate": rate, "lambda": weight}
+        page = lab("([s]) => clopsim.theory.weakDisplacement(s)", s)
+        expected = weak_displacement(weight, rate, setting)
+        assert page == pytest.approx(expected._asdict(), rel=1e-12)
+    s = {"n": 60, "tau": 0.5, "loss": "merged", "gradient": "ambient", "lambda": 0.1}
+    for wrong in ({"rate": 0.4}, {"gradient": "tangent"}, {"lambda": 9}, {"momentum": 0.1}):
+        assert lab("([s]) => clopsim.theory.weakDisplacement(s)", {**s, "rate": 0.7, **wrong}) is None
