@@ -1,6 +1,7 @@
 """python -m tests.bench_ensemble: the default MLP trained one after the other and together, in turn, on all cores.
 
-The roofline is of a step with InfoNCE or DCL: its products and exponentials at this machine's best rates on all cores.
+With JAX (extra "bench") and InfoNCE alone its jit(vmap(scan(grad))) of the same stack runs beside them. On a CPU the
+roofline is of a step with InfoNCE or DCL: its products and exponentials at this machine's best rates on all cores.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -22,9 +24,10 @@ from clopsim.training.batches import views_of
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.embedders import build
 from clopsim.training.recipe import Training
-from clopsim.training.stack.ensemble import ROWS, parts_of
+from clopsim.training.stack.ensemble import GPU_ROWS, ROWS, parts_of
 from clopsim.training.stack.stack import Stack
 from tests.bench import roofline
+from tests.bench.rival import Rival
 
 Ends = list[dict[str, torch.Tensor]]
 Advance = Callable[[int], Ends]
@@ -38,6 +41,7 @@ def main() -> None:
     options.add_argument("--members", type=int, default=256)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--workers", type=int, default=torch.get_num_threads(), help="threads")
+    options.add_argument("--device", default="cpu", help="of torch; JAX takes its own default")
     options.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     given = options.parse_args()
     torch.set_num_threads(given.workers)
@@ -57,15 +61,17 @@ def compare(given: argparse.Namespace, batch: int) -> dict:
     base = Training(loss=given.loss, batch=batch, prototypes=kind, weight=given.weight)
     rates = np.geomspace(1e-3, 1, given.members)
     recipes = [replace(base, rate=float(rate)) for rate in rates]
-    data = load(base)
+    data, steps = load(base, device=given.device), 8 if given.device == "cpu" else 64
     entered = {  # with how many members and steps, so that the slow ones do not take all the time
         "one after the other, torch": (alone, 2, 64),
         "the same, one thread": (partial(alone, threads=1), 2, 64),
         "our step, member by member": (in_turn, 2, 64),
-        "together": (partial(together, workers=given.workers), given.members, 8),
+        "together": (partial(together, workers=given.workers), given.members, steps),
     }
+    if find_spec("jax") and given.loss == "infonce" and not given.weight:
+        entered = {"JAX, jit(vmap(scan(grad)))": (Rival, given.members, steps), **entered}
     exact = [replace(recipe, precision="float64") for recipe in recipes[:: max(1, given.members // 3)]]
-    there = load(exact[0], dtype=torch.float64)
+    there = load(exact[0], dtype=torch.float64)  # on the CPU, wherever the race is
     expected = alone(exact, there)(1)
     gaps = [largest_gap(prepare(exact, there)(1), expected) for prepare, _, _ in entered.values()]
     seconds, processor = np.zeros((2, given.rounds, len(entered)))
@@ -75,11 +81,14 @@ def compare(given: argparse.Namespace, batch: int) -> dict:
         for c, (prepare, members, steps) in enumerate(entered.values()):
             some = recipes[:: given.members // members]
             advance = prepare(some, data)  # networks are built once, for all the steps of a run
+            advance(steps)  # compiled, recorded
             start = time.perf_counter(), time.process_time()
             advance(steps)
             seconds[max(k - 1, 0), c] = (time.perf_counter() - start[0]) / (len(some) * steps)
             processor[max(k - 1, 0), c] = (time.process_time() - start[1]) / (len(some) * steps)
-        floors[max(k - 1, 0)] = roofline.bound(2 * batch, base.dimension, workers=given.workers, weights=weights)[0]
+        if given.device == "cpu":
+            floor = roofline.bound(2 * batch, base.dimension, workers=given.workers, weights=weights)[0]
+            floors[max(k - 1, 0)] = floor
         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     rows = [
@@ -106,7 +115,8 @@ def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None)
     """What a user would write: network after network, torch.optim.SGD."""
     dtype = torch.float64 if recipes[0].precision == "float64" else torch.float32
     networks = [
-        build(recipe.network, data.shape, samples=len(data.y), seed=recipe.seed, dtype=dtype) for recipe in recipes
+        build(recipe.network, data.shape, samples=len(data.y), seed=recipe.seed, dtype=dtype, device=data.y.device)
+        for recipe in recipes
     ]
 
     def advance(steps: int) -> Ends:
@@ -115,7 +125,9 @@ def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None)
         for recipe, network in zip(recipes, networks, strict=True):
             loss = by_name(recipe.loss, temperature=recipe.temperature)
             if recipe.prototypes != "none":
-                vectors = OrthonormalPrototypes(data.classes, recipe.dimension, seed=recipe.seed, dtype=dtype)
+                vectors = OrthonormalPrototypes(
+                    data.classes, recipe.dimension, seed=recipe.seed, dtype=dtype, device=data.y.device
+                )
                 loss = CLOP(loss, vectors, recipe.weight)
             optimiser = torch.optim.SGD(
                 network.parameters(), lr=recipe.rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -129,6 +141,7 @@ def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None)
                 value.backward()
                 optimiser.step()
         torch.set_num_threads(before)
+        _wait(data)
         return [{name: value.detach() for name, value in network.named_parameters()} for network in networks]
 
     return advance
@@ -137,28 +150,43 @@ def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None)
 def in_turn(recipes: list[Training], data: DataSet) -> Advance:
     """Our step, one member at a time: how much of the gain is not from the stacking."""
     stacks = [Stack([recipe], [data]) for recipe in recipes]
-    return lambda steps: [end for stack in stacks for end in _advanced(stack, steps)]
+    runners = [stack.runner() for stack in stacks]
+
+    def advance(steps: int) -> Ends:
+        for run in runners:
+            run(steps)
+        _wait(data)
+        return [end for stack in stacks for end in _ends(stack)]
+
+    return advance
 
 
 def together(recipes: list[Training], data: DataSet, *, workers: int) -> Advance:
     """As train_together, without its records and accuracies."""
     rows = 2 * (recipes[0].batch or len(data.y))
-    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS)
+    on_cpu = data.y.device.type == "cpu"
+    parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS if on_cpu else GPU_ROWS)
     stacks = [Stack([recipes[m] for m in part], [data] * len(part)) for part in parts]
+
+    runners = [stack.runner() for stack in stacks]
 
     def advance(steps: int) -> Ends:
         before = torch.get_num_threads()
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            ends = list(pool.map(lambda stack: _advanced(stack, steps), stacks))
+        with ThreadPoolExecutor(workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(lambda run: run(steps), runners))
         torch.set_num_threads(before)
-        return [end for part in ends for end in part]
+        _wait(data)
+        return [end for stack in stacks for end in _ends(stack)]
 
     return advance
 
 
-def _advanced(stack: Stack, steps: int) -> Ends:
-    for _ in range(steps):
-        stack.step()
+def _wait(data: DataSet) -> None:
+    if data.y.is_cuda:
+        torch.cuda.synchronize(data.y.device)
+
+
+def _ends(stack: Stack) -> Ends:
     return [{name: value[m].detach() for name, value in stack.params.items()} for m in range(stack.members)]
 
 
@@ -191,7 +219,10 @@ def show(result: dict) -> None:
                 f"{'{:.1f} ({:.1f} .. {:.1f})'.format(*row[key]):24}" for key in ("times_ours", "cpu_times_ours")
             )
             print(f"{row['name']:27}{times}   {ratios}{row['gap_of_one_step']:.0e}")
-        roof, first = part["roofline"], part["contenders"][0]["median_us"]
+        if result["device"] != "cpu":
+            continue
+        (first,) = (row["median_us"] for row in part["contenders"] if row["name"].startswith("one after"))
+        roof = part["roofline"]
         print(f"{'roofline':27}{roof['median_us']:9.0f}{roof['best_us']:9.0f}{'':12}", end="")
         print("{:.2f} ({:.2f} .. {:.2f})".format(*roof["times_ours"]), end="")
         print(f"; one after the other / roofline = {first / roof['median_us']:.1f}")

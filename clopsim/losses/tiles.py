@@ -13,7 +13,10 @@ from torch import Tensor
 from clopsim.losses.views import full_precision
 
 TILE = 2**20
-"""Cosines in a tile: 4 MiB in float32, which a core's cache and a GPU's launch both bear."""
+"""Cosines in a tile: 4 MiB in float32, which a core's cache bears."""
+
+GPU_TILE = 2**23
+"""The same on any other device, where small tiles are many launches; a choice, not measured."""
 
 
 Mask = Callable[[Tensor, Tensor], Tensor]
@@ -43,8 +46,9 @@ def tiled_sums(anchors: Tensor, keys: Tensor, tau: Tensor, masks: Masks) -> tupl
     return found
 
 
-def _tiles(n: int, m: int) -> Iterator[slice]:
-    size = max(1, TILE // max(1, m))
+def _tiles(anchors: Tensor, keys: Tensor) -> Iterator[slice]:
+    n, m = len(anchors), len(keys)
+    size = max(1, (TILE if anchors.device.type == "cpu" else GPU_TILE) // max(1, m))
     for first in range(0, n, size):
         yield slice(first, min(n, first + size))
 
@@ -72,7 +76,7 @@ class _Sums(torch.autograd.Function):
         lse, pull, count = (anchors.new_zeros(len(anchors)) for _ in range(3))
         with full_precision(anchors):
             scaled = anchors / tau
-            for part in _tiles(len(anchors), len(keys)):
+            for part in _tiles(anchors, keys):
                 s, positives, seen = _tile(scaled, keys, masks, part)
                 if positives is not None:
                     count[part] = positives.sum(dim=-1, dtype=s.dtype)
@@ -127,7 +131,7 @@ def _gradients(
     level, of_lse = torch.where(nothing, 0.0, lse), torch.where(nothing, 0.0, of_lse)
     with full_precision(anchors):
         scaled = anchors / tau
-        for part in _tiles(len(anchors), len(keys)):
+        for part in _tiles(anchors, keys):
             s, positives, seen = _tile(scaled, keys, masks, part)
             weight = seen.sub_(level[part, None]).exp_().mul_(of_lse[part, None])  # of every cosine over tau
             if positives is not None and masks.form == "out":

@@ -19,7 +19,6 @@ from torch import Tensor
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.recipe import LARGE, Training, check_stackable
-from clopsim.training.replay import recorder
 from clopsim.training.stack.stack import ACCURACIES, OBSERVABLES, Stack
 
 SHARED_NOT = frozenset({
@@ -74,7 +73,6 @@ def train_together(
     if recipes[0].embedder in LARGE:
         at_once = range(1, 2)  # one by one
     parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=at_once)
-    record = recorder(recipes[0], device)
     steps, lock, done = recorded_steps(recipes[0].steps, per_decade=RECORDS), Lock(), 0
 
     def report(members: int) -> None:
@@ -85,7 +83,7 @@ def train_together(
 
     def take(part: list[int]) -> tuple[Tensor, Tensor]:
         stack = Stack([recipes[m] for m in part], [loaded[m] for m in part])
-        advance = stack.by_replay(record) if record else stack.by_step
+        advance = stack.runner()
         records = []
         for stop in steps:
             before = stack.steps

@@ -17,7 +17,7 @@ from clopsim.training.embedders import build
 from clopsim.training.observation import observed_views
 from clopsim.training.optimizers import at_rest, update
 from clopsim.training.recipe import Training
-from clopsim.training.replay import Now, Recorder, Replay
+from clopsim.training.replay import Now, Recorder, Replay, recorder
 from clopsim.training.stack.loss import has_closed_form, stacked_loss, stacked_prototype_term
 from clopsim.training.stack.network import stacked_network
 from clopsim.training.trainee import autocast, directions_of
@@ -98,6 +98,11 @@ class Stack:
         """So many steps, each launched from the host."""
         for _ in range(count):
             self.step()
+
+    def runner(self) -> Callable[[int], None]:
+        """What makes so many steps: by replay where the device and the loss allow it."""
+        record = recorder(self.recipe, self.device)
+        return self.by_replay(record) if record else self.by_step
 
     def by_replay(self, record: Recorder) -> Callable[[int], None]:
         """What makes so many steps by replaying a recorded one; the stack is its own no more."""

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from clopsim import cli
 from clopsim.door.configfile import EXECUTION, reproducing_command
+from clopsim.runs import plan
 from clopsim.runs.recipes import AXES, BASE, TrainingSweep
 from clopsim.runs.training_sweep import DIMENSIONS, run_training_sweep, summarise
 from clopsim.training.recipe import NamedLoss, Training
@@ -157,3 +158,37 @@ def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
     assert [path.name for path in Path().iterdir()] == ["there"]
+
+
+PAPERS = (
+    "--embedder resnet18 --dim 128 --batch 128 --steps 39000 --held-out 0.166667 --labelled 0.1 --weight 0,1 "
+    "--rate 0.01,0.03,0.1,0.3,1 --seeds 1 --crop 0.2 --flip --jitter 0.5 --shift 0 --view-noise 0 --precision bfloat16"
+)
+"""The paper's experiment on CIFAR-10 as the guide gives it, after its --data."""
+
+
+def test_the_guide_has_the_papers_experiment_and_a_network_of_it_is_a_chunk():
+    guide = (Path(cli.__file__).parents[1] / "README.md").read_text()
+    assert f"clopsim train-sweep --data openml:CIFAR_10 {PAPERS}\n" in guide
+    base = Training(embedder="resnet18", dimension=128, precision="bfloat16", steps=39_000, labelled=0.1)
+    config = TrainingSweep(base, rate=(0.01, 0.03, 0.1, 0.3, 1.0), weight=(0.0, 1.0), seeds=1)
+    assert plan.tasks(config) == [plan.Chunk(first, 1) for first in range(10)]
+    assert plan.seconds(config) > 1000 * plan.seconds(
+        replace(config, base=replace(base, embedder="conv", precision="float32"))
+    )
+
+
+def test_the_papers_experiment_runs_small_on_pictures_of_its_shape(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = (rng.integers(0, 128, (3, 3, 32, 32))[y] + rng.integers(0, 128, (60, 3, 32, 32))).astype(np.uint8)
+    np.savez(tmp_path / "cifar.npz", x=x, y=y)
+    words = PAPERS.replace("--dim 128", "--dim 4").replace("--batch 128", "--batch 10").replace("39000", "2")
+    words = words.replace("0.01,0.03,0.1,0.3,1", "0.01,1")
+    out = tmp_path / "run"
+    given = f"train-sweep --data {tmp_path / 'cifar.npz'} {words} --width 2 --out {out} --workers 1".split()
+    done = CliRunner().invoke(cli.app, given)
+    assert done.exit_code == 0, done.output
+    with xr.open_dataset(out / "data.nc") as dataset:
+        assert dict(dataset.sizes)["weight"] == dict(dataset.sizes)["learning_rate"] == 2
+        assert np.isfinite(dataset["linear_probe"]).all()

@@ -1,4 +1,4 @@
-"""A replayed step is the step; the GPU's own part is in tests/gpu_training.py."""
+"""A replayed step is the step, here from a tape and on a GPU from a graph (tests/gpu_training.py)."""
 
 from dataclasses import replace
 from typing import get_args
@@ -6,12 +6,14 @@ from typing import get_args
 import pytest
 import torch
 
+from clopsim.losses import info_nce
 from clopsim.training import loop
 from clopsim.training import replay as module
 from clopsim.training.datasets import load
 from clopsim.training.recipe import LossName, Training
 from clopsim.training.stack.stack import Stack
 from clopsim.training.trainee import trainee
+from tests import gpu_training
 from tests.clopsim.training.tape import on_tape
 
 CPU = torch.device("cpu")
@@ -160,3 +162,49 @@ def test_a_replayed_stack_is_the_stack_bit_for_bit(replayed, change, optimizer):
     for name, value in launched.params.items():
         assert torch.equal(value, replays.params[name]), name
     assert torch.equal(launched.observe(), replays.observe())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_every_recorded_step_on_a_gpu():
+    assert gpu_training.check("cuda") == []
+
+
+def test_what_is_asked_of_a_gpu_is_asked_here_from_a_tape(monkeypatch):
+    """So that the questions themselves are right; a wrong replay is noticed."""
+    monkeypatch.setattr(module, "on_graph", on_tape)
+    monkeypatch.setattr(gpu_training, "_is_graph", lambda play: True)
+    quick = replace(gpu_training.CHECKED, steps=3, warmup=0)
+    for recipe in (quick, replace(quick, view_noise=0.0, shift=0), replace(quick, loss="lorac", view_noise=0.0)):
+        assert gpu_training._run(recipe, CPU) == []
+    assert gpu_training._stack(quick, CPU) == []
+
+    def shifted(once, generators):
+        play = on_tape(once)
+        calls = []
+
+        def wrong():
+            calls.append(None)
+            if len(calls) != 2:  # forgets the second step
+                play()
+
+        return wrong
+
+    monkeypatch.setattr(module, "on_graph", shifted)
+    assert any("from the launched one" in line for line in gpu_training._run(quick, CPU))
+    assert gpu_training._stack(quick, CPU)
+    monkeypatch.setattr(gpu_training, "_is_graph", lambda play: False)
+    assert "not recorded" in gpu_training._run(quick, CPU)
+
+
+def test_the_table_of_a_gpu_is_printed_here_small():
+    few = gpu_training.pictures(CPU, 6, (3, 8, 8))
+    text = gpu_training._small(CPU, (1, 2), steps=1) + gpu_training._resnet(CPU, few, batches=(4, 2), rounds=1)
+    assert "in `clopsim train`, a step launched:" in text
+    assert text.count("plain torch") == text.count("ours") == 2
+    assert "an epoch of CIFAR-10" in text
+
+
+def test_the_loss_of_the_plain_loop_is_ours():
+    first, second = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = info_nce(first, second, temperature=0.2)
+    torch.testing.assert_close(gpu_training._written(first, second, 0.2), expected)

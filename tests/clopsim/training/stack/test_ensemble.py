@@ -124,6 +124,32 @@ def test_convolutional_members_too():
         torch.testing.assert_close(stack.params[name][2].detach(), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("precision", ("float64", "bfloat16"))
+def test_large_networks_are_trained_one_by_one_each_as_alone(precision, monkeypatch):
+    base = Training(
+        samples=30, embedder="resnet18", width=2, dimension=10, batch=8, steps=2, precision=precision, sharpness=False,
+        flip=True, rate=0.01,
+    )  # fmt: skip
+    recipes, sizes = members(base), []
+    own = Stack.__init__
+
+    def noted(self, recipes, loaded):
+        sizes.append(len(recipes))
+        own(self, recipes, loaded)
+
+    monkeypatch.setattr(Stack, "__init__", noted)
+    trained = train_together(recipes)
+    assert sizes == [1, 1, 1, 1]
+    near, dtype = (1e-9, torch.float64) if precision == "float64" else (0.1, torch.float32)  # bfloat16 rounds to 0.004
+    data = load(recipes[2], dtype=dtype)
+    state = loop.train(recipes[2], data, trainee(recipes[2], data, device=torch.device("cpu"), dtype=dtype))
+    assert trained.observables["loss"][2, 0] == pytest.approx(state.records["loss"][0], rel=1e-6)
+    assert trained.observables["loss"][2, -1] == pytest.approx(state.records["loss"][-1], rel=near)
+    assert np.isfinite(trained.accuracies["knn"]).all()
+    with pytest.raises(ValueError, match="^compile must be off in a sweep, got True; a single training takes it"):
+        train_together([replace(base, compile=True)])
+
+
 @pytest.mark.parametrize("loss", ["infonce", "barlow"])
 def test_a_member_does_not_depend_on_its_neighbours_their_order_or_the_threads(loss, monkeypatch):
     recipes = members(replace(SMALL, loss=loss))
