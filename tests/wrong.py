@@ -42,7 +42,7 @@ BASE = {
     "bounds": "",
     "card": "infonce --samples 6 --dim 3",
     "figures": "collapse_temperatures --quick",
-    "inspect": "good.npz",
+    "inspect": "good.npz --key x",
     "lab": "--out page.html",
     "lessons": "--out notebooks",
     "merge": "share1 share2 --out whole",
@@ -103,7 +103,7 @@ def values() -> Iterator[tuple[str, list[str]]]:
                 continue
             wrong = {"NUMBER": NUMBERS, "N": WHOLES}.get(takes)
             if wrong is None:
-                wrong = LISTS if option == "--rates" or takes.startswith("A,B") else ("no-such-word", "")
+                wrong = LISTS if takes.endswith(",...") else ("no-such-word", "")
             for value in wrong:
                 if (command, option, value) not in RIGHT:
                     yield "value", [command, *BASE[command].split(), f"{option}={value}"]
@@ -173,7 +173,12 @@ def places() -> Iterator[tuple[str, list[str]]]:
         for command in ("sweep", "train-sweep"):
             yield "place", [command, *BASE[command].split(), f"--save-config={place}"]
     for place in ("no/such/x.png", "good.npz/x.png", "x.txt", "empty-folder", "", "/proc/x.png"):
-        for command, option in (("inspect", "--out"), ("card", "--out"), ("show", "--figure"), ("verify", "--report")):
+        for command, option in (
+            ("inspect", "--figure"),
+            ("card", "--figure"),
+            ("show", "--figure"),
+            ("verify", "--report"),
+        ):
             yield "place", [command, *BASE[command].split(), f"{option}={place}"]
     for command in ("sweep", "train", "train-sweep", "zoo"):
         for place in ("good.npz", "empty.txt", "run", "strangers"):
@@ -187,7 +192,7 @@ def words() -> Iterator[tuple[str, list[str]]]:
     """Options that are words of their own, sizes beyond any machine, and options that do not go together."""
     for name in ("", "none,", ",", "complete,,line", "complete,complete", "no"):
         yield "word", ["inspect", "good.npz", f"--fail-on={name}"]
-    for name in ("", "T999", "T4,T6", "NaN"):
+    for name in ("", "T999", "T4,T4", "NaN"):
         yield "word", ["verify", f"--only={name}"]
     for name in ("", "png,", "png,png", "gif", ","):
         yield "word", ["figures", "collapse_temperatures", "--quick", f"--format={name}"]
@@ -209,7 +214,7 @@ def words() -> Iterator[tuple[str, list[str]]]:
     yield "size", ["sweep", "--out=new", "--samples=200000"]
     yield "size", ["threshold", "collapse", "--samples=200000"]
     yield "size", ["threshold", "collapse", f"--seeds={10**9}"]
-    yield "size", ["threshold", "collapse", "--width=1e-16"]
+    yield "size", ["threshold", "collapse", "--bracket=1e-16"]
     yield "size", ["threshold", "collapse", f"--dim={10**9}"]
     yield "size", ["zoo", "federated", f"--seeds={10**9}"]
     yield "size", ["card", "infonce", f"--samples={10**6}"]

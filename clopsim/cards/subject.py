@@ -144,7 +144,7 @@ def _registered(
     count, labels = _classes(classes, samples, dimension, views=True)
     given = labels if count else None
     if info.needs_labels and given is None:
-        raise ValueError(f"labels must be at least 2 for {name}, got none; that loss compares classes")
+        raise ValueError(f"classes must be at least 2 for {name}, got none; that loss compares classes")
     form: Form
     if info.of_rows is not None:
         core, form = info.of_rows, options.get("written", info.written)
@@ -243,12 +243,12 @@ def _classes(classes: int | None, samples: int, dimension: int, *, views: bool) 
     if classes is None:
         count = next((k for k in USUAL_CLASSES if alike % k == 0 and k <= dimension), 0)
     else:
-        count = whole_number("labels", classes, low=0)
+        count = whole_number("classes", classes, low=0)
         if count == 1:
-            raise ValueError("labels must be 0 or at least 2, got 1; one class has nothing to be told from")
+            raise ValueError("classes must be 0 or at least 2, got 1; one class has nothing to be told from")
         if count and samples % count:
             raise ValueError(
-                f"labels must divide the number of samples, got {count} for {samples}; the classes are of one size"
+                f"classes must divide the number of samples, got {count} for {samples}; the classes are of one size"
             )
     rows = torch.arange(samples) % count if count else torch.zeros(samples, dtype=torch.long)
     return count, torch.cat([rows, rows]) if views else rows

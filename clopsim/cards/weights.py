@@ -47,7 +47,7 @@ class _Unsettled(Exception):
 def critical_weights(subject: Subject, *, scale: float) -> Weights:
     """The critical weights of a loss. scale: the tangent gradient of a row at random rows."""
     if subject.classes < 2:
-        return Weights(None, None, "there are no classes; give --labels")
+        return Weights(None, None, "there are no classes; give --classes")
     if subject.classes > subject.dimension:
         return Weights(None, None, f"{subject.classes} prototypes have no room in {subject.dimension} dimensions")
     start = 1e-3 * scale * subject.rows

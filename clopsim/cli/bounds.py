@@ -16,16 +16,17 @@ from clopsim.cli.options import (
     Queue,
     ReductionOption,
     Samples,
-    Tau,
+    Taus,
     Weight,
+    several,
 )
-from clopsim.cli.shell import app, options, say, user_input
+from clopsim.cli.shell import Command, app, options, say, user_input
 from clopsim.door.critical_rates import critical_rates
 
 
-@app.command()
+@app.command(cls=Command)
 def bounds(
-    temperature: Tau = 0.5,
+    temperature: Taus = ["0.5"],  # noqa: B006
     dimension: Dim = 8,
     samples: Samples = 32,
     loss: LossOption = "merged",
@@ -45,10 +46,11 @@ def bounds(
 ) -> None:
     """Print every critical learning rate of a setting: the one or two that matter in a sentence, then all of them.
 
-    With --classes also what prototypes do to the classes, with --ema the rate of MoCo, with --batch-of what drawing
-    batches changes.
+    Of several temperatures each has its own. With --classes also what prototypes do to the classes, with --ema
+    the rate of MoCo, with --batch-of what drawing batches changes.
     """
-    given = options(locals())
+    given = dict(locals())
     with user_input():
-        found = critical_rates(**given)
+        given["temperature"] = several("temperature", temperature)
+        found = critical_rates(**options(given))
     say(found, json_output=json_output)

@@ -1,29 +1,29 @@
 """`clopsim card`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clopsim.cli.options import Dim, Json, number_option, whole_option
-from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, app, options, say, user_input
+from clopsim.cli.options import Dim, Json, Picture, number_option, whole_option
+from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, Command, app, options, say, user_input
 from clopsim.door.card import card as look
 
 
-@app.command()
+@app.command(cls=Command)
 def card(
     function: Annotated[str, typer.Argument(metavar="LOSS|FILE.py:NAME", help="A loss of clopsim, or one of yours.")],
     temperature: Annotated[
-        float | None, number_option("Temperature of a loss of clopsim, > 0. (default: 0.5)", "--tau")
+        float | None, number_option("Temperature, > 0. Of a loss of clopsim. (default: 0.5)", "--tau")
     ] = None,
     dimension: Dim = 8,
     samples: Annotated[
-        int, whole_option("Rows n for merged and a function of the cosines; else samples, two views each.")
+        int, whole_option("How many samples. Rows n for merged and a function of the cosines; else two views each.")
     ] = 32,
-    labels: Annotated[
-        int | None, whole_option("Balanced classes; 0: none. (default: the first of 4, 3, 2 that divides the samples)")
+    classes: Annotated[
+        int | None,
+        whole_option("Classes of the samples. Balanced; 0: none. (default: the first of 4, 3, 2 that divides them)"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="PICTURE", help="Draw it into a png, pdf or svg.")] = None,
+    figure: Picture = None,
     json_output: Json = False,
 ) -> None:
     """A card for any loss: at which rate does it collapse? Predicted by autograd, then shown.
@@ -38,6 +38,6 @@ def card(
     with user_input():
         found = look(**given)
     say(found, json_output=json_output)
-    if out is not None and found.complete and not json_output:
-        typer.echo(f"\nDrawn in {out}")
+    if figure is not None and found.complete and not json_output:
+        typer.echo(f"\nDrawn in {figure}")
     raise typer.Exit((HOLDS if found.complete else UNWRITTEN) if found.holds else FAILS)

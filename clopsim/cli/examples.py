@@ -6,11 +6,11 @@ RUN = "data.nc (every variable along every run; xarray.open_dataset reads it)"
 SUMMARY = "summary.json (what --json prints), provenance.json (command, versions, machine, checksums)"
 
 LEAVES: Mapping[str, str] = {
-    "card": "Writes nothing but the PICTURE of --out.",
-    "figures": "The folder will hold NAME.png and NAME.csv for every figure; --runs DIR keeps NAME.run.",
-    "inspect": "Writes nothing but the PICTURE of --out.",
+    "card": "Writes nothing but the PICTURE of --figure.",
+    "figures": "The folder will hold NAME.png and NAME.csv for every figure; --runs FOLDER keeps NAME.run.",
+    "inspect": "Writes nothing but the PICTURE of --figure.",
     "merge": "The run folder will hold what that of the undivided sweep does: see clopsim sweep.",
-    "show": "Writes nothing but the FILE of --figure.",
+    "show": "Writes nothing but the PICTURE of --figure.",
     "sweep": (
         f"The run folder will hold {RUN}, {SUMMARY}, sweep.png (the curves with every predicted line). While it runs: "
         "plan.json and chunks/."
@@ -37,7 +37,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("SimCLR's loss, as PyTorch code has it", "clopsim card infonce --samples 32 --dim 8 --tau 0.5"),
         (
             "a loss of yours, four classes, as a picture too",
-            "clopsim card my_losses.py:my_loss --labels 4 --out card.png",
+            "clopsim card my_losses.py:my_loss --classes 4 --figure card.png",
         ),
     ),
     "figures": (
@@ -46,7 +46,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "inspect": (
         ("the array z of a file, with the classes in its array y", "clopsim inspect embeddings.npz --labels y"),
-        ("a single array, its spectrum as a picture", "clopsim inspect z.npy --out spectrum.pdf"),
+        ("a single array, its spectrum as a picture", "clopsim inspect z.npy --figure spectrum.pdf"),
     ),
     "lab": (
         ("open it in the browser", "clopsim lab"),
@@ -69,14 +69,14 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("the figure for a paper", "clopsim show run --figure curve.pdf"),
     ),
     "sweep": (
-        ("two temperatures in one run", "clopsim sweep --tau 0.2 --tau 0.5 --out run"),
+        ("two temperatures in one run", "clopsim sweep --tau 0.2,0.5 --out run"),
         (
             "the loss and the gradient of PyTorch code",
             "clopsim sweep --loss full --gradient tangent --reduction mean",
         ),
     ),
     "threshold": (
-        ("where complete collapse begins to attract", "clopsim threshold collapse --tau 0.2"),
+        ("where complete collapse begins to attract", "clopsim threshold collapse --tau 0.2,0.5"),
         ("where the uniform state breaks", "clopsim threshold uniform --samples 200"),
     ),
     "train": (
@@ -94,7 +94,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("the second of four shares", "clopsim train-sweep --seeds 8 --out share-2 --shard 2/4"),
     ),
     "verify": (
-        ("one theorem", "clopsim verify --only T4"),
+        ("two theorems", "clopsim verify --only T4,T6"),
         ("everything, to read in a browser", "clopsim verify --report audit.html"),
     ),
     "zoo": (

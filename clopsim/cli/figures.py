@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from clopsim.bounds.setting import each_once, one_of
-from clopsim.cli.shell import BROKE, FAILS, HOLDS, INTERRUPTED, Stopped, app, progress, user_input
+from clopsim.cli.options import folder_option, list_option, several
+from clopsim.cli.shell import BROKE, FAILS, HOLDS, INTERRUPTED, Command, Stopped, app, progress, user_input
 from clopsim.runs import ready
 from clopsim.runs.executors import message
+from clopsim.show import page
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -18,17 +20,19 @@ PACKAGE: Any = importlib.import_module("clopsim.figures")
 """By name: figures imports clopsim, never the other way round. Its names are there without anything heavy."""
 
 
-@app.command()
+@app.command(cls=Command)
 def figures(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help=f"Which of {', '.join(PACKAGE.NAMES)}. (default: all)")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("figures"),
-    form: Annotated[str, typer.Option("--format", metavar="png,svg,pdf", help="Of the pictures.")] = "png",
+    out: Annotated[Path, folder_option()] = Path("figures"),
+    form: Annotated[list[str], list_option("Of png, svg, pdf.", "--format", metavar="FORMAT,...")] = ["png"],  # noqa: B006
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, seconds each.")] = False,
     stored: Annotated[
         Path | None,
-        typer.Option("--runs", help="Folder of measured runs: draw from those of this code, keep new ones."),
+        typer.Option(
+            "--runs", metavar="FOLDER", help="Folder of measured runs: draw from those of this code, keep new ones."
+        ),
     ] = None,
 ) -> None:
     """Redraw the figures, with their numbers as CSV, and print each gap between theory and measurement.
@@ -44,8 +48,7 @@ def figures(
                 )
         if names:
             each_once("names", names)
-        formats = [word.strip().lower() for word in form.split(",")]
-        each_once("form", formats)
+        formats = several("form", form, str.lower)
         for each in formats:
             one_of("form", each, FORMATS)
         ready.check_libraries()
@@ -66,13 +69,17 @@ def figures(
         written.append(name)
         for gap in drawing.gaps:
             verdict = "holds" if gap.holds else "FAILS"
-            typer.echo(f"{name:<22} {verdict}  gap {gap.value:.2g}, allowed {gap.allowed:g}: {gap.says}{origin}")
+            _tell(f"{name:<22} {verdict}  gap {gap.value:.2g}, allowed {gap.allowed:g}: {gap.says}{origin}")
         if not drawing.gaps:
-            typer.echo(f"{name:<22} drawn  no gap: a measurement without a theory{origin}")
+            _tell(f"{name:<22} drawn  no gap: a measurement without a theory{origin}")
         holds = holds and drawing.holds
     if lost:
         raise Stopped(f"{len(lost)} of {len(chosen)} figures could not be drawn: {', '.join(lost)}", BROKE)
     raise typer.Exit(HOLDS if holds else FAILS)
+
+
+def _tell(line: str) -> None:
+    page.show(page.filled(line, indent=" " * 23))
 
 
 def _drawing(name: str, *, quick: bool, stored: Path | None) -> tuple[Any, str]:

@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from clopsim.cli.options import Json
-from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, app, options, say, user_input
+from clopsim.cli.options import Json, Picture
+from clopsim.cli.shell import FAILS, HOLDS, UNWRITTEN, Command, app, options, say, user_input
 from clopsim.door.inspect import inspect as look
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
     file: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Embeddings, one a row: .npy, .npz, .pt, .safetensors, .csv, .parquet, a folder of shards or a quoted "
             "pattern. Several stand side by side.",
         ),
@@ -23,6 +23,7 @@ def inspect(
     key: Annotated[
         str | None,
         typer.Option(
+            metavar="KEY",
             help="Array or column of the file; csv: how the columns' names begin. (default: its only one, else z)",
             show_default=False,
         ),
@@ -38,9 +39,7 @@ def inspect(
         str | None,
         typer.Option(metavar="VERDICT,...", help="Exit with status 1 at one of these verdicts.", show_default=False),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="PICTURE", help="Draw the spectrum into a png, pdf or svg.")
-    ] = None,
+    figure: Picture = None,
     every: Annotated[bool, typer.Option("--all", help="Every observable, not only those that matter most.")] = False,
     json_output: Json = False,
 ) -> None:
@@ -54,6 +53,6 @@ def inspect(
     with user_input():
         found = look(*given.pop("z"), **given)
     say(found, json_output=json_output)
-    if out is not None and found.complete and not json_output:
-        typer.echo(f"\nSpectrum drawn in {out}")
+    if figure is not None and found.complete and not json_output:
+        typer.echo(f"\nSpectrum drawn in {figure}")
     raise typer.Exit((HOLDS if found.complete else UNWRITTEN) if found.holds else FAILS)

@@ -6,16 +6,18 @@ from typing import Annotated
 
 import typer
 
-from clopsim.cli.shell import app, user_input
+from clopsim.cli.options import Force
+from clopsim.cli.shell import Command, app, user_input
 from clopsim.runs.store import write_atomically
 
 
-@app.command()
+@app.command(cls=Command)
 def lab(
     out: Annotated[
-        Path | None, typer.Option(help="Write the page to this file and open nothing.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the page to this file and open nothing.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    force: Force = False,
 ) -> None:
     """Open the lab: one page that runs the simulation live, with the thresholds on the learning-rate slider.
 

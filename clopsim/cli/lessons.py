@@ -5,19 +5,21 @@ from typing import Annotated
 
 import typer
 
-from clopsim.cli.shell import app, user_input
+from clopsim.cli.options import Force, folder_option
+from clopsim.cli.shell import Command, app, user_input
 from clopsim.runs.store import write_atomically
 
 
-@app.command()
+@app.command(cls=Command)
 def lessons(
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("clopsim-lessons"),
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist, answers included.")] = False,
+    out: Annotated[Path, folder_option()] = Path("clopsim-lessons"),
+    force: Force = False,
 ) -> None:
     """Write a class in an hour: three notebooks, see the collapse, derive the bound, rescue it with prototypes.
 
     Each begins with a prediction to commit to, runs top to bottom in under a minute and ends in exercises that it marks
-    itself. The lab, to which they link, is written beside them; the teacher's page with the solutions is named.
+    itself. The lab, to which they link, is written beside them; the teacher's page with the solutions is named. With
+    --force the answers in notebooks that exist are lost.
     """
     from clopsim.lab import assemble
     from clopsim.lessons import LAB, NOTEBOOKS, TEACHER, read
@@ -37,5 +39,6 @@ def lessons(
             raise ValueError(f"out could not be written to {out}: {error.strerror}; choose another place") from None
     for name in (*NOTEBOOKS, LAB):
         typer.echo(out / name)
-    typer.echo(f'open them with: jupyter lab "{out}"   (to get it: pip install "clopsim[lessons]")')
+    typer.echo(f'open them with: jupyter lab "{out}"')
+    typer.echo('to get that: pip install "clopsim[lessons]"')
     typer.echo(f"for the teacher, with solutions: {TEACHER}")

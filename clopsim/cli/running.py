@@ -15,10 +15,11 @@ from clopsim.runs.executors import Engine
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option(help="TOML file with these options; a list on any axis makes a grid. Options here go first."),
+    typer.Option(
+        metavar="FILE", help="TOML file with these options; a list on any axis makes a grid. Options here go first."
+    ),
 ]
-SaveConfig = Annotated[Path | None, typer.Option(help="Write what runs as such a file.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")]
+SaveConfig = Annotated[Path | None, typer.Option(metavar="FILE", help="Write what runs as such a file.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out FOLDER; start it if there is none.")
 ]
@@ -32,12 +33,17 @@ EngineOption = Annotated[
 Scheduler = Annotated[
     str | None,
     typer.Option(
+        metavar="ADDRESS",
         help="Address of a running Dask scheduler, as in tcp://host:8786 or tls://...; it and its workers run code as "
-        "you, here too: name none that is not yours."
+        "you, here too: name none that is not yours.",
     ),
 ]
 ShardOption = Annotated[
     str | None, typer.Option(metavar="I/N", help="Run the I-th of N shares only; join them with clopsim merge.")
+]
+Device = Annotated[
+    str,
+    typer.Option(metavar="DEVICE", help="Where it runs: cpu, cuda, cuda:1, mps, or auto, the best that it can use."),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")]
 

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import Json
-from clopsim.cli.shell import app, user_input
+from clopsim.cli.shell import Command, app, user_input
 from clopsim.show import page, tables
 
 DEFAULT = Path("runs")
 
 
-@app.command()
+@app.command(cls=Command)
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Searched with all its folders.")] = DEFAULT,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Searched with all its folders.")] = DEFAULT,
     json_output: Json = False,
 ) -> None:
     """List run folders with their setting, state, verdict and date."""

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from clopsim.cli.examples import epilog
 from clopsim.door import answer
@@ -156,6 +156,10 @@ class PlainErrors(TyperGroup):
             args = ["train-sweep", *args[1:]]
         return super().resolve_command(context, args)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own options, shown as those of the commands."""
+        return _untyped(super().get_params(ctx))
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a name; its help flows at any width and ends with its examples."""
         command = super().get_command(ctx, cmd_name)
@@ -163,6 +167,24 @@ class PlainErrors(TyperGroup):
             command.help = "\n\n".join(" ".join(each.split()) for each in (command.help or "").split("\n\n"))
             command.epilog = epilog(cmd_name)
         return command
+
+
+def _untyped(parameters: list[Any]) -> list[Any]:
+    """The parameters as --help shall show them: a flag takes nothing, and an argument has its name alone."""
+    for each in parameters:
+        if getattr(each, "is_flag", False):
+            each.metavar = ""
+        elif each.param_type_name == "argument":
+            each.display_type_rich = lambda ctx: ""
+    return parameters
+
+
+class Command(TyperCommand):
+    """A command whose --help says what its options take."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its options and arguments."""
+        return _untyped(super().get_params(ctx))
 
 
 @contextmanager

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clopsim.cli.options import Json
-from clopsim.cli.shell import WRONG_INPUT, Stopped, app, say, user_input
+from clopsim.cli.options import Json, Picture
+from clopsim.cli.shell import WRONG_INPUT, Command, Stopped, app, say, user_input
 from clopsim.door.run import open_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A complete run.")],
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw its figure again: a .png, .pdf or .svg.", show_default=False)
-    ] = None,
+    figure: Picture = None,
     json_output: Json = False,
 ) -> None:
     """Print a run's table again, and draw its figure where asked; nothing is run, and nothing in FOLDER changes."""

@@ -1,13 +1,13 @@
 """`clopsim train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from clopsim.cli.options import Dim, Json, Tau, choice_option, number_option, whole_option
-from clopsim.cli.running import Force, Resume, run_command
-from clopsim.cli.shell import app
+from clopsim.cli.options import Dim, Force, Json, Tau, choice_option, folder_option, number_option, whole_option
+from clopsim.cli.running import Device, Resume, run_command
+from clopsim.cli.shell import Command, app
 from clopsim.cli.training_options import (
     BatchNorm,
     Classes,
@@ -34,10 +34,10 @@ from clopsim.cli.training_options import (
     Width,
 )
 from clopsim.door.train import train as run
-from clopsim.training.recipe import NamedLoss, Precision, Prototypes, Training
+from clopsim.training.recipe import LossName, NamedLoss, Precision, Prototypes, Training
 
 
-@app.command()
+@app.command(cls=Command)
 def train(
     context: typer.Context,
     data: Source = Training.data,
@@ -46,7 +46,7 @@ def train(
     classes: Classes = Training.classes,
     noise: Noise = Training.noise,
     held_out: HeldOut = Training.held_out,
-    labelled: Annotated[float, number_option("Share of the labels that the loss sees.")] = Training.labelled,
+    labelled: Annotated[float, number_option("Share of the samples whose label is seen.")] = Training.labelled,
     label_noise: LabelNoise = Training.label_noise,
     imbalance: Imbalance = Training.imbalance,
     view_noise: ViewNoise = Training.view_noise,
@@ -63,22 +63,26 @@ def train(
         NamedLoss,
         choice_option(
             NamedLoss,
-            "Mean over the embeddings; vicreg, barlow: the batch; simo: a sum over pairs, needs small rates; "
-            "clop: infonce, orthonormal prototypes.",
+            f"The loss. {', '.join(get_args(LossName))}: means over the embeddings; vicreg, barlow over the batch; "
+            "simo a sum over pairs, needs small rates. clop: infonce, orthonormal prototypes.",
+            metavar="LOSS",
         ),
     ] = Training.loss,
     temperature: Tau = Training.temperature,
     prototypes: Annotated[
-        Prototypes, choice_option(Prototypes, "CLOP: pull labelled samples to one fixed vector for each class.")
+        Prototypes, choice_option(Prototypes, "A fixed vector for each class. CLOP pulls labelled samples to it.")
     ] = Training.prototypes,
-    weight: Annotated[float, number_option("Of the prototype term, lambda.")] = Training.weight,
+    weight: Annotated[float, number_option("Weight lambda of the prototype term.")] = Training.weight,
     distance: DistanceOption = Training.distance,
     optimizer: OptimizerOption = Training.optimizer,
     rate: Annotated[
-        float, number_option("Learning rate of the weights, at the start or after the warm-up.")
+        float,
+        number_option("Learning rate of the weights, at the start or after the warm-up.", metavar="LR"),
     ] = Training.rate,
     momentum: Momentum = Training.momentum,
-    weight_decay: Annotated[float, number_option("Of all parameters; lars: of matrices.")] = Training.weight_decay,
+    weight_decay: Annotated[
+        float, number_option("Weight decay of all parameters; lars: of matrices.")
+    ] = Training.weight_decay,
     schedule: ScheduleOption = Training.schedule,
     warmup: Warmup = Training.warmup,
     batch: Annotated[int, whole_option("Samples in a step, two views each; 0: the whole training set.")] = (
@@ -90,13 +94,11 @@ def train(
         bool,
         typer.Option(help="Record the largest Hessian eigenvalue, about once a decade of steps; never of resnet18."),
     ] = Training.sharpness,
-    seed: Annotated[int, whole_option("Of everything; the same seed gives the same bytes on a CPU.")] = Training.seed,
-    precision: Annotated[Precision, choice_option(Precision, "bfloat16: mixed precision.")] = Training.precision,
+    seed: Annotated[int, whole_option("First seed; the same seed gives the same run.")] = Training.seed,
+    precision: Annotated[Precision, choice_option(Precision, "Precision. bfloat16: mixed.")] = Training.precision,
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = Training.compile,
-    device: Annotated[str, typer.Option(help="auto (cuda, then mps, then cpu), cpu, cuda:1, ...")] = Training.device,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write. (default: runs/train-DATE-TIME)", show_default=False)
-    ] = None,
+    device: Device = Training.device,
+    out: Annotated[Path | None, folder_option("runs/train-DATE-TIME")] = None,
     force: Force = False,
     resume: Resume = False,
     json_output: Json = False,

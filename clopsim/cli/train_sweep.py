@@ -1,17 +1,16 @@
 """`clopsim train-sweep`."""
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 
-from clopsim.bounds.setting import each_once
-from clopsim.cli.options import Dim, Json, Tau, choice_option, whole_option
+from clopsim.cli.options import Dim, Force, Json, Taus, choice_option, folder_option, list_option, several, whole_option
 from clopsim.cli.running import (
     ConfigFile,
+    Device,
     EngineOption,
     FailFast,
-    Force,
     Resume,
     SaveConfig,
     Scheduler,
@@ -19,7 +18,7 @@ from clopsim.cli.running import (
     Workers,
     run_command,
 )
-from clopsim.cli.shell import app, user_input
+from clopsim.cli.shell import Command, app, user_input
 from clopsim.cli.training_options import (
     BatchNorm,
     Classes,
@@ -51,32 +50,43 @@ from clopsim.training.recipe import LossName, Prototypes, Training
 
 DEFAULT = TrainingSweep().to_plain()
 
+KINDS: dict[str, type] = {"loss": str, "batch": int}
+"""Of the values on the axes that are no numbers, or whole ones."""
+
 LOSSES = (
-    f"{', '.join(get_args(LossName))}; clop: infonce with every --weight above 0, and the losses named beside it then "
-    "run without prototypes."
+    f"The loss. {', '.join(get_args(LossName))}; clop: infonce with every --weight above 0, and the losses named "
+    "beside it then run without prototypes."
 )
 
 
-def _list(help: str) -> Any:
-    return typer.Option(metavar="A,B,...", help=help)
+LISTS = {
+    name: [",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in DEFAULT[name])]
+    for name in AXES
+}
+"""Defaults of the options that take several values."""
 
 
-def _shown(name: str) -> str:
-    """The default of an option that takes several values."""
-    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in DEFAULT[name])
-
-
-@app.command("train-sweep")
+@app.command("train-sweep", cls=Command)
 def train_sweep(
     context: typer.Context,
     data: Source = Training.data,
-    loss: Annotated[str, _list(LOSSES)] = _shown("loss"),
-    rate: Annotated[str, _list("Learning rates of the weights, at the start or after the warm-up.")] = _shown("rate"),
-    weight_decay: Annotated[str, _list("Of all parameters; lars: of matrices.")] = _shown("weight_decay"),
-    weight: Annotated[str, _list("Of the prototype term, lambda; above 0 the run is CLOP.")] = _shown("weight"),
-    labelled: Annotated[str, _list("Shares of the labels that the loss sees.")] = _shown("labelled"),
-    batch: Annotated[str, _list("Samples in a step, two views each; 0: the whole training set.")] = _shown("batch"),
-    seeds: Annotated[int, whole_option("Runs of every combination.")] = TrainingSweep.seeds,
+    loss: Annotated[list[str], list_option(LOSSES, metavar="LOSS,...")] = LISTS["loss"],
+    rate: Annotated[
+        list[str], list_option("Learning rate of the weights, at the start or after the warm-up.", metavar="LR,...")
+    ] = LISTS["rate"],
+    weight_decay: Annotated[list[str], list_option("Weight decay of all parameters; lars: of matrices.")] = LISTS[
+        "weight_decay"
+    ],
+    weight: Annotated[list[str], list_option("Weight lambda of the prototype term. Above 0 the run is CLOP.")] = LISTS[
+        "weight"
+    ],
+    labelled: Annotated[list[str], list_option("Share of the samples whose label is seen.")] = LISTS["labelled"],
+    batch: Annotated[
+        list[str], list_option("Samples in a step, two views each; 0: the whole training set.", metavar="N,...")
+    ] = LISTS["batch"],
+    seeds: Annotated[
+        int, whole_option("Runs, each from a seed of its own. Of every combination.")
+    ] = TrainingSweep.seeds,
     samples: Drawn = Training.samples,
     features: Features = Training.features,
     classes: Classes = Training.classes,
@@ -94,9 +104,12 @@ def train_sweep(
     depth: Depth = Training.depth,
     width: Width = Training.width,
     batch_norm: BatchNorm = Training.batch_norm,
-    temperature: Tau = Training.temperature,
+    temperature: Taus = [f"{Training.temperature:g}"],  # noqa: B006
     prototypes: Annotated[
-        Prototypes, choice_option(Prototypes, "Of the runs with a weight above 0; none: orthonormal.")
+        Prototypes,
+        choice_option(
+            Prototypes, "A fixed vector for each class. Of the runs with a weight above 0; none: orthonormal."
+        ),
     ] = DEFAULT["prototypes"],
     distance: DistanceOption = Training.distance,
     optimizer: OptimizerOption = Training.optimizer,
@@ -104,16 +117,14 @@ def train_sweep(
     schedule: ScheduleOption = Training.schedule,
     warmup: Warmup = Training.warmup,
     steps: Steps = Training.steps,
-    seed: Annotated[int, whole_option("Of the first run; the same seed gives the same runs.")] = Training.seed,
+    seed: Annotated[int, whole_option("First seed; the same seed gives the same run.")] = Training.seed,
     precision: Annotated[
-        str, typer.Option(metavar="float64|float32|bfloat16", help="Of everything; bfloat16: resnet18 alone.")
+        str, typer.Option(metavar="float64|float32|bfloat16", help="Precision. bfloat16: resnet18 alone.")
     ] = Training.precision,
-    device: Annotated[str, typer.Option(help="auto (cuda, else cpu), cpu, cuda:1, ...")] = Training.device,
+    device: Device = Training.device,
     config: ConfigFile = None,
     save_config: SaveConfig = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write. (default: runs/train-sweep-DATE-TIME)", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, folder_option("runs/train-sweep-DATE-TIME")] = None,
     resume: Resume = False,
     force: Force = False,
     workers: Workers = None,
@@ -125,24 +136,14 @@ def train_sweep(
 ) -> None:
     """Train a grid of small networks together: which rates, weight decays and prototype weights keep the rank?
 
-    The same as clopsim sweep --embedder KIND. Every combination of the lists, medians over the seeds. A run that was
+    The same as clopsim sweep --embedder KIND. Every combination of the lists, medians over the seeds; of several
+    temperatures each makes a sweep of its own. A run that was
     killed goes on with --out FOLDER --resume, but for the chunks of networks that were at work, and ends with the same
     bytes.
     """
     given = dict(locals())
     with user_input():
-        given |= {name: _parsed(name, given[name]) for name in AXES}
+        given |= {name: several(name, given[name], KINDS.get(name, float)) for name in AXES}
+        taus = several("temperature", temperature)
+    given["temperature"] = taus[0] if len(taus) == 1 else list(taus)
     run_command(run, context, given, kind=TrainingSweep.kind)
-
-
-def _parsed(name: str, text: str) -> tuple[Any, ...]:
-    words = [word.strip() for word in text.split(",")]
-    each_once(name, words)
-    if name == "loss":
-        return tuple(words)
-    kind: type = int if name == "batch" else float
-    try:
-        return tuple(kind(word) for word in words)
-    except ValueError:
-        rule = "whole numbers" if kind is int else "numbers"
-        raise ValueError(f"{name} must be {rule} separated by commas, got {text!r}; write them as in 1,10") from None

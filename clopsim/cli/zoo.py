@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from clopsim.cli.options import Json, whole_option
-from clopsim.cli.shell import HOLDS, app, options, say, user_input
+from clopsim.cli.options import Force, Json, folder_option, whole_option
+from clopsim.cli.shell import HOLDS, Command, app, options, say, user_input
 from clopsim.door.zoo import zoo as run
 
 
-@app.command()
+@app.command(cls=Command)
 def zoo(
-    protocol: Annotated[str, typer.Argument(metavar="[NAME]", help="A protocol; without one they are listed.")] = "",
-    seeds: Annotated[int | None, whole_option("Repetitions. (default: the protocol's own)")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write. (default: runs/zoo-NAME-DATE-TIME)", show_default=False)
+    protocol: Annotated[str, typer.Argument(metavar="NAME", help="A protocol; without one they are listed.")] = "",
+    seeds: Annotated[
+        int | None, whole_option("Runs, each from a seed of its own. (default: the protocol's number)")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run folder if it exists.")] = False,
+    out: Annotated[Path | None, folder_option("runs/zoo-NAME-DATE-TIME")] = None,
+    force: Force = False,
     json_output: Json = False,
 ) -> None:
     """Test what the authors of other losses claim, each on many small networks at once.

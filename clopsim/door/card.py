@@ -83,7 +83,7 @@ class Card(Answer):
 
 @takes(FIELDS)
 def card(
-    function: str | Callable[..., Any], *, labels: int | None = None, out: str | Path | None = None, **options: Any
+    function: str | Callable[..., Any], *, classes: int | None = None, figure: str | Path | None = None, **options: Any
 ) -> Card:
     """A card for anybody's loss: at which learning rates it collapses, predicted by autograd, and shown by simulation.
 
@@ -92,8 +92,8 @@ def card(
     takes the cosine matrix (n, n), rows i and i + n/2 the views of a sample, or (first, second) or (first, second,
     labels) as those of clopsim.losses, and returns a scalar tensor; it is called in float64. tau: temperature, of named
     losses alone (0.5). samples: n rows for a function of the cosines, N samples with two views each for the others;
-    dim: d; rows times d at most 2048. labels: number of balanced classes (default: the first of 4, 3, 2 that divides
-    the samples; 0: none); row i is in class i mod labels. out: a png, pdf or svg to draw.
+    dim: d; rows times d at most 2048. classes: number of balanced classes (default: the first of 4, 3, 2 that divides
+    the samples; 0: none); row i is in class i mod classes. figure: a png, pdf or svg to draw.
 
     It says whether the loss sees cosines only; whether a point, lines and classes on points are stationary; the
     curvatures there and at its own optimum, with multiplicities and radial pulls; every critical rate, 2/(c + 2a)
@@ -107,15 +107,15 @@ def card(
     >>> import clopsim, torch
     >>> def squares(cosines):
     ...     return cosines.triu(1).square().sum()
-    >>> found = clopsim.card(squares, samples=4, dim=4, labels=2)
+    >>> found = clopsim.card(squares, samples=4, dim=4, classes=2)
     >>> [level.curvature for level in found.spectrum("collapse").levels]
     [-8.0, 0.0]
     """
-    target = as_path(out)
+    target = as_path(figure)
     if target is not None:
         if target.suffix.lower() not in PICTURES:
-            raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
-        ready.check_file("out", target)
+            raise ValueError(f"figure must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
+        ready.check_file("figure", target)
         ready.check_libraries()
     from clopsim.cards import source
     from clopsim.cards.card import portrait
@@ -124,7 +124,7 @@ def card(
     options = {**FIELDS, **options}
     with contextlib.redirect_stdout(sys.stderr), progress("card") as advance:  # a loss of somebody's may print
         loss = source.loaded(function) if isinstance(function, str) else function
-        found = Card(portrait(subject_of(loss, classes=labels, **options), on_progress=advance))
+        found = Card(portrait(subject_of(loss, classes=classes, **options), on_progress=advance))
     if target is not None:
         found._draw(target)
     return found

@@ -166,8 +166,6 @@ def reproducing_command(config: Config | Training) -> str:
             continue
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
-        elif isinstance(value, tuple) and name == "temperature":
-            words += [word for one in value for word in (option, str(one))]
         else:
             words += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     return shlex.join(words)

@@ -1,6 +1,6 @@
 """clopsim.critical_rates: what `clopsim bounds` prints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, get_args
 
@@ -47,10 +47,11 @@ class CriticalRates(Answer, bounds.CriticalRates):
     moco_rate: float | None = None  # with ema; T21
     batch_spread_growth: float | None = None  # with batch_of; T24, a step's factor at alignment_collapse_rate
 
-    def report(self) -> str:
-        """The rates that matter in a sentence, then one rate a line with its meaning."""
+    def report(self, title: str = "") -> str:
+        """The rates that matter in a sentence, then one rate a line with its meaning; title: before the sentence."""
         return bounds_report(
             self,
+            title=title,
             prototypes=self.with_prototypes,
             distance=self.distance,
             moco=self.moco_rate,
@@ -66,15 +67,40 @@ class CriticalRates(Answer, bounds.CriticalRates):
         return {name: value for name, value in document.items() if not (name in unasked and value is None)}
 
 
+class RatesByTemperature(Answer, Mapping[float, CriticalRates]):
+    """The critical rates of a setting at several temperatures, by temperature."""
+
+    def __init__(self, rates: Mapping[float, CriticalRates]) -> None:
+        """rates: by temperature."""
+        self._rates = dict(rates)
+
+    def __getitem__(self, temperature: float) -> CriticalRates:
+        return self._rates[temperature]
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._rates)
+
+    def __len__(self) -> int:
+        return len(self._rates)
+
+    def report(self) -> str:
+        """The report of every temperature."""
+        return "\n\n\n".join(rates.report(f"tau = {tau:g}: ") for tau, rates in self._rates.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rates of every temperature, in a list."""
+        return {"rates": [{"temperature": tau, **rates.to_dict()} for tau, rates in self._rates.items()]}
+
+
 @takes({**SETTING, **MORE})
-def critical_rates(**options: Any) -> CriticalRates:
+def critical_rates(**options: Any) -> CriticalRates | RatesByTemperature:
     """Every critical learning rate of a setting, in closed form; prints as `clopsim bounds` does.
 
-    tau: temperature > 0. dim: dimension d >= 2 of the embeddings. samples: number n >= 2 of embeddings in the loss; the
-    full loss counts both views, so it is 2N there. loss: "merged" (the two views coincide) or "full" (InfoNCE/NT-Xent).
-    gradient: "ambient" (Euclidean step, then normalise) or "tangent" (as autograd through a normalisation). keys:
-    "symmetric" or "detached" (the gradient reaches the anchor only). reduction: over the n anchors, "sum" or "mean".
-    momentum: beta of the heavy ball, in [0, 1).
+    tau: temperature > 0, one or a list. dim: dimension d >= 2 of the embeddings. samples: number n >= 2 of embeddings
+    in the loss; the full loss counts both views, so it is 2N there. loss: "merged" (the two views coincide) or "full"
+    (InfoNCE/NT-Xent). gradient: "ambient" (Euclidean step, then normalise) or "tangent" (as autograd through a
+    normalisation). keys: "symmetric" or "detached" (the gradient reaches the anchor only). reduction: over the n
+    anchors, "sum" or "mean". momentum: beta of the heavy ball, in [0, 1).
     classes: number K of balanced classes (merged loss, sum): adds with_prototypes, what prototypes do to them, of the
     kind prototypes ("orthonormal", "etf", "simplex"), at a weight, for a distance ("cosine", "euclidean", "manhattan"),
     with a share labelled. ema: m of MoCo's key encoder, with a queue of so many steps: adds moco_rate (full loss,
@@ -82,8 +108,9 @@ def critical_rates(**options: Any) -> CriticalRates:
     every step (full loss): adds batch_spread_growth.
 
     Rates are step sizes of gradient descent on unit embeddings, for the loss in that reduction.
-    Returns an object with an attribute for every rate (None: there is none, and reasons says why) and to_dict().
-    Errors: ValueError for a setting that is none, for several temperatures, and for a question that does not fit it.
+    Returns an object with an attribute for every rate (None: there is none, and reasons says why) and to_dict(), of
+    several temperatures a mapping to such objects.
+    Errors: ValueError for a setting that is none, and for a question that does not fit it.
     Source: the paper's range is the argument of arXiv:2512.07880 (T3); the rest is ours (bounds/THEORY.md).
 
     >>> import clopsim
@@ -91,6 +118,22 @@ def critical_rates(**options: Any) -> CriticalRates:
     0.516...
     """
     options = {**SETTING, **MORE, **options}
+    taus = options["temperature"]
+    found = {tau: _at_one(**{**options, "temperature": tau}) for tau in temperatures(taus)}
+    return RatesByTemperature(found) if len(found) > 1 else next(iter(found.values()))
+
+
+def temperatures(given: Any) -> Sequence[Any]:
+    """One or several temperatures as a sequence. Errors: ValueError for none, or one twice."""
+    if not isinstance(given, list | tuple):
+        return (given,)
+    if not given or len(set(given)) < len(given):
+        raise ValueError(f"temperature must hold one value or more, each once, got {given!r}; give some as in 0.2, 0.5")
+    return given
+
+
+def _at_one(**options: Any) -> CriticalRates:
+    """The rates at one temperature."""
     setting = Setting(**{name: options[name] for name in SETTING})
     rates = bounds.critical_rates(setting)
     more: dict[str, Any] = {}

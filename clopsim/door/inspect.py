@@ -114,7 +114,7 @@ def inspect(
     key: str | None = None,
     skip_bad: bool = False,
     fail_on: str | Sequence[str] | None = None,
-    out: str | Path | None = None,
+    figure: str | Path | None = None,
     all: bool = False,
 ) -> Inspection | Comparison:
     """Have these embeddings collapsed? Every observable, and a verdict with its rule.
@@ -127,7 +127,7 @@ def inspect(
     row i, for alignment and LiDAR. labels and views may be paths too, or keys or columns of the file z. key: the array
     or column of a file (its only one, else "z" or "embeddings"; csv: how the columns' names begin).
     skip_bad: leave out rows that are zero or not finite; the report counts them. fail_on: verdicts, "complete,line" or
-    a list, with which holds is False. out: a png, pdf or svg to draw. all: every line of the report.
+    a list, with which holds is False. figure: a png, pdf or svg to draw. all: every line of the report.
 
     Returns an object with verdict (complete, line, cluster, dimensional, views or none), rule, observations, holds,
     to_dict() and plot(); for several tables one with each, apart, holds, to_dict() and plot().
@@ -139,11 +139,11 @@ def inspect(
     >>> clopsim.inspect([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]).verdict
     'complete'
     """
-    target = as_path(out)
+    target = as_path(figure)
     if target is not None:
         if target.suffix.lower() not in PICTURES:
-            raise ValueError(f"out must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
-        ready.check_file("out", target)
+            raise ValueError(f"figure must end in {', '.join(PICTURES)}, got {str(target)!r}; name a picture")
+        ready.check_file("figure", target)
         ready.check_libraries()
     every = (z, *more)
     if len(every) > MOST:

@@ -57,8 +57,9 @@ def _cell(label: str) -> Iterator[Advance]:
 
     def advance(share: float, note: str = "") -> None:
         nonlocal last
-        if share >= 1.0 or monotonic() - last >= CELL:
-            last = monotonic()
+        now = monotonic()
+        if share >= 1.0 or now - last >= CELL:
+            last = now
             handle.update({"text/plain": _line(label, share, last - begin, note)}, raw=True)
 
     try:
@@ -73,8 +74,9 @@ def _log(label: str) -> Iterator[Advance]:
 
     def advance(share: float, note: str = "") -> None:
         nonlocal last
-        if monotonic() - last >= MINUTE:
-            last = monotonic()
+        now = monotonic()
+        if now - last >= MINUTE:
+            last = now
             print(f"clopsim: {_line(label, share, last - begin, note)}", file=sys.stderr, flush=True)
 
     yield advance

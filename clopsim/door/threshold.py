@@ -7,12 +7,12 @@ from clopsim.bounds import Setting
 from clopsim.bounds.setting import positive_number, whole_number
 from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
-from clopsim.door.critical_rates import SETTING
+from clopsim.door.critical_rates import SETTING, temperatures
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.show import tables
 
-SEARCH = {"width": 0.005, "seeds": 4, "tolerance": 0.05}
+SEARCH = {"bracket": 0.005, "seeds": 4, "tolerance": 0.05}
 
 
 class Threshold(Answer):
@@ -68,13 +68,13 @@ class Thresholds(Answer, Sequence[Threshold]):
 
 
 @takes({**SETTING, **SEARCH})
-def threshold(kind: str, **options: Any) -> Threshold:
+def threshold(kind: str, **options: Any) -> Threshold | Thresholds:
     """Search one critical learning rate by bisection, which knows nothing of the prediction, and hold it against that.
 
     kind: "collapse" (above which rate does complete collapse attract?), "uniform" (... does the uniform state break?),
     "alignment_uniform" or "alignment_collapse" (full loss: ... do the views come apart?), "line" (full loss: ... does
     the line with antipodal views attract?).
-    tau, dim, samples, loss, gradient, keys, reduction, momentum: as of critical_rates. width: of the bracket, in
+    tau, dim, samples, loss, gradient, keys, reduction, momentum: as of critical_rates. bracket: relative width, in
     (0, 1). seeds: number of starts; each gets a bracket. tolerance: largest relative gap at which the theory holds.
 
     Returns an object with predicted_rate, observed_rate, bracket, relative_gap and holds; None stands for "never", and
@@ -87,6 +87,14 @@ def threshold(kind: str, **options: Any) -> Threshold:
     True
     """
     options = {**SETTING, **SEARCH, **options}
+    taus = options["temperature"]
+    several = isinstance(taus, list | tuple) and len(taus) != 1
+    rows = [_row(kind, {**options, "temperature": tau}) for tau in temperatures(taus)]
+    return Thresholds(rows, options["tolerance"]) if several else Threshold(rows[0], options["tolerance"])
+
+
+def _row(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The comparison at one temperature."""
     setting = Setting(**{name: options[name] for name in SETTING})
     whole_number("seeds", options["seeds"], low=1)
     positive_number("tolerance", options["tolerance"], remedy="0.05 allows five percent")
@@ -95,9 +103,12 @@ def threshold(kind: str, **options: Any) -> Threshold:
     n, d, seeds = setting.samples, setting.dimension, options["seeds"]
     most = max(("samples", n), ("dimension", d), ("seeds", seeds), key=lambda each: each[1])[0]
     ready.check_memory({most: 24 * n * n + 96 * seeds * n * d})
-    checked = thresholds.check(kind, setting, width=options["width"])
-    with progress("search") as advance:
-        found = thresholds.search(
-            checked, setting, width=options["width"], seeds=range(options["seeds"]), on_progress=advance
+    checked = thresholds.check(kind, setting)
+    low, bracket = thresholds.SMALLEST_WIDTH, options["bracket"]
+    if not low <= bracket < 1:
+        raise ValueError(
+            f"bracket must be in [{low:g}, 1), got {bracket!r}; 0.001 finds the rate to one part in a thousand"
         )
-    return Threshold(found.as_row(options["tolerance"]), options["tolerance"])
+    with progress("search") as advance:
+        found = thresholds.search(checked, setting, width=bracket, seeds=range(options["seeds"]), on_progress=advance)
+    return found.as_row(options["tolerance"])

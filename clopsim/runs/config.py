@@ -46,7 +46,7 @@ class Sweep:
     view_noise: float = 0.05  # standard deviation of a view around its point (full loss, start="data")
     seed: int = 0  # of the first run; the same seed gives the same bytes on the same machine
     precision: Precision = "float64"
-    device: str = "cpu"  # any torch device
+    device: str = "cpu"  # auto: cuda, else cpu; or any torch device
 
     def __post_init__(self) -> None:
         exact_rate(self.setting)  # the unit of the rates: needs n >= 3

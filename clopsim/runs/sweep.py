@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from clopsim.runs.plan import Chunk, Search, Task
 from clopsim.show.slabs import slabs
 from clopsim.show.variables import attributes as words
 from clopsim.show.variables import described
-from clopsim.sphere.devices import check_device
+from clopsim.sphere.devices import check_device, fastest
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
 from clopsim.sphere.thresholds import Threshold
@@ -43,11 +43,12 @@ Results = Iterable[tuple[Task, Arrays, Mapping[int, str]]]
 
 
 def prepare(config: Sweep, *, here: bool = True) -> Sweep:
-    """The configuration itself, once a file can hold its results.
+    """The configuration with its device decided (auto: cuda, else cpu), once a file can hold its results.
 
     here: whether this machine runs it, so that the device must be one of its own. Errors: ValueError.
     """
     check_size(config)
+    config = replace(config, device=fastest(config.device))
     if here:
         ready.check_memory(config.needs())
         check_device(config.device, config.precision)

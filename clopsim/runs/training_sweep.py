@@ -19,7 +19,7 @@ from clopsim.runs.plan import Chunk
 from clopsim.runs.recipes import AXES, BASE, Cell, TrainingSweep
 from clopsim.runs.sweep import FAILED, Results
 from clopsim.show.variables import described
-from clopsim.sphere.devices import check_device
+from clopsim.sphere.devices import check_device, fastest
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.sphere.outcomes import Outcome
 from clopsim.training.datasets import fingerprint, load
@@ -44,9 +44,7 @@ def prepare(record: TrainingSweep, *, here: bool = True) -> TrainingSweep:
 
     here: whether this machine trains, so that the device must be one of its own. Errors: ValueError about the fields.
     """
-    name = record.base.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = fastest(record.base.device)
     ready.check_memory(record.base.needs())  # the data are read here, whoever trains
     if here:
         check_device(name, record.base.precision)

@@ -21,9 +21,10 @@ def bounds_report(
     distance: str = "cosine",
     moco: float | None = None,
     batch_growth: float | None = None,
+    title: str = "",
 ) -> str:
     """The rates that matter in sentences, then every one in a table, and what else was asked about the setting."""
-    words = bounds_sentence(rates)
+    words = title + bounds_sentence(rates)
     if moco is not None:
         words += f" The uniform state of MoCo, every query on its key, breaks above {moco:.6g} (T21)."
     if batch_growth is not None:

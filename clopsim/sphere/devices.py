@@ -17,6 +17,11 @@ def choose(name: str, precision: str) -> tuple[torch.device, torch.dtype]:
     return check_device(name, precision), DTYPES[precision]
 
 
+def fastest(name: str) -> str:
+    """The name itself; of auto cuda, else cpu: where many small runs go together MPS gains nothing."""
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def check_device(name: str, precision: str) -> torch.device:
     """The torch device of that name; ValueError where it is unknown, absent or without the precision."""
     known = "; use cpu, cuda or mps"

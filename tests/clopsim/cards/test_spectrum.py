@@ -162,12 +162,12 @@ def test_clip_has_a_gap_between_its_towers_that_nothing_closes():
 def test_what_sees_more_than_cosines_has_its_curvatures_too():
     """The docstrings of vicreg and barlow give them."""
     N, d = 6, 3
-    found = clopsim.card("vicreg", samples=N, dim=d, labels=0)
+    found = clopsim.card("vicreg", samples=N, dim=d, classes=0)
     low = found.spectrum("collapse").levels[0].curvature
     assert low == pytest.approx(-25 / (2 * d * 1e-2 * (N - 1)), **EXACT)
     assert not found.to_dict()["cosines_only"]
     assert found.spectrum("collapse").turns == 0
-    found = clopsim.card("barlow", samples=N, dim=d, labels=0)
+    found = clopsim.card("barlow", samples=N, dim=d, classes=0)
     ends = levels(found.spectrum("collapse"))
     assert [c for c, _ in ends] == pytest.approx([-2 / (N * 1e-5), 2 / (N * 1e-5)], **EXACT)
     assert "more than cosines" in found.report()
@@ -234,7 +234,7 @@ def test_what_is_not_finite_gets_a_sentence():
     found = at(loss, "point")
     assert (found.levels, found.stationary) == ((), False)
     assert "not finite" in found.trouble
-    assert "not finite" in clopsim.card(loss, samples=4, dim=3, labels=0).report()
+    assert "not finite" in clopsim.card(loss, samples=4, dim=3, classes=0).report()
 
 
 def unequal(cosines):
@@ -300,7 +300,7 @@ def test_a_rate_five_percent_off_is_noticed():
 
 @pytest.mark.parametrize("name", ("merged", *LOSSES))
 def test_every_loss_has_a_card_and_its_rates_are_where_they_are_predicted(name):
-    found = clopsim.card(name, samples=6, dim=5, labels=3)
+    found = clopsim.card(name, samples=6, dim=5, classes=3)
     assert found.holds, found.report()
     smooth = {"lorac", "fedrcl"}
     assert bool([rated for rated in found.rates if rated.checks]) == (name not in smooth)
@@ -346,7 +346,7 @@ def test_weights_of_the_zoo():
 
 def test_any_rows_of_ones_own_have_a_spectrum():
     """A point elsewhere than the card's, at other lengths: the same levels."""
-    found = clopsim.card("infonce", samples=3, dim=3, labels=0)
+    found = clopsim.card("infonce", samples=3, dim=3, classes=0)
     there = found.spectrum([[0.0, 2.0, 0.0]] * 6)
     assert levels(there) == [pytest.approx(level) for level in levels(found.spectrum("collapse"))]
     assert not found.spectrum(torch.eye(6)[:, :3] + 1).stationary

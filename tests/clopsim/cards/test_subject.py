@@ -109,7 +109,7 @@ def test_noise_of_its_own_is_frozen_and_told():
     z = random_rows(found)
     assert found.noise
     assert float(found.value(z)) == float(found.value(z))
-    assert "noise is drawn from one seed" in clopsim.card(noisy, samples=4, dim=3, labels=0).report()
+    assert "noise is drawn from one seed" in clopsim.card(noisy, samples=4, dim=3, classes=0).report()
     del before
 
 
@@ -173,10 +173,10 @@ def test_what_is_no_loss_is_one_plain_sentence(function, message):
         ("infonce", {"temperature": 0}, "temperature must be a finite number > 0"),
         ("vicreg", {"temperature": 0.5}, "temperature must be left out for vicreg"),
         (squares, {"temperature": 0.5}, "temperature must be left out for a loss of yours"),
-        ("infonce", {"classes": 1}, "labels must be 0 or at least 2"),
-        ("infonce", {"classes": 4}, "labels must divide the number of samples, got 4 for 6"),
-        ("infonce", {"classes": -1}, "labels must be a whole number >= 0"),
-        ("fedrcl", {"classes": 0}, "labels must be at least 2 for fedrcl"),
+        ("infonce", {"classes": 1}, "classes must be 0 or at least 2"),
+        ("infonce", {"classes": 4}, "classes must divide the number of samples, got 4 for 6"),
+        ("infonce", {"classes": -1}, "classes must be a whole number >= 0"),
+        ("fedrcl", {"classes": 0}, "classes must be at least 2 for fedrcl"),
         ("merged", {"temperature": 1e-9}, "temperature must be >= 0.0001"),
     ),
 )

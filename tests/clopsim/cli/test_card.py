@@ -18,7 +18,7 @@ def my_loss(cosines):
     print("a word of its own")
     return cosines.exp().mean() - pull
 '''
-SMALL = ("--samples", 6, "--dim", 3, "--labels", 3)
+SMALL = ("--samples", 6, "--dim", 3, "--classes", 3)
 
 
 @pytest.fixture
@@ -87,14 +87,14 @@ def test_the_function_gives_what_the_command_prints(mine):
 
 
 def test_a_picture_is_drawn_where_it_is_wanted(mine):
-    done = mine("card", "infonce", *SMALL, "--out", "card.png")
+    done = mine("card", "infonce", *SMALL, "--figure", "card.png")
     assert done.exit_code == 0, done.output
     assert done.stdout.endswith("Drawn in card.png\n")
     assert Path("card.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_picture_shows_every_state_and_every_critical_rate_of_one():
-    document = front.card("merged", samples=6, dim=3, labels=3).to_dict()
+    document = front.card("merged", samples=6, dim=3, classes=3).to_dict()
     figure = card_picture.draw_card(document)
     spectra, factors, ambient, tangent = figure.axes
     shown = [label.get_text() for label in spectra.get_yticklabels()]
@@ -115,11 +115,11 @@ def test_a_picture_shows_every_state_and_every_critical_rate_of_one():
         (("gone.py:loss",), "LOSS must be in a file that is there, got 'gone.py'"),
         (("infonce", "--tau", 0), "--tau must be a finite number > 0"),
         (("mine.py:my_loss", "--tau", 1), "--tau must be left out for a loss of yours"),
-        (("infonce", "--samples", 5, "--labels", 2), "--labels must divide the number of samples, got 2 for 5"),
+        (("infonce", "--samples", 5, "--classes", 2), "--classes must divide the number of samples, got 2 for 5"),
         (("infonce", "--dim", 1), "--dim must be a whole number >= 2"),
         (("infonce", "--samples", 9999), "--samples must keep rows x dimension <= 2048"),
-        (("infonce", "--out", "card.gif"), "--out must end in .png, .pdf, .svg"),
-        (("infonce", "--out", "nowhere/card.png"), "--out must be writable"),
+        (("infonce", "--figure", "card.gif"), "--figure must end in .png, .pdf, .svg"),
+        (("infonce", "--figure", "nowhere/card.png"), "--figure must be writable"),
     ),
 )
 def test_wrong_input_is_one_plain_line(mine, words, message):

@@ -250,7 +250,7 @@ def test_embeddings_of_every_kind_look_the_same(command):
     ):
         assert f"{clopsim.inspect(rows, labels=labels)}\n" == printed
     assert clopsim.inspect(tensor.bfloat16()).verdict == clopsim.inspect(z).verdict
-    found = clopsim.inspect(z, out="z.png")
+    found = clopsim.inspect(z, figure="z.png")
     assert Path("z.png").stat().st_size
     assert isinstance(found.plot(), Figure)
 

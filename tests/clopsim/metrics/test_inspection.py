@@ -88,7 +88,7 @@ def clopsim(clopsim):
 
 
 def test_the_command_prints_the_report_and_draws_it(clopsim):
-    result = clopsim("inspect", "all.npz", "--labels", "y", "--views", "other", "--out", "report.png")
+    result = clopsim("inspect", "all.npz", "--labels", "y", "--views", "other", "--figure", "report.png")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("NONE: ")
     assert "class collapse: all but 1% of 200 sampled embeddings sit on 5 points" in result.stdout
@@ -102,7 +102,7 @@ def test_the_command_prints_the_report_and_draws_it(clopsim):
     assert all(len(line) <= 80 for line in every.splitlines())
     first = Path("report.png").read_bytes()
     assert first.startswith(b"\x89PNG")
-    clopsim("inspect", "all.npz", "--labels", "y", "--out", "report.png")
+    clopsim("inspect", "all.npz", "--labels", "y", "--figure", "report.png")
     assert Path("report.png").read_bytes() == first
     document = json.loads(clopsim("inspect", "plain.npy", "--labels", "y.npy", "--json").stdout)
     assert document["verdict"] == "none"
@@ -112,7 +112,7 @@ def test_the_command_prints_the_report_and_draws_it(clopsim):
 
 def test_two_files_stand_side_by_side(clopsim):
     np.save("moved.npy", CASES["none"] + 1)
-    result = clopsim("inspect", "plain.npy", "moved.npy", "--out", "two.svg")
+    result = clopsim("inspect", "plain.npy", "moved.npy", "--figure", "two.svg")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("plain.npy: NONE, ")
@@ -172,8 +172,8 @@ WRONG = [
     ("plain.npy --labels one.npy", "--labels must name at least 2 classes, got 1; numbers below 0 and nan"),
     ("all.npz --views plain.npy", "--views must have the shape of the embeddings (200, 16), got (300, 32)"),
     ("plain.npy --fail-on complete,flat", "--fail-on must name verdicts (complete, line, cluster, dimensional, views"),
-    ("plain.npy --out report.txt", "--out must end in .png, .pdf, .svg, got 'report.txt'"),
-    ("plain.npy --out nowhere/report.png", "--out must be writable, got 'nowhere/report.png'"),
+    ("plain.npy --out report.txt", "--figure must end in .png, .pdf, .svg, got 'report.txt'"),
+    ("plain.npy --out nowhere/report.png", "--figure must be writable, got 'nowhere/report.png'"),
 ]
 
 
