@@ -191,7 +191,7 @@ WRONG_SWEEP = [
     ("--rates 0,1", "--rates must be a finite number > 0, got 0.0;"),
     ("--rates=-1,1", "--rates must be a finite number > 0, got -1.0;"),
     ("--rates 1,nan", "--rates must be a finite number > 0, got nan;"),
-    ("--rates 1,two", "--rates must be numbers separated by commas, got '1,two'; write them as in 0.5,1,2"),
+    ("--rates 1,two", "--rates must be numbers separated by commas, got '1,two'; write them as in 0.5,1.0"),
     ("--seeds 0", "--seeds must be a whole number >= 1, got 0;"),
     ("--steps 0", "--steps must be a whole number >= 1, got 0;"),
     ("--seed -1", "--seed must be a whole number >= 0, got -1;"),
@@ -233,7 +233,7 @@ WRONG_THRESHOLD = [
     ("", "Missing argument"),
     ("alignment_uniform", "--loss must be full for alignment_uniform, got 'merged'; the merged loss has no views"),
     ("line", "--loss must be full for line, got 'merged'; the merged loss has no views"),
-    ("collapse --width 0", "--width must be in [1e-09, 1), got 0.0;"),
+    ("collapse --bracket 0", "--bracket must be in [1e-09, 1), got 0.0;"),
     ("collapse --seeds 0", "--seeds must be a whole number >= 1, got 0;"),
     ("collapse --tolerance 0", "--tolerance must be a finite number > 0, got 0.0;"),
     ("collapse --tau 0", "--tau must be a finite number > 0, got 0.0;"),
@@ -279,14 +279,14 @@ def test_unknown_command_names_the_nearest(clopsim):
 def test_options_are_the_fields_of_the_record():
     """A field without an option could not be set; an option without a field would do nothing."""
     parameters = inspect.signature(cli.sweep).parameters
-    only_cli = {"context", "config", "save_config", "out", "resume", "force", "shard", "json_output", *EXECUTION}
+    only_cli = {"context", "embedder", "config", "save_config", "out", "resume", "force", "shard", "json_output", *EXECUTION}
     assert set(parameters) - only_cli == {field.name for field in fields(Sweep)}
     for field in fields(Sweep):
         default = parameters[field.name].default
         if field.name == "temperature":
-            assert default == [field.default]
+            assert default == [f"{field.default:g}"]
         elif field.name == "rates":
-            assert default == ""  # stands for the 41 default rates
+            assert default == []  # stands for the 41 default rates
         else:
             assert default == field.default
 

@@ -167,7 +167,7 @@ def test_a_gap_that_is_no_number_is_printed_too(said, monkeypatch):
 def test_a_spectrum_that_fails_costs_no_report(said, monkeypatch):
     np.save("z.npy", np.eye(4))
     monkeypatch.setattr(plots, "draw_inspection", broken)
-    status, printed, errors = said("inspect z.npy --out z.png")
+    status, printed, errors = said("inspect z.npy --figure z.png")
     why = "clopsim: z.png could not be written (LookupError: it broke), all else is; the report stands\n"
     assert (status, errors) == (5, why)
     assert printed == said("inspect z.npy")[1]

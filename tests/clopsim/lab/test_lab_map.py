@@ -32,9 +32,7 @@ def test_it_is_computed_in_a_worker_and_the_page_does_not_step(visit):
 def test_its_cells_are_where_runs_of_the_page_end(mapped, column, row):
     page, cells = mapped
     x, tau = page.evaluate(f"[clopsim.ends.rate({column}), clopsim.ends.tau({row})]")
-    page.evaluate(
-        "([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", [x, tau]
-    )
+    page.evaluate("([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", [x, tau])
     state = page.evaluate("clopsim.state")
     assert cells[row * 33 + column] == (state["state"] if not state["motion"] else "between")
 
