@@ -279,7 +279,18 @@ def test_unknown_command_names_the_nearest(clopsim):
 def test_options_are_the_fields_of_the_record():
     """A field without an option could not be set; an option without a field would do nothing."""
     parameters = inspect.signature(cli.sweep).parameters
-    only_cli = {"context", "embedder", "config", "save_config", "out", "resume", "force", "shard", "json_output", *EXECUTION}
+    only_cli = {
+        "context",
+        "embedder",
+        "config",
+        "save_config",
+        "out",
+        "resume",
+        "force",
+        "shard",
+        "json_output",
+        *EXECUTION,
+    }
     assert set(parameters) - only_cli == {field.name for field in fields(Sweep)}
     for field in fields(Sweep):
         default = parameters[field.name].default

@@ -67,7 +67,10 @@ def test_interrupt_list_resume_show(clopsim, monkeypatch):
     assert row["setting"] == "clop,infonce, mlp on clusters, 4 steps, lambda = 0,1, d = 16"
     for words, message in (
         ((*QUICK, "--out", "run"), "--out must not exist, got 'run', an unfinished run; add --resume to go on"),
-        ((*QUICK, "--rate", "0.01", "--out", "run", "--resume"), "--rate must stay (0.01, 1.0) in 'run', got (0.01,)"),
+        (
+            (*QUICK, "--rate", "0.1", "--out", "run", "--resume"),
+            "--rate must stay (0.01, 1.0) in 'run', got (0.01, 1.0, 0",
+        ),
         (
             ("sweep", "--out", "run", "--resume"),
             f"--out must hold a sweep, got 'run', a train-sweep; resume it: {again}",
