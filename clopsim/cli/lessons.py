@@ -8,6 +8,7 @@ import typer
 from clopsim.cli.options import Force, folder_option
 from clopsim.cli.shell import Command, app, user_input
 from clopsim.runs.store import write_atomically
+from clopsim.show.page import filled
 
 
 @app.command(cls=Command)
@@ -41,4 +42,4 @@ def lessons(
         typer.echo(out / name)
     typer.echo(f'open them with: jupyter lab "{out}"')
     typer.echo('to get that: pip install "clopsim[lessons]"')
-    typer.echo(f"for the teacher, with solutions: {TEACHER}")
+    typer.echo(filled(f"for the teacher, with solutions: {TEACHER}"))

@@ -87,7 +87,7 @@ def test_every_screen_of_a_terminal_fits_and_opens_with_what_was_found(tmp_path)
     assert len(shown) == len(names) + 2 * len(QUICK)
     for (turn, name), text in shown.items():
         for line in re.split(r"[\r\n]+", plain(text)):
-            assert len(line) <= 80, (name, line)
+            assert len(line) <= 80 or " " not in line, (name, line)  # a path is not broken
         report = plain(re.split(r"\x1b\[2K", text)[-1])  # after the bar
         assert re.match(OPENS.get(name, ""), report), (turn, name, report)
         if turn == 0 and name in OPENS:

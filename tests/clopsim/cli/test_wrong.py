@@ -184,7 +184,7 @@ def test_a_scheduler_without_workers_is_told_and_waited_for(monkeypatch):
 def test_endings_and_names_may_be_written_large_or_small(clopsim):
     np.savez("z.npz", z=np.eye(4))
     Path("z.npz").rename("z.NPZ")
-    assert clopsim("inspect", "z.NPZ", "--out", "z.PNG").exit_code == 0
+    assert clopsim("inspect", "z.NPZ", "--figure", "z.PNG").exit_code == 0
     assert Path("z.PNG").read_bytes().startswith(b"\x89PNG")
     assert json.loads(clopsim("verify", "--only", "t6", "--json").stdout)[0]["identifier"] == "T6"
 
