@@ -183,9 +183,12 @@ def test_the_command_writes_them_and_says_how_to_open_them(clopsim):
     assert result.exit_code == 0
     paths = [Path("clopsim-lessons") / name for name in NOTEBOOKS]
     page = Path("clopsim-lessons") / LAB
-    *files, jupyter, teacher = result.stdout.splitlines()
+    lines = result.stdout.splitlines()
+    files, jupyter, install = lines[:4], *lines[4:6]
+    teacher = " ".join(lines[6:])  # a long path has a line of its own
     assert files == [*map(str, paths), str(page)]
-    assert 'jupyter lab "clopsim-lessons"' in jupyter
+    assert jupyter == 'open them with: jupyter lab "clopsim-lessons"'
+    assert install == 'to get that: pip install "clopsim[lessons]"'
     assert Path(teacher.removeprefix("for the teacher, with solutions: ")).samefile(TEACHER)
     assert [path.read_text(encoding="utf-8") for path in paths] == list(map(read, NOTEBOOKS))
     assert page.read_text(encoding="utf-8") == assemble()
