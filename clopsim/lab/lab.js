@@ -24,13 +24,13 @@
     glide = 1;
     owed = 0;
     restedAt = null;
-    map.update(chosen);
+    if (chosen.network === "off") map.update(chosen);
   }
 
   function update() {
     shown().forEach((run, k) => run.change(setting(k)));
     restedAt = null;
-    map.update(chosen);
+    if (chosen.network === "off") map.update(chosen);
   }
 
   const advance = (steps) => shown().forEach((run) => run.advance(steps));
@@ -74,6 +74,7 @@
       if (document.activeElement !== $(name) || $(name).type !== "number") $(name).value = value;
     }
     document.body.dataset.view = chosen.view;
+    const trained = chosen.network === "on";
     const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th);
     const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
     const units = `${+chosen.x.toPrecision(3)} × μ_c`;
@@ -83,15 +84,17 @@
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
     rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
-      (chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
+      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
-    $("decay").disabled = chosen.gradient !== "free";
-    $("decay-label").classList.toggle("off", chosen.gradient !== "free");
+    $("decay").disabled = !trained && chosen.gradient !== "free";
+    $("decay-label").classList.toggle("off", $("decay").disabled);
+    $("gradient").disabled = $("start").disabled = trained; // autograd through the norm, from weights of its own
+    document.body.dataset.network = chosen.network;
     show("legend", [chosen.lambda > 0 ? "● ■ ▲ classes, c₁ c₂ c₃ prototypes" : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
       "arrow: the mean", chosen.dim > 3 ? `the leading 3 of ${chosen.dim} directions` : "", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
   }
-  const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5;
+  const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5 && chosen.network === "off";
 
   function set(wanted, { resume = false } = {}) {
     const found = valid(wanted);
@@ -197,6 +200,6 @@
     load(u) { both[0].load(chosen, Float64Array.from(u)); begin(); paint(); },
     get state() { return state(both[0]); },
     get states() { return shown().map(state); },
-    get records() { return both[0].past.records; }, hash, physics, theory, stability, outcome, story, verdict, ends, map, tour, track, gathering,
+    get records() { return both[0].past.records; }, hash, physics, theory, stability, outcome, story, verdict, ends, map, tour, track, gathering, network,
   };
 })();

@@ -162,6 +162,6 @@ const physics = (() => {
   }
 
   return {
-    ...geometry, observe, CLASSES, SPREAD, step, radial, label, mean, lossPerAnchor, columnSums, perturbed, start,
+    ...geometry, observe, CLASSES, SPREAD, normals, gradient, step, radial, label, mean, lossPerAnchor, columnSums, perturbed, start,
   };
 })();

@@ -43,7 +43,10 @@ const report = (() => {
     show("now-norm", fixed(reading.norm) + (prediction.norm === null ? "" : ` on average, theory ${fixed(prediction.norm)}`));
     const effective = now.rate / reading.norm;
     show("now-effective", fixed(effective));
-    if (chosen.gradient === "free") track.effective(effective / th.unit);
+    const trained = chosen.network === "on";
+    $("edge").hidden = !trained;
+    if (trained) show("now-edge", fixed(reading.edge));
+    if (trained || chosen.gradient === "free") track.effective((trained ? reading.edge : effective) / th.unit);
     list.forEach((run, k) => says(run, SUFFIX[k]));
     show("head-0", pair ? side(list[0]) : "Theory");
     if (!pair) return;

@@ -1,13 +1,14 @@
 // One run: its points, its past, what theory says of it and what it shows. No drawing; the page may hold several.
 "use strict";
 const runs = (() => {
+  const EVERY = 25; // steps between two looks at a network's sharpness
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
-    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame;
+    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame, edge;
 
     const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
-    const onSphere = (u) => (chosen.gradient === "free" ? u : physics.unit(u, chosen.n));
+    const onSphere = (u) => (chosen.gradient === "free" || now?.w ? u : physics.unit(u, chosen.n));
     const directions = (u) => physics.unit(u, now.n);
 
     // Begin anew: from the start that the settings name, or from given points
@@ -18,7 +19,10 @@ const runs = (() => {
     function load(setting, u) {
       chosen = { ...setting };
       th = theory.thresholds(chosen);
-      now = { ...physical(), u: onSphere(u), v: null, count: 0 };
+      now = { ...physical(), v: null, count: 0 };
+      if (chosen.network === "on") Object.assign(now, network.begin(chosen)); // its outputs, not the given points
+      else now.u = onSphere(u);
+      edge = null;
       before = earlier = now.u;
       flip = beforeFlip = 1;
       frame = null;
@@ -32,10 +36,11 @@ const runs = (() => {
     // Settings have changed: the points stay where they are, but for a collapsed state that they set free
     function change(setting) {
       const former = now;
+      edge = null;
       chosen = { ...setting };
       th = theory.thresholds(chosen);
       now = { ...now, ...physical() };
-      const kept = former.gradient === "free" ? onSphere(now.u) : now.u;
+      const kept = former.gradient === "free" && !now.w ? onSphere(now.u) : now.u;
       now.u = verdict.loosened(kept, former, now);
       since = verdict.newPast(directions(now.u), now, now.u !== kept);
       if (chosen.lambda > 0) flip = beforeFlip = 1;
@@ -64,14 +69,14 @@ const runs = (() => {
 
     function advance(steps) {
       for (let k = 0; k < steps; k++) {
-        const next = physics.step(now);
+        const next = now.w ? network.step(now) : physics.step(now);
         past.latest.loss = next.lossBefore;
         let along = 0;
         for (let i = 0; i < now.u.length; i++) along += now.u[i] * next.u[i];
         // A merged ambient step above tau/2 throws every point to the other side; the losses do not see that flip, so
         // the picture takes it back. Prototypes do see it.
         beforeFlip = flip;
-        if (along < 0 && chosen.lambda === 0) flip = -flip;
+        if (along < 0 && chosen.lambda === 0 && !now.w) flip = -flip;
         earlier = before;
         before = now.u;
         now = next;
@@ -103,7 +108,8 @@ const runs = (() => {
       const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
       if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
       const waits = answer.verdict === "not there yet"; // slow is not settled
-      reading = { ...seen, norm: averaged.norm, state, ...answer, settled: settled() && !waits, z, gathered: gathering.find(z, now.n) };
+      if (now.w && !(now.count - edge?.count < EVERY)) edge = { count: now.count, rate: network.edge(now) };
+      reading = { edge: edge && edge.rate, ...seen, norm: averaged.norm, state, ...answer, settled: settled() && !waits, z, gathered: gathering.find(z, now.n) };
       return reading;
     }
 

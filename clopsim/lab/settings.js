@@ -20,13 +20,14 @@ const settings = (() => {
     decay: { check: number(0, 0.5), initial: 0 },
     lambda: { check: number(0, 20), initial: 0 },
     dim: { check: whole(3, 16), initial: 3 },
+    network: { check: word("off", "on"), initial: "off" }, // embeddings: free points, or outputs of a small network
     momentum: { check: number(0, 0.95), initial: 0 }, // beta of the heavy ball
     start: { check: word("random", "collapse", "uniform", "views"), initial: "uniform" },
     seed: { check: whole(1, 9999), initial: 1 },
     speed: { check: number(1, 512), initial: 6 }, // steps per second
   };
   const FACTORS = [0.9, 1.1]; // of the rate: the two runs of a pair
-  const RESTARTS = ["n", "dim", "start", "seed"]; // everything else acts on the running points
+  const RESTARTS = ["n", "dim", "network", "start", "seed"]; // everything else acts on the running points
   const values = Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, field.initial]));
 
   // What of an object or address is a valid setting; the unknown is ignored, numbers are clamped

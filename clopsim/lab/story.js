@@ -8,6 +8,9 @@ const story = (() => {
   // null: theory gives no number. caught: other places to rest lie on the way
   function predict(s, th, column = 1) {
     const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false, top: "" };
+    if (s.network === "on")
+      return { ...nothing, phase: "silent", text: "Descent of the mean loss: a step on the weights is stable below 2(1 + β)/sharpness, the diamond ◆ (T14). Above it the outputs " +
+        "grow until it is stable again: the diamond comes to the learning rate and stays there (measured, not proved)." };
     const points = s.loss === "full" ? s.n / 2 : s.n;
     const even = { R: 0, rank: Math.min(s.dim ?? 3, points - 1) }; // a simplex, where no more points than dimensions are
     const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });

@@ -55,8 +55,9 @@ const theory = (() => {
   }
 
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
-  // for the effective rate mu/|u|^2. With momentum beta the rates are T14's.
-  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0 }) {
+  // for the effective rate mu/|u|^2. With momentum beta the rates are T14's. They are rates of embeddings: the weights of a
+  // network have none of them.
+  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off" }) {
     const S = selfExclusion(tau, n, d);
     const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
     const ambient = gradient === "ambient", full = loss === "full";
@@ -67,7 +68,7 @@ const theory = (() => {
     const exact = (tau * (n - 1)) / (n - 2);
     const left = unresolvedShare({ tau, n, loss, dim: d }, 0), leftAtBreak = unresolvedShare({ tau, n, loss, dim: d }, broken);
     const collapses = (1 - beta) * (n - 1) - (1 + beta);
-    return {
+    const found = {
       unit: exact, // mu_c without momentum, what the slider counts in
       paperEdge: beta > 0 ? null : tau, // T3: the paper's range is 0 < mu < tau, for plain steps
       // T4, T14: complete collapse attracts above
@@ -85,6 +86,7 @@ const theory = (() => {
       line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
       safe: 1 / Math.max(...spectrum(tau, 1, d).e), // half of mu_T of many points: a rate at which points spread evenly
     };
+    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, paperEdge: null };
   }
 
   // T14: 2 (1 + beta)/(h - 2 rho/(1 - beta)): a mode of curvature h flips and grows above, where a step stretches each

@@ -5,7 +5,7 @@ const track = (() => {
   const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
-  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "the start decides" };
+  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "the start decides", silent: "" };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {
@@ -61,11 +61,11 @@ const track = (() => {
     if (th.paperEdge !== null)
       put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = percent(th.paperEdge / th.unit) + "%";
     for (let k = LOW; k <= HIGH; k += 1) put(marks, k % 2 ? "tick minor" : "tick", k < 0 ? `1/${2 ** -k}` : String(2 ** k), percent(2 ** k));
-    if (s.gradient === "free") put(marks, "effective", "◆", 50).id = "effective";
+    if (s.gradient === "free" || s.network === "on") put(marks, "effective", "◆", 50).id = "effective";
     return list;
   }
 
-  // The effective rate mu/|u|^2 of a free norm, as a diamond on the track
+  // The effective rate mu/|u|^2 of a free norm, or a network's 2 (1 + beta)/sharpness, as a diamond on the track
   function effective(x) {
     const node = document.getElementById("effective");
     if (node) node.style.left = Math.max(0, Math.min(100, percent(x))) + "%";

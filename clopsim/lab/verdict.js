@@ -218,7 +218,7 @@ const verdict = (() => {
   // the settings change from s, at which the state attracts, to next, at which it does not, they are set apart a little.
   const UNSEEN = 0.01;
   function loosened(u, s, next) {
-    if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.loss !== s.loss) return u;
+    if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || next.loss !== s.loss) return u;
     const { spread, apart } = outcome.sizes(u, s.n, s.loss), full = s.loss === "full";
     const attracts = (one) => (full ? apart > 2 - UNSEEN && stability.line(one) < 1 : stability.collapse(one).spread < 1);
     const gathered = full ? apart > 2 - UNSEEN && outcome.bent(u, s.n) < UNSEEN : spread < UNSEEN;
