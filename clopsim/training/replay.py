@@ -127,7 +127,7 @@ def on_graph(once: Play, generators: Sequence[torch.Generator]) -> Play:
         for generator in generators:
             graph.register_generator_state(generator)  # from torch 2.12 on done by itself
         try:
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
                 once()
         except RuntimeError as error:
             reason = str(error).splitlines()[0]

@@ -202,6 +202,9 @@ def test_the_table_of_a_gpu_is_printed_here_small():
     assert "in `clopsim train`, a step launched:" in text
     assert text.count("plain torch") == text.count("ours") == 2
     assert "an epoch of CIFAR-10" in text
+    quick = ("train", "--data", "clusters", "--samples", "40", "--batch", "0", "--steps", "2", "--no-sharpness")
+    assert float(gpu_training._command("cpu", quick)) > 0
+    assert gpu_training._command("cpu", ("train", "--steps", "0")).startswith("failed: clopsim: --steps must be")
 
 
 def test_the_loss_of_the_plain_loop_is_ours():

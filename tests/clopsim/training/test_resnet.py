@@ -1,13 +1,19 @@
 """ResNet-18 against its known size and against one written otherwise, for the table of the stable rates."""
 
+import math
+
 import pytest
 import torch
 from torch.func import functional_call
 
+from clopsim.training import loop
+from clopsim.training.datasets import load
 from clopsim.training.embedders import build, rows_at_once, with_statistics
-from clopsim.training.recipe import Embedder
+from clopsim.training.observation import Observer
+from clopsim.training.recipe import Embedder, Training
 from clopsim.training.resnet import side_by_side
 from clopsim.training.stack.network import stacked_network
+from clopsim.training.trainee import trainee
 from tests import stability
 
 SMALL = Embedder("resnet18", 5, width=4)
@@ -88,6 +94,17 @@ def test_it_is_evaluated_with_the_statistics_of_the_training_set():
     torch.testing.assert_close(frozen(x)[:3], frozen(x[:3]))
     assert not frozen.training
     assert not dict(network.named_buffers())
+
+
+def test_no_sharpness_is_recorded_of_it_and_its_weights_are_counted_before():
+    recipe = Training(embedder="resnet18", dimension=128, width=64)
+    assert recipe.needs()["width"] == pytest.approx(24 * 11_168_832, rel=1e-3)
+    for kind, measured in (("resnet18", False), ("conv", True)):
+        recipe = Training(embedder=kind, samples=40, width=2, dimension=10, batch=8, steps=2)
+        data = load(recipe)
+        model = trainee(recipe, data, device=torch.device("cpu"), dtype=torch.float32)
+        state = Observer(recipe, data, model).record(loop.start(model))
+        assert math.isfinite(state.records["sharpness"][0]) == measured
 
 
 def test_large_pictures_are_embedded_in_smaller_batches():
