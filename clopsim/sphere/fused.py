@@ -17,12 +17,12 @@ from clopsim.bounds import Setting
 MOST_SAMPLES = 4096
 """n up to which keys are streamed; beyond it two products of whole matrices keep a GPU busy."""
 
-MOST_DIMENSIONS = 128
-"""d up to which a block of rows and one of keys fit into the memory of a core."""
+MOST_DIMENSIONS = {8: 64, 9: 128}
+"""d up to which a block of rows and one of keys fit into the registers of a core, by compute capability; what Triton
+makes of the kernels for others has not been looked at."""
 
 ON_CHIP = {8: 2048, 9: 8192}
-"""Numbers of a padded state up to which a program holds it and spills next to nothing, by compute capability; on others
-Triton's code for these kernels has not been looked at."""
+"""Numbers of a padded state, of z and velocity, up to which a program holds it and spills next to nothing."""
 
 OLDEST = (3, 3)
 """Of Triton: from here on it reshapes a tensor without moving it."""
@@ -38,14 +38,13 @@ class Tile(NamedTuple):
 
 
 def takes(z: Tensor, setting: Setting) -> bool:
-    """Whether the kernels advance such runs: float32, on a GPU of NVIDIA's that ON_CHIP knows, with Triton."""
+    """Whether the kernels advance such runs: float32, on a GPU of NVIDIA's that MOST_DIMENSIONS knows, with Triton."""
     return (
         z.device.type == "cuda"
         and z.dtype == torch.float32
         and setting.samples <= MOST_SAMPLES
-        and setting.dimension <= MOST_DIMENSIONS
         and torch.version.hip is None
-        and generation(z) in ON_CHIP
+        and setting.dimension <= MOST_DIMENSIONS.get(generation(z), 0)
         and _triton() >= OLDEST
     )
 
@@ -73,14 +72,16 @@ def padded(size: int) -> int:
 def on_chip(setting: Setting, capability: int) -> bool:
     """Whether a program holds a whole run."""
     n, d = padded(setting.samples), padded(setting.dimension)
-    return n <= 128 and n * d <= ON_CHIP[capability]
+    return n <= 128 and n * d * (2 if setting.momentum else 1) <= ON_CHIP[capability]
 
 
-def warps(setting: Setting) -> dict[str, int]:
-    """Launch options of descend: no more registers than four programs of 64 rows leave each other in a core."""
+def warps(setting: Setting, prototypes: Tensor | None) -> dict[str, int]:
+    """Launch options of descend. Four programs of 64 rows share a core, if none takes more than 128 registers a thread:
+    with momentum or prototypes it would have to spill.
+    """
     n, d = padded(setting.samples), padded(setting.dimension)
-    count = max(n // 16, d // 32)
-    return {"num_warps": count} | ({"maxnreg": 128} if n == 64 and d <= 32 else {})
+    capped = n == 64 and d == 16 and not setting.momentum and prototypes is None
+    return {"num_warps": max(n // 16, d // 32)} | ({"maxnreg": 128} if capped else {})
 
 
 def tile(setting: Setting, capability: int) -> Tile:
@@ -108,11 +109,12 @@ class _Launch:
     def __init__(
         self, z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, prototypes: Tensor | None, velocity: Tensor | None
     ) -> None:
-        """z: (runs, n, d), contiguous as velocity; rate, tau: (runs,); prototypes: (runs, n, d), any strides."""
+        """z: (runs, n, d), contiguous as velocity; rate, tau: (runs,); prototypes: (runs, n, d)."""
         self.setting = setting
         self.velocity = velocity
-        self.rows = z if prototypes is None else prototypes
-        self.strides = self.rows.stride()
+        rows = z if prototypes is None else prototypes
+        self.every = rows.stride(0)  # 0: the same for all runs
+        self.rows = (rows if self.every else rows[:1]).contiguous()
         self.rate = rate.contiguous()
         self.scale = math.log2(math.e) / tau  # exp((s - 1)/tau) = 2^(c s - c): c = scale
         self.pull = 1 / (tau * setting.samples if setting.reduction == "mean" else tau)
@@ -159,12 +161,12 @@ def descend(
                 steps,
                 looks,
                 look,
-                *launch.strides,
+                launch.every,
                 n=n,
                 d=d,
                 N=padded(n),
                 **launch.options,
-                **warps(setting),
+                **warps(setting, prototypes),
             )
     if velocity is not None and speed is not None:
         velocity.copy_(speed)
@@ -215,7 +217,7 @@ class Streamed:
                 *launch.state(self.z, self.other),
                 self.inverse,
                 launch.setting.momentum,
-                *launch.strides,
+                launch.every,
                 **shared,
                 **launch.options,
             )

@@ -82,7 +82,7 @@ def _moved(z, g, v, rate, beta, TANGENT: tl.constexpr, MOMENTUM: tl.constexpr):
     return tl.fma(g, -rate, z), v
 
 
-@triton.jit(do_not_specialize=["steps", "looks", "look", "row_run", "row_i", "row_k"])
+@triton.jit(do_not_specialize=["steps", "looks", "look", "row_run"])
 def descend(
     z_ptr,
     out_ptr,
@@ -96,8 +96,6 @@ def descend(
     looks,
     look,
     row_run,
-    row_i,
-    row_k,
     n: tl.constexpr,
     d: tl.constexpr,
     N: tl.constexpr,
@@ -152,7 +150,7 @@ def descend(
                 w = tl.where(partner, w - (2.0 if SYMMETRIC else 1.0), w)
             g = _pulled(w, high, low, none) * pull
             if PROTOTYPES:
-                g -= tl.load(row_ptr + i[:, None] * row_i + k[None, :] * row_k, mask=inside, other=0.0)
+                g -= tl.load(row_ptr + at, mask=inside, other=0.0)
             z, v = _moved(z, g, v, rate, beta, TANGENT, MOMENTUM)
             length = tl.rsqrt(tl.sum(z * z, 1))
             if n < N:
@@ -199,7 +197,7 @@ def inverse_sums(
     tl.store(r_ptr + run * n + i, _inverse(total), mask=i < n)
 
 
-@triton.jit(do_not_specialize=["row_run", "row_i", "row_k"])
+@triton.jit(do_not_specialize=["row_run"])
 def move(
     z_ptr,
     out_ptr,
@@ -211,8 +209,6 @@ def move(
     r_ptr,
     beta,
     row_run,
-    row_i,
-    row_k,
     n: tl.constexpr,
     d: tl.constexpr,
     D: tl.constexpr,
@@ -256,7 +252,7 @@ def move(
         g -= (2.0 if SYMMETRIC else 1.0) * tl.load(z_ptr + partner, mask=inside, other=0.0)
     g *= tl.load(pull_ptr + run)
     if PROTOTYPES:
-        g -= tl.load(row_ptr + i[:, None] * row_i + k[None, :] * row_k, mask=inside, other=0.0)
+        g -= tl.load(row_ptr + at, mask=inside, other=0.0)
     z = tl.load(z_ptr + at, mask=inside, other=0.0)
     v = z
     if MOMENTUM:

@@ -106,7 +106,13 @@ def jax_weights(z: Any, tau: Any) -> Any:
 
 
 def jax_advance(gradient: Callable[[Any, Any], Any]) -> Advance:
-    """jit(vmap(scan)); compiled once for each number of steps, by the warm-up."""
+    """As the others, from NumPy to NumPy."""
+    compiled = jax_compiled(gradient)
+    return lambda z, rate, tau, steps: np.asarray(compiled(z, rate, tau, steps).block_until_ready())
+
+
+def jax_compiled(gradient: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """jit(vmap(scan)) of arrays where they are; compiled once for each number of steps, by the warm-up."""
     import jax
     import jax.numpy as jnp
 
@@ -117,5 +123,4 @@ def jax_advance(gradient: Callable[[Any, Any], Any]) -> Advance:
 
         return jax.lax.scan(body, z, None, length=steps)[0]
 
-    compiled = jax.jit(jax.vmap(run, in_axes=(0, 0, 0, None)), static_argnums=3)
-    return lambda z, rate, tau, steps: np.asarray(compiled(z, rate, tau, steps).block_until_ready())
+    return jax.jit(jax.vmap(run, in_axes=(0, 0, 0, None)), static_argnums=3)

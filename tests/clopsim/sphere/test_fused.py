@@ -240,6 +240,7 @@ class Elsewhere:
         {"d": 129},
         {"hip": "7.0"},
         {"capability": (7, 5)},
+        {"capability": (8, 6), "d": 65},
         {"capability": (10, 0)},
         {"triton": (3, 2)},
         {"triton": ()},
