@@ -113,8 +113,9 @@ class _Launch:
         self.setting = setting
         self.velocity = velocity
         rows = z if prototypes is None else prototypes
-        self.every = rows.stride(0)  # 0: the same for all runs
-        self.rows = (rows if self.every else rows[:1]).contiguous()
+        shared = len(z) > 0 and rows.stride(0) == 0  # by all runs
+        self.rows = (rows[:1] if shared else rows).contiguous()
+        self.every = 0 if shared else self.rows.stride(0)
         self.rate = rate.contiguous()
         self.scale = math.log2(math.e) / tau  # exp((s - 1)/tau) = 2^(c s - c): c = scale
         self.pull = 1 / (tau * setting.samples if setting.reduction == "mean" else tau)

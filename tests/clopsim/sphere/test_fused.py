@@ -78,6 +78,19 @@ def test_on_the_chip_a_step_is_the_reference_step(form, n, d):
     one_step_agrees(form, n, d)
 
 
+@pytest.mark.parametrize("where", ("on_chip", "streamed"))
+def test_prototypes_of_any_shape_that_broadcasts(where, request):
+    if where == "streamed":
+        request.getfixturevalue("streamed")
+    setting = Setting(0.5, 3, 18)
+    z, rate, tau = batch(18, 3, runs=2)
+    rows = torch.arange(2 * 18 * 3.0, device=DEVICE).view(2, 18, 3) / 50
+    for prototypes in (rows, rows[0], rows[:, :1], rows[0, :1], rows.mT.contiguous().mT):
+        expected = step(z, rate, tau, setting, prototypes=prototypes)
+        found = engine.advance(z, rate, tau, setting=setting, steps=1, prototypes=prototypes)
+        torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("form", SOME)
 def test_streamed_it_is_too(form, streamed):
     one_step_agrees(form, 40, 5)
