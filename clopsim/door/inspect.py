@@ -47,7 +47,7 @@ class Inspection(_Drawn):
 
     def __init__(self, found: "Found", fail_on: Sequence[str] = (), *, every: bool = False) -> None:
         """found: of metrics.inspection.inspect; fail_on: the verdicts with which holds is False; every: all lines."""
-        self._found, self._every = found, every
+        self._found, self.every = found, every
         self.holds = found.report["verdict"] not in fail_on
         self.verdict: str = found.report["verdict"]
         self.rule: str = found.report["rule"]
@@ -60,7 +60,7 @@ class Inspection(_Drawn):
 
     def report(self) -> str:
         """The verdict, and below it the observables that matter most, or all of them."""
-        return inspection_report(self._found.report, every=self._every)
+        return inspection_report(self._found.report, every=self.every)
 
     def to_dict(self) -> dict[str, Any]:
         """Every observable, the spectrum and its ranks, and the class-wise numbers."""
@@ -88,9 +88,12 @@ class Comparison(_Drawn):
         return all(one.good for one in self.each)
 
     def report(self) -> str:
-        """The verdicts, and every observable in a column for each table."""
+        """The verdicts, and the observables in a column for each table."""
         return comparison_report(
-            [one.to_dict() for one in self.each], self.names, [apart._asdict() for apart in self.apart]
+            [one.to_dict() for one in self.each],
+            self.names,
+            [apart._asdict() for apart in self.apart],
+            every=self.each[0].every,
         )
 
     def to_dict(self) -> dict[str, Any]:

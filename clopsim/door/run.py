@@ -172,7 +172,7 @@ class ZooRun(Run):
         """Every claim with its verdict, then the measures."""
         from clopsim.show.zoo import protocol_report
 
-        return f"{protocol_report(self.summary)}\n{tables.written(self.folder)}".rstrip()
+        return f"{protocol_report(self.summary)}\n\n{tables.written(self.folder)}".rstrip()
 
 
 class Share(Answer):

@@ -11,6 +11,9 @@ VALUE = 18
 """Width of a value: four numbers at once take two lines, and leave the meaning its room."""
 
 
+MORE = "Every observable: --all; with the spectrum: --json."
+
+
 def inspection_report(report: Mapping[str, Any], *, every: bool = False) -> str:
     """What `clopsim inspect` found; report as made by inspection.inspect; every: not only what matters most."""
     rows = [row for row, matters in _rows(report) if every or matters]
@@ -20,18 +23,26 @@ def inspection_report(report: Mapping[str, Any], *, every: bool = False) -> str:
         table(("observable", "value", "meaning"), rows, most={1: VALUE}),
     ]
     if not every:
-        parts.append("Every observable: --all; with the spectrum: --json.")
+        parts.append(MORE)
     return "\n\n".join(parts)
 
 
 def comparison_report(
-    reports: Sequence[Mapping[str, Any]], names: Sequence[str], apart: Sequence[Mapping[str, Any]]
+    reports: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    apart: Sequence[Mapping[str, Any]],
+    *,
+    every: bool = False,
 ) -> str:
-    """Several reports side by side; apart: how each but the first lies to the first."""
+    """Several reports side by side; apart: how each but the first lies to the first; every: as above."""
     short = [Path(name).name or name for name in names]
     shown = short if len(set(short)) == len(short) else names
     columns = [{name: value for (name, value, _), _ in _rows(report)} for report in reports]
-    order = [name for (name, _, _), _ in _rows(reports[0]) if all(name in column for column in columns)]
+    order = [
+        name
+        for (name, _, _), matters in _rows(reports[0])
+        if (every or matters) and all(name in column for column in columns)
+    ]
     rows = [("verdict", *(report["verdict"] for report in reports))]
     rows += [(name, *(column[name] for column in columns)) for name in order]
     for name, label in (("modality_gap", "modality gap to the first"), ("paired_cosine", "cosine, rows as paired")):
@@ -41,7 +52,8 @@ def comparison_report(
         f"{name}: {report['verdict'].upper()}, {report['rule']}" for name, report in zip(shown, reports, strict=True)
     ]
     told = "\n".join(filled(each, indent="  ") for each in rules)
-    return "\n\n".join((told, table(("observable", *shown), rows)))
+    parts = (told, table(("observable", *shown), rows), "" if every else MORE)
+    return "\n\n".join(filter(None, parts))
 
 
 def _rows(report: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], bool]]:

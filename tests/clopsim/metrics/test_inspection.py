@@ -118,6 +118,10 @@ def test_two_files_stand_side_by_side(clopsim):
     assert lines[0].startswith("plain.npy: NONE, ")
     assert re.search(r"^observable +plain.npy +moved.npy$", result.stdout, re.MULTILINE)
     assert re.search(r"^modality gap to the first +0\.\d+$", result.stdout, re.MULTILINE)
+    assert "alpha-ReQ" not in result.stdout
+    every = clopsim("inspect", "plain.npy", "moved.npy", "plain.npy", "moved.npy", "plain.npy", "--all").stdout
+    assert "alpha-ReQ" in every
+    assert max(map(len, every.splitlines())) <= 80
     assert Path("two.svg").read_bytes().startswith(b"<?xml")
     document = json.loads(clopsim("inspect", "plain.npy", "moved.npy", "--json").stdout)
     assert [each["file"] for each in document["each"]] == ["plain.npy", "moved.npy"]

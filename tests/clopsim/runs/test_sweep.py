@@ -98,3 +98,10 @@ def test_diverged_runs_are_marked_and_kept_out_of_the_summary(monkeypatch):
     assert (dataset["outcome"].isel(rate=0) == "diverged").all()
     assert dataset["loss"].isel(rate=0, step=-1).isnull().all()
     assert (dataset["outcome"].isel(rate=1) == "collapsed").all()
+
+
+@pytest.mark.parametrize("there, device", [(True, "cuda"), (False, "cpu")])
+def test_auto_is_decided_before_anything_is_planned(monkeypatch, there, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert job.prepare(Sweep(device="auto"), here=False).device == device
+    assert job.prepare(Sweep(device="cuda:1"), here=False).device == "cuda:1"
