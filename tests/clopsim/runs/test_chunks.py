@@ -37,7 +37,7 @@ def test_chunks_take_about_a_second_and_are_not_too_many():
     assert sizes == {100: 1600, 1000: 160, 4000: 40, 10**6: 8}
     many = plan.tasks(Sweep(seeds=100_000))
     assert len(many) <= plan.MOST_CHUNKS + 1
-    assert plan.batch_size(Sweep(device="cuda:1")) == 2**22 // 32**2
+    assert plan.batch_size(Sweep(device="cuda:1")) == 2**25 // 32**2
 
 
 def test_a_task_has_the_same_bits_on_any_number_of_threads_and_leaves_them():
