@@ -34,9 +34,9 @@ from clopsim.sphere import fused
 
 R = TypeVar("R")
 
-CACHE_BYTES = 2**21
-"""Size of a chunk's kernel E: a few calls' worth of a core's cache. Half of it costs two workers a tenth more, because
-Python's lock changes hands more often; at twice of it the kernels of several workers leave the cache."""
+CACHE_BYTES = 2**22
+"""Size of a chunk's kernel E. Half of it costs two workers a tenth to a sixth more, because Python's lock changes hands
+more often; twice of it brings nothing, and the kernels of a few workers no longer fit into the last cache."""
 
 VECTOR = 128
 """E is padded to a multiple of so many elements: torch computes exp2 of what does not fill its vectors another way."""
@@ -117,9 +117,12 @@ def advance(
         return fused.descend(z, rate, tau, setting=setting, steps=steps, look=SETTLED, **own)
     result = torch.empty_like(z)
 
+    hands = workers or torch.get_num_threads()  # neighbours in a sweep settle alike: every worker is dealt some of them
+    order = torch.cat([torch.arange(hand, len(z), hands, device=z.device) for hand in range(hands)])
+
     def take(part: slice) -> None:
-        runs, left = torch.arange(part.start, part.stop, device=z.device), steps
-        result[part] = z[part]
+        runs, left = order[part], steps
+        result[runs] = z[runs]
         while left and len(runs):
             own, speed = (None if every is None else every[runs] for every in (rows, velocity))
             chunk = (fused.Streamed if kernels else _Chunk)(result[runs], rate[runs], tau[runs], setting, own, speed)
@@ -162,7 +165,7 @@ def _libraries() -> ThreadpoolController:
 def _parts(runs: int, size: int, workers: int) -> list[slice]:
     """The runs in slices of at most size; as many slices for each worker, unless there is next to nothing to share."""
     count = max(1, -(-runs // size))
-    if runs > size // 8:
+    if runs > size // 16:
         count = min(runs, -(-count // workers) * workers)
     return [slice(low, high) for low, high in pairwise(runs * k // count for k in range(count + 1))]
 

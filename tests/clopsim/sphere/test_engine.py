@@ -130,6 +130,16 @@ def test_every_worker_has_one_thread_of_blas():
     assert threads(slice(0, 8)) == before
 
 
+def test_neighbours_which_settle_alike_are_dealt_to_all_workers(monkeypatch):
+    setting = Setting(0.5, 3, 200)
+    z, rate, tau = batch(200, 3, runs=8, dtype=torch.float32)
+    dealt, chunk = [], engine._Chunk
+    monkeypatch.setattr(engine, "CACHE_BYTES", 4 * 4 * 200**2)  # four runs
+    monkeypatch.setattr(engine, "_Chunk", lambda *given: (dealt.append(given[1].tolist()), chunk(*given))[1])
+    engine.advance(z, rate, tau, setting=setting, steps=1, workers=2)
+    assert sorted(dealt) == [rate[::2].tolist(), rate[1::2].tolist()]
+
+
 @pytest.mark.parametrize("steps", (500, 501))
 def test_settled_runs_stop_and_end_where_they_would(steps, monkeypatch):
     """Two runs start collapsed on an axis: every step flips them and rounds nothing. When the others have swung in to
