@@ -118,7 +118,7 @@ def advance(
     result = torch.empty_like(z)
 
     hands = workers or torch.get_num_threads()  # neighbours in a sweep settle alike: every worker is dealt some of them
-    order = torch.cat([torch.arange(hand, len(z), hands, device=z.device) for hand in range(hands)])
+    order = torch.argsort(torch.arange(len(z), device=z.device) % hands, stable=True)
 
     def take(part: slice) -> None:
         runs, left = order[part], steps
