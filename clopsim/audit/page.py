@@ -9,7 +9,7 @@ from clopsim.audit import graph
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.picture import described, svg
 from clopsim.audit.run import Finding, Proof
-from clopsim.audit.typeset import mathml, prose
+from clopsim.audit.typeset import FONTS, mathml, prose
 from clopsim.audit.words import Made, checked, headline, said, sentence, short, tables, totals
 
 FEW = 3
@@ -23,7 +23,8 @@ def to_html(findings: Sequence[Finding], made: Made) -> str:
     users = graph.used_by(edges)
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>The audit of clopsim</title>",
-        f"<meta name='viewport' content='width=device-width, initial-scale=1'><style>{style}</style></head><body>",
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+        f"<style>{style}{FONTS}</style></head><body>",
         "<header><h1>The audit of clopsim</h1>",
         f"<p class='lead'>{prose(headline(findings))}</p>",
         _totals(findings),

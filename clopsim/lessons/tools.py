@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from clopsim.audit.typeset import mathml, prose
+from clopsim.audit.typeset import FONTS, mathml, prose
 from clopsim.bounds import Setting
 from clopsim.bounds.setting import Floats, one_of, whole_number
 from clopsim.losses import OrthonormalPrototypes
@@ -197,4 +197,4 @@ def proof(theorem: str) -> "HTML":
         f"<li>{prose(line.text)}{'' if line.formula is None else mathml(line.formula, line.left)}</li>"
         for line in lines
     ]
-    return HTML(f"<ol>{''.join(items)}</ol>")
+    return HTML(f"<style>{FONTS}</style><ol>{''.join(items)}</ol>")
