@@ -77,7 +77,7 @@ def draw(findings: Sequence[Finding]) -> str:
         f"<svg class='graph' viewBox='0 0 {wide} {high}' width='{wide}' height='{high}' role='group'"
         " aria-label='Theorems in columns; a line leads from each to those left of it that its proof uses'>"
     ]
-    for name, (x, y) in place.items():
+    for name, (x, y) in sorted(place.items(), reverse=True, key=lambda item: item[1][0]):  # boxes above lines
         lines = "".join(_line(place[used], (x, y)) for used in edges[name])
         finding = theorems[name]
         said = html.escape(greek(f"{name}, {finding.verdict}: {finding.claim.statement}"), quote=True)

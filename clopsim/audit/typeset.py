@@ -22,8 +22,9 @@ NAME = re.compile(rf"(?<![A-Za-z])(d?)({'|'.join(GREEK)})(?![A-Za-z])")
 BAR = re.compile(r"(?<![A-Za-z])([A-Za-z])bar(?![A-Za-z])")
 MINUS = re.compile(
     rf"(?<![\w^-])-(?={LETTER}(?![A-Za-z])|[\d(|√]|log|cos|sin|max)"  # a sign
-    rf"|(?<= )-(?= )|(?<![A-Za-z][A-Za-z])(?<=[\w)|])-(?={LETTER}(?![A-Za-z])|[\d(|√])"  # between two; no hyphen
+    rf"|(?<= )-(?= )|(?<![A-Za-z][A-Za-z])(?:(?<=[\w)|])-(?={LETTER}(?![A-Za-z])|[(|√])|(?<=[^\W\d]|[)|])-(?=\d))"
 )
+"""Between two letters or brackets it is one; in a word, or between two numbers, it is a hyphen."""
 DOT = re.compile(rf"(?<![A-Za-z.])(?!e\.g\.|i\.e\.)({LETTER}(?:_\w{{1,4}}|[*'])?)\.(?={LETTER}(?![A-Za-z]))")
 INDEX = re.compile(
     rf"(?<![A-Za-z_])(d?{LETTER}\u0304?|\||max|min)_"

@@ -19,6 +19,7 @@ class Made:
 def tables(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str, list[Finding]]]:
     """Name, title, head of the statements and findings of each table of the first page: the papers first."""
     claims = [finding for finding in findings if finding.claim.identifier.startswith("P")]
+    claims.sort(key=lambda finding: int(finding.claim.identifier[1:]))
     zoo = [finding for finding in claims if finding.claim.system]
     papers = [finding for finding in claims if not finding.claim.system]
     theorems = [finding for finding in findings if finding not in claims]

@@ -31,8 +31,8 @@ def test_a_proof_uses_the_earlier_theorems_that_it_names_and_what_it_rests_on():
 
 def test_the_drawing_has_a_link_for_each_theorem_that_has_a_neighbour():
     drawn = ElementTree.fromstring(graph.draw(FINDINGS))
-    assert [link.get("href") for link in drawn] == ["#T1", "#T3", "#T3a"]
-    assert [len(link.findall("path")) for link in drawn] == [0, 1, 1]
+    assert [link.get("href") for link in drawn] == ["#T3a", "#T3", "#T1"]
+    assert [len(link.findall("path")) for link in drawn] == [1, 1, 0]
     assert drawn[1].findtext("title") == "T3, proved: It is so & so. Uses T1."
     assert graph.draw(FINDINGS[:2]) == ""
 

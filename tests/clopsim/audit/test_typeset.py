@@ -14,8 +14,8 @@ from clopsim.audit.typeset import greek, label, latex, mathml, prose
         ("zbar is not a crossbar", "z\u0304 is not a crossbar"),
         ("z_i.z_j, z.g. Not e.g. CLOPLoss.py", "z_i·z_j, z·g. Not e.g. CLOPLoss.py"),
         (
-            "1 - 2 mu/tau, -2n/(n-1), log-sum-exp, PGD-20, --report",
-            "1 − 2 μ/τ, −2n/(n−1), log-sum-exp, PGD-20, --report",
+            "1 - 2 mu/tau, -2n/(n-1), log-sum-exp, PGD-20, 64-128, --report",
+            "1 − 2 μ/τ, −2n/(n−1), log-sum-exp, PGD-20, 64-128, --report",
         ),
     ],
 )
