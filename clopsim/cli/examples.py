@@ -50,7 +50,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "lab": (
         ("open it in the browser", "clopsim lab"),
-        ("write the page, to put it on a server", "clopsim lab --out lab.html"),
+        ("write it beside a page of yours, with the line that shows it there", "clopsim lab --out lab.html --embed"),
     ),
     "lessons": (
         ("write the notebooks and the lab here", "clopsim lessons"),

@@ -18,13 +18,20 @@ def lab(
         typer.Option(metavar="FILE", help="Write the page to this file and open nothing.", show_default=False),
     ] = None,
     force: Force = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Print the line that puts the lab into a page of yours; open nothing.")
+    ] = False,
 ) -> None:
     """Open the lab: one page that runs the simulation live, with the thresholds on the learning-rate slider.
 
     The page is a single file and needs no network; its address holds the settings, so a link is a lesson.
     """
-    from clopsim.lab import assemble
+    from clopsim.lab import assemble, iframe
 
+    if embed and out is None:
+        typer.echo(iframe("lab.html"))
+        typer.echo("clopsim: the file beside your page: clopsim lab --out lab.html", err=True)
+        return
     with user_input():
         if out is None:
             path = Path(tempfile.mkdtemp(prefix="clopsim-lab-")) / "lab.html"
@@ -34,7 +41,7 @@ def lab(
             write_atomically(path, assemble().encode())
         except OSError as error:
             raise ValueError(f"out could not be written to {path}: {error.strerror}; choose another place") from None
-    typer.echo(path)
+    typer.echo(iframe(path.name) if embed else path)
     if out is None:
         import webbrowser
 

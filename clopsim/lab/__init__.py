@@ -7,9 +7,11 @@ physics and the thresholds in the scripts are those of `clopsim` and `bounds`; t
 import base64
 import hashlib
 import re
+from html import escape
 from importlib import resources
+from urllib.parse import quote
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "iframe"]
 
 
 def assemble() -> str:
@@ -36,6 +38,20 @@ def assemble() -> str:
     ))  # fmt: skip
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}')
+
+
+def iframe(file: str) -> str:
+    """The line of HTML that shows the page, a file of that name beside it: spheres, slider and words, no more.
+
+    `?hide=` takes parts away (title, tour, text, charts, map, tools, settings, footer); what follows the # of a link
+    copied in the lab are the settings to start from.
+    """
+    address = quote(file) + "?embed=1#view=pair&x=1&tau=1.2&start=random&speed=3"
+    return (
+        f'<iframe src="{escape(address)}" '
+        'title="clopsim lab: at which learning rate does contrastive learning collapse?" '
+        'width="100%" height="720" style="border:0" allow="clipboard-write"></iframe>'
+    )
 
 
 def _hash(text: str) -> str:

@@ -5,7 +5,7 @@ const charts = (() => {
 
   const TINTS = ["--run-0", "--run-1"]; // the colours of two runs, here and on their spheres
 
-  const newHistory = () => ({ stride: 1, records: [], latest: null });
+  const newHistory = () => ({ stride: 1, records: [], latest: null, cursor: null }); // cursor: the step that is looked at
 
   // record: {count, R, rank, third, predicted: {R, rank, third}}
   function push(history, record) {
@@ -58,24 +58,32 @@ const charts = (() => {
       pen.strokeStyle = ink.colour("--theory");
       pen.setLineDash([5 * ratio, 4 * ratio]);
       const now = last.predicted[name];
-      if (now !== null) { // what holds now reaches to the right edge
+      if (now !== null && !history.kept) { // what holds now reaches to the right edge
         pen.beginPath();
         pen.moveTo(x(last), y(now));
         pen.lineTo(width - pad, y(now));
         pen.stroke();
       }
-      line((record) => record.predicted[name]);
+      if (!history.kept) line((record) => record.predicted[name]);
       pen.setLineDash([]);
       pen.lineWidth = 2 * ratio;
       pen.lineJoin = "round";
-      pen.strokeStyle = pen.fillStyle = ink.colour(TINTS[k]);
+      pen.strokeStyle = pen.fillStyle = ink.colour(history.kept ? "--quiet" : TINTS[k]);
       line((record) => record[name]);
-      if (!Number.isFinite(last[name])) return;
+      const end = history.cursor === null ? last : records.findLast(({ count }) => count <= history.cursor) ?? last;
+      if (!Number.isFinite(end[name])) return;
       pen.beginPath();
-      pen.arc(x(last), y(last[name]), 3.2 * ratio, 0, 2 * Math.PI);
+      pen.arc(x(end), y(end[name]), 3.2 * ratio, 0, 2 * Math.PI);
       pen.fill();
     });
   }
 
-  return { newHistory, push, draw, TINTS };
+  // Forget what came after a step
+  function cut(history, count) {
+    history.records = history.records.filter((kept) => kept.count <= count);
+    history.latest = history.records.at(-1);
+    history.cursor = null;
+  }
+
+  return { newHistory, cut, push, draw, TINTS };
 })();

@@ -98,23 +98,26 @@ const ink = (() => {
     pen.stroke();
   }
 
-  // Words beside a place, on the side of the canvas that has room
-  function label(pen, text, [x, y], size, away = 0.1) {
-    const letters = Math.max(size / 24, 12 * devicePixelRatio), below = y < size / 2;
+  // Words below or above a place, on the side that has room: within the canvas and off the boxes of the labels in taken
+  function label(pen, text, [x, y], size, { away = 0.1, taken = [] } = {}) {
+    const letters = Math.max(size / 24, 12 * devicePixelRatio), first = y < size / 2 ? 1 : -1;
     pen.font = `600 ${letters}px ${FONT}`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    const half = pen.measureText(text).width / 2, pad = letters * 0.4;
-    const left = Math.max(half + pad, Math.min(size - half - pad, x));
-    const top = Math.max(letters, Math.min(size - letters, y + (below ? 1 : -1) * (away * size + letters * 0.4)));
+    const half = pen.measureText(text).width / 2 + letters * 0.4, tall = 1.5 * letters;
+    const left = Math.max(half, Math.min(size - half, x));
+    const top = (k) => Math.max(letters, Math.min(size - letters, y + k * (away * size + letters * 0.4)));
+    const free = (k) => taken.every(([a, b, wide]) => Math.abs(a - left) > half + wide || Math.abs(b - top(k)) > tall);
+    const place = top([first, -first, 2 * first, -2 * first].find(free) ?? first);
+    taken.push([left, place, half]);
     pen.globalAlpha = 0.88;
     pen.fillStyle = colour("--paper");
     pen.beginPath();
-    pen.roundRect(left - half - pad, top - letters * 0.75, 2 * (half + pad), 1.5 * letters, letters * 0.4);
+    pen.roundRect(left - half, place - tall / 2, 2 * half, tall, letters * 0.4);
     pen.fill();
     pen.globalAlpha = 1;
     pen.fillStyle = colour("--ink");
-    pen.fillText(text, left, top);
+    pen.fillText(text, left, place);
   }
 
   return { colour, fit, ball, curve, graticule, arrow, halo, label, CLASSES, FONT, set onForgotten(f) { forgotten = f; } };

@@ -33,6 +33,20 @@
     if (chosen.network === "off") map.update(chosen);
   }
 
+  let kept = null, shakes = 0; // a curve to compare with
+  function keep() {
+    kept = kept ? null : { ...both[0].past, kept: true };
+    show("keep", kept ? "Forget the kept curve" : "Keep this curve");
+    paint();
+  }
+
+  function shake() {
+    shakes++;
+    shown().forEach((run) => run.shake(physics.normals(1000 * chosen.seed + shakes))); // a pair is shaken alike
+    paint();
+    if (resting && !still.matches) play(true);
+  }
+
   const advance = (steps) => shown().forEach((run) => run.advance(steps));
 
   // The visitor goes on with one run of the pair, from where it is
@@ -47,7 +61,8 @@
   function paint() {
     shown().forEach((run) => run.read());
     paintSpheres();
-    report.paint(shown(), chosen);
+    report.paint(shown(), chosen, chosen.view === "one" ? kept : null);
+    timeline.paint(both[0]);
     report.announce(shown(), chosen);
   }
 
@@ -55,7 +70,7 @@
     shown().forEach((run, k) => {
       if (!run.reading) return;
       const seen = run.drawn(glide), { n } = run.now;
-      balls[k].draw({ ...seen, n, loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
+      balls[k].draw({ ...seen, n, fixed: chosen.network === "on", loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
     });
     drawn++;
   }
@@ -91,6 +106,7 @@
     $("decay-label").classList.toggle("off", $("decay").disabled);
     $("gradient").disabled = $("start").disabled = trained; // autograd through the norm, from weights of its own
     document.body.dataset.network = chosen.network;
+    $("shake").disabled = chosen.network === "on"; // its points are outputs, moved by its weights alone
     show("legend", [chosen.lambda > 0 ? "● ■ ▲ classes, c₁ c₂ c₃ prototypes" : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
       "arrow: the mean", chosen.dim > 3 ? `the leading 3 of ${chosen.dim} directions` : "", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
   }
@@ -105,6 +121,7 @@
     paintControls();
     paint();
     toHash();
+    share.follow();
     if (resume && resting && !still.matches) play(true);
   }
 
@@ -126,6 +143,9 @@
   $("step").addEventListener("click", () => { play(false); advance(1); glide = still.matches ? 1 : 0; paint(); });
   $("reset").addEventListener("click", () => { reset(); paint(); if (resting && !still.matches) play(true); });
   $("reseed").addEventListener("click", () => set({ seed: (chosen.seed % 9999) + 1 }, { resume: true }));
+  $("keep").addEventListener("click", keep);
+  $("shake").addEventListener("click", shake);
+  timeline.listen((count) => { play(false); glide = 1; shown().forEach((run) => run.scrub(count)); paint(); });
   $("compare").addEventListener("click", () => { set({ view: "pair" }); play(!still.matches); $("x").focus({ preventScroll: true }); });
   both.forEach((_, k) => $(`take-${k}`).addEventListener("click", () => take(k)));
   document.addEventListener("keydown", (event) => {
@@ -144,9 +164,18 @@
     reset();
     paint();
     $("card-title").focus({ preventScroll: true });
+    $("card").scrollIntoView({ block: "nearest" });
     play(starts && !still.matches);
   }
-  guide.build(visit);
+  // What a button of the card asks for
+  function apply({ set: wanted, restart = false, play: starts = false }) {
+    set(wanted);
+    if (restart) { reset(); paint(); }
+    play(starts && !still.matches);
+    if (!starts) $("step").focus({ preventScroll: true });
+    document.querySelector(".hero").scrollIntoView({ block: "nearest" });
+  }
+  guide.build(visit, apply);
 
   // Do what the address says; an address that says nothing shows both sides of the line
   function follow() {
@@ -179,6 +208,7 @@
     else if ((restedAt ??= time) && time - restedAt > 1500) { play(false); glide = 1; resting = true; paint(); }
   }
 
+  spheres.onGrab = (i, at) => { shown().forEach((run) => run.place(i, at)); paint(); if (resting && !still.matches) play(true); };
   map.onPick = (wanted) => { set(wanted, { resume: true }); };
   spheres.onTurn = () => { if (both[0].reading) paint(); };
   addEventListener("resize", () => { paintControls(); map.draw(); paint(); });

@@ -33,6 +33,7 @@ const map = (() => {
   }
 
   function begin() {
+    if (share.hidden.has("map")) return;
     const source = [...document.querySelectorAll("script.pure")].map((script) => script.textContent).join("\n");
     const loop = "onmessage = ({ data }) => { for (const cell of ends.cells(data)) postMessage(cell); };";
     try {

@@ -21,7 +21,7 @@ const report = (() => {
 
   const side = ({ now, th }) => (th.collapse === null ? "At" : now.rate < th.collapse ? "Below" : "Above");
 
-  function paint(list, chosen) {
+  function paint(list, chosen, kept) {
     stale = true;
     const pair = list.length > 1, name = third(chosen), [title, small, limits] = THIRD[name];
     if ($("third-name").dataset.name !== name) {
@@ -33,7 +33,7 @@ const report = (() => {
       past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now))).filter(Number.isFinite);
     const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
     for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, chosen.dim]], ["third", name, range]]) {
-      charts.draw($("plot-" + id), list.map(({ past }) => past), key, span);
+      charts.draw($("plot-" + id), [...list.map(({ past }) => past), ...(kept ? [kept] : [])], key, span);
       numbers("now-" + id, list.map(({ reading }) => fixed(reading[key])));
       numbers("theory-" + id, list.map(({ prediction: { [key]: value } }) => (value === null ? "–" : fixed(value, Number.isInteger(value) ? 0 : 3))));
     }

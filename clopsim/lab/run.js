@@ -5,9 +5,12 @@ const runs = (() => {
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
-    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame, edge;
+    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame, edge, moments, stride;
 
-    const physical = () => ({ ...chosen, rate: chosen.x * th.unit });
+    function physical() {
+      const { x, ...rest } = chosen; // x of a run is what goes into its network
+      return { ...rest, rate: x * th.unit };
+    }
     const onSphere = (u) => (chosen.gradient === "free" || now?.w ? u : physics.unit(u, chosen.n));
     const directions = (u) => physics.unit(u, now.n);
 
@@ -28,6 +31,7 @@ const runs = (() => {
       frame = null;
       past = charts.newHistory();
       since = verdict.newPast(directions(now.u), now);
+      [moments, stride] = [[], 1];
       queued = [];
       predict();
       record();
@@ -63,14 +67,78 @@ const runs = (() => {
       charts.push(past, { count: now.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } });
       queued.push(seen);
       if (queued.length > KEPT) queued.shift();
+      remember();
+    }
+
+    // For the timeline: where everything was, thinned out as the history is
+    const ROOM = 400;
+    const moment = () => ({ count: now.count, then: now, flip });
+    function remember() {
+      if (now.count % stride) return;
+      moments.push(moment());
+      if (moments.length < ROOM) return;
+      stride *= 2;
+      moments = moments.filter(({ count }) => count % stride === 0);
+    }
+
+    // Look at an earlier step, or the nearest that is remembered; the next step goes on from there
+    function scrub(count) {
+      if (moments.at(-1).count < now.count) moments.push(moment()); // the last step, which may not be a kept one
+      const nearest = moments.reduce((one, other) => (Math.abs(other.count - count) < Math.abs(one.count - count) ? other : one));
+      now = { ...nearest.then, ...physical() };
+      before = earlier = now.u;
+      flip = beforeFlip = nearest.flip;
+      past.cursor = now.count;
+      edge = null;
+      queued = [];
+      since = verdict.newPast(directions(now.u), now);
+    }
+
+    function forgetLater() {
+      charts.cut(past, now.count);
+      moments = moments.filter(({ count }) => count <= now.count);
+    }
+
+    // The points have been moved by hand: at rest, wherever they are now
+    function moved(u, v) {
+      if (past.cursor !== null) forgetLater();
+      if (moments.at(-1).count === now.count) moments.pop();
+      [now, queued] = [{ ...now, u, v }, []];
+      before = earlier = u;
+      since = verdict.newPast(directions(u), now);
+      moments.push(moment());
+    }
+
+    // Point i to a place of the picture: of more than three dimensions the leading three change
+    function place(i, at) {
+      if (now.w) return; // outputs of a network are moved by its weights alone
+      const { n } = now, d = now.u.length / n, u = Float64Array.from(now.u), v = now.v && Float64Array.from(now.v);
+      const size = Math.hypot(...u.subarray(d * i, d * (i + 1))), seen = physics.project(directions(u), n, frame);
+      const z = directions(u).subarray(d * i, d * (i + 1)).map((x, k) =>
+        x + frame.reduce((sum, direction, j) => sum + direction[k] * (flip * at[j] - seen[3 * i + j]), 0));
+      const long = Math.hypot(...z);
+      for (let k = 0; k < d; k++) {
+        u[d * i + k] = (size * z[k]) / long;
+        if (v) v[d * i + k] = 0;
+      }
+      moved(u, v);
+    }
+
+    // Every point a little aside, another way each time
+    const SHAKE = 0.1; // radians
+    function shake(normal) {
+      if (now.w) return;
+      const { n } = now, z = directions(now.u), d = z.length / n, aside = physics.perturbed(z, SHAKE, n, normal);
+      moved(aside.map((x, k) => x * Math.hypot(...now.u.subarray(d * Math.floor(k / d), d * Math.floor(k / d) + d))), now.v);
     }
 
     const squaredNorm = () => now.u.reduce((sum, x) => sum + x * x, 0) / now.n;
 
     function advance(steps) {
+      if (past.cursor !== null) forgetLater();
       for (let k = 0; k < steps; k++) {
         const next = now.w ? network.step(now) : physics.step(now);
-        past.latest.loss = next.lossBefore;
+        if (past.latest.count === now.count) past.latest.loss = next.lossBefore;
         let along = 0;
         for (let i = 0; i < now.u.length; i++) along += now.u[i] * next.u[i];
         // A merged ambient step above tau/2 throws every point to the other side; the losses do not see that flip, so
@@ -100,7 +168,7 @@ const runs = (() => {
         for (const name of ["R", "rank", "view", "norm"])
           averaged[name] = queued.reduce((sum, one) => sum + one[name], 0) / queued.length;
       seen.loss = physics.lossPerAnchor(z, now);
-      past.latest.loss = seen.loss;
+      if (past.latest.count === now.count) past.latest.loss = seen.loss;
       const state = outcome.state(z, now.n, chosen.loss, seen);
       const distance = (u) => physics.moved(directions(u), z, now.n);
       const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
@@ -127,7 +195,8 @@ const runs = (() => {
     }
 
     return {
-      restart, load, change, advance, read, drawn,
+      restart, load, change, advance, read, drawn, scrub, place, shake,
+      get last() { return past.latest.count; },
       get now() { return now; }, get th() { return th; }, get past() { return past; },
       get prediction() { return prediction; }, get reading() { return reading; },
     };

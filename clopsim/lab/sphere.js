@@ -1,10 +1,10 @@
 // The spheres: orthographic drawings on canvases that turn together, by mouse, touch or arrow keys. They read positions
-// and change none.
+// and change none; a point that is dragged is reported.
 "use strict";
 const spheres = (() => {
   let yaw = -1.05, pitch = 0.42; // all three axes in front
   let turned = false; // by the user: then nothing turns by itself
-  let onTurn = () => {};
+  let onTurn = () => {}, onGrab = () => {};
   ink.onForgotten = () => onTurn();
 
   function camera() {
@@ -15,6 +15,18 @@ const spheres = (() => {
     };
   }
 
+  // The point that the camera shows at a place: the other way round
+  function back(a, y, b) {
+    const cy = Math.cos(yaw), sy = Math.sin(yaw), cp = Math.cos(pitch), sp = Math.sin(pitch);
+    const up = cp * y + sp * b, towards = cp * b - sp * y;
+    return [cy * a - sy * towards, up, sy * a + cy * towards];
+  }
+
+  function seen({ z, n }) {
+    const project = camera();
+    return Array.from({ length: n }, (_, i) => [...project(z[3 * i], z[3 * i + 1], z[3 * i + 2]), i]);
+  }
+
   function turn(right, up) {
     yaw += right;
     pitch = Math.max(-1.5, Math.min(1.5, pitch + up));
@@ -22,37 +34,61 @@ const spheres = (() => {
     onTurn();
   }
 
+  const RADIUS = 0.43; // of the canvas
   const KEYS = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] };
 
   // A sphere on a canvas; tint names the colour of its points
   function create(canvas, tint) {
     const pen = canvas.getContext("2d");
-    let held = null;
+    let held = null, grabbed = null, points = [];
+
+    // Where an event is on the sphere's disc, in radii from the middle
+    function disc({ clientX, clientY }) {
+      const box = canvas.getBoundingClientRect();
+      return [(clientX - box.left) / box.width - 0.5, 0.5 - (clientY - box.top) / box.height].map((x) => x / RADIUS);
+    }
+    // The front point under an event, or null
+    function under(event) {
+      const [x, y] = disc(event), reach = (event.pointerType === "mouse" ? 9 : 18) / (RADIUS * canvas.clientWidth);
+      const near = points.filter(([, , depth]) => depth >= 0).map(([a, b, , i]) => [Math.hypot(a - x, b - y), i]);
+      const [distance, i] = near.reduce((one, other) => (one[0] <= other[0] ? one : other), [Infinity, null]);
+      return distance <= reach ? i : null;
+    }
+    // The place on the front of the sphere that is nearest to an event
+    function front(event) {
+      const [x, y] = disc(event), size = Math.max(1, Math.hypot(x, y)), [a, b] = [x / size, y / size];
+      return back(a, b, Math.sqrt(Math.max(0, 1 - a * a - b * b)));
+    }
+    canvas.addEventListener("touchstart", (event) => {
+      if (under(event.touches[0]) !== null) event.preventDefault(); // a point is dragged, the page not scrolled
+    }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
+      grabbed = under(event);
       held = [event.clientX, event.clientY];
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!held) return;
+      if (!held) { canvas.style.cursor = under(event) === null ? "" : "move"; return; }
+      if (grabbed !== null) return onGrab(grabbed, front(event));
       const scale = 3 / canvas.clientWidth;
       turn(scale * (event.clientX - held[0]), scale * (event.clientY - held[1]));
       held = [event.clientX, event.clientY];
     });
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { held = null; });
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { held = grabbed = null; });
     canvas.addEventListener("keydown", (event) => {
       if (!KEYS[event.key]) return;
       turn(...KEYS[event.key]);
       event.preventDefault();
     });
-    return { draw: (scene) => draw(pen, scene, tint) };
+    return { draw: (scene) => { points = scene.fixed ? [] : seen(scene); draw(pen, scene, tint); } };
   }
 
   // scene: {n, loss, lambda}; z, before (where each point came from), mean and axes (the prototypes) with three
-  // coordinates each; ring, groups and words: of gathering.find
+  // coordinates each; ring, groups and words: of gathering.find; fixed: no point can be dragged
   function draw(pen, scene, tint) {
     const { canvas } = pen;
     if (!ink.fit(canvas, canvas.clientWidth, canvas.clientWidth)) return;
-    const size = canvas.width, centre = size / 2, r = size * 0.43, dot = Math.max(size / 100, 2.2 * devicePixelRatio);
+    const size = canvas.width, centre = size / 2, r = size * RADIUS, dot = Math.max(size / 100, 2.2 * devicePixelRatio);
     const project = camera();
     const at = (x, y, z) => { const p = project(x, y, z); return [centre + r * p[0], centre - r * p[1], p[2]]; };
     const place = (points, i) => at(points[3 * i], points[3 * i + 1], points[3 * i + 2]);
@@ -72,10 +108,11 @@ const spheres = (() => {
     ink.arrow(pen, at(...scene.mean), centre, size);
     if (scene.lambda > 0) prototypes(pen, scene.axes, at, size);
     for (const p of near) mark(pen, p, scene, tint, dot);
-    groups.forEach(({ point }, k) => ink.label(pen, scene.words[k], point, size));
+    const taken = [];
+    groups.forEach(({ point }, k) => ink.label(pen, scene.words[k], point, size, { taken }));
     if (scene.ring) {
       const { axis, angle } = scene.ring, middle = at(...axis.map((c) => c * Math.cos(angle)));
-      ink.label(pen, scene.words[0], middle, size, 0.43 * Math.sin(angle) + 0.03);
+      ink.label(pen, scene.words[0], middle, size, { away: RADIUS * Math.sin(angle) + 0.03 });
     }
     pen.globalAlpha = 1;
   }
@@ -153,6 +190,6 @@ const spheres = (() => {
     create,
     drift: (seconds) => { if (!turned) yaw += 0.12 * seconds; },
     get view() { return { yaw, pitch }; },
-    set onTurn(f) { onTurn = f; },
+    set onTurn(f) { onTurn = f; }, set onGrab(f) { onGrab = f; },
   };
 })();

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 
-from clopsim.lab import assemble
+from clopsim.lab import assemble, iframe
 
 
 @pytest.fixture
@@ -70,3 +70,15 @@ def test_without_out_it_opens_a_page_and_prints_where(clopsim, monkeypatch, tmp_
     assert unquote(urlparse(opened[0]).path) == str(path)
     assert path.read_text(encoding="utf-8") == assemble()
     assert ("no browser found" in result.stderr) == (not found)
+
+
+def test_embed_prints_the_line_for_a_page_of_yours(clopsim):
+    result = clopsim("--embed")
+    assert (result.exit_code, result.stdout) == (0, iframe("lab.html") + "\n")
+    assert "clopsim lab --out lab.html" in result.stderr
+    assert list(Path().iterdir()) == []
+    result = clopsim("--embed", "--out", "a b.html")
+    assert (result.exit_code, result.stdout) == (0, iframe("a b.html") + "\n")
+    assert 'src="a%20b.html?embed=1#' in result.stdout
+    assert Path("a b.html").read_text(encoding="utf-8") == assemble()
+    assert clopsim("--embed", "--out", "a b.html").exit_code == 2

@@ -1,5 +1,6 @@
 """The lab in a real browser: one headless Chromium for the tests that drive the page, loaded from a file."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ class Visit:
         self.page.on(
             "request",
             lambda request: (
-                request.url.split("#")[0] == address
+                re.split("[?#]", request.url)[0] == address
                 or request.url.startswith("blob:null/")  # the map's worker, made by the page
                 or self.trouble.append(request.url)
             ),
@@ -89,7 +90,7 @@ def lab(browser, address) -> Iterator[Visit]:
     """One page for all the numbers of a module: nothing plays, every test sets what it needs."""
     context = browser.new_context(reduced_motion="reduce")
     here = Visit(context, address)
-    here.page.goto(address + "#view=one")
+    here.page.goto(address + "?hide=map#view=one")
     yield here
     context.close()
     assert here.trouble == []

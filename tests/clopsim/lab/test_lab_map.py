@@ -32,7 +32,9 @@ def test_it_is_computed_in_a_worker_and_the_page_does_not_step(visit):
 def test_its_cells_are_where_runs_of_the_page_end(mapped, column, row):
     page, cells = mapped
     x, tau = page.evaluate(f"[clopsim.ends.rate({column}), clopsim.ends.tau({row})]")
-    page.evaluate("([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", [x, tau])
+    page.evaluate(
+        "([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", [x, tau]
+    )
     state = page.evaluate("clopsim.state")
     assert cells[row * 33 + column] == (state["state"] if not state["motion"] else "between")
 
@@ -99,6 +101,7 @@ def picked(here, right, up):
 def test_a_click_and_a_drag_of_the_dot_set_both_and_leave_the_run(visit):
     here = visit("#n=12&x=1", reduced_motion="reduce")
     here("clopsim.step(3)")
+    here.page.locator("#map").scroll_into_view_if_needed()
     box = here.page.locator("#map").bounding_box()
     here.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
     here.page.mouse.down()

@@ -313,7 +313,9 @@ def test_marks_and_regions_lie_where_the_thresholds_are(here):
     assert here("[...document.querySelectorAll('#regions .region')].map((r) => r.className)") == [
         "region even", "region between", "region point",
     ]  # fmt: skip
-    assert "Collapse rate, μc = 0.5086: complete collapse attracts (T4)" in here.page.locator("#thresholds").text_content()
+    assert (
+        "Collapse rate, μc = 0.5086: complete collapse attracts (T4)" in here.page.locator("#thresholds").text_content()
+    )
 
 
 def test_pictures_have_words_from_the_start(visit):

@@ -1,0 +1,109 @@
+// What leaves the page: a link, a picture; and what a page that embeds this one may hide.
+"use strict";
+const share = (() => {
+  const { $, show } = text;
+
+  // ---- ?embed=1 and ?hide=map,charts ----------------------------------------------------------------------------------
+
+  const PARTS = ["title", "tour", "text", "charts", "map", "tools", "settings", "footer"];
+  const EMBEDDED = ["title", "tour", "charts", "map", "tools", "settings", "footer"];
+  const query = new URLSearchParams(location.search);
+  const embedded = query.get("embed") === "1";
+  const hidden = new Set([...(embedded ? EMBEDDED : []), ...(query.get("hide") ?? "").split(",")].filter((part) => PARTS.includes(part)));
+  for (const part of hidden) document.body.classList.add(`no-${part}`);
+  document.body.classList.toggle("embed", embedded);
+
+  const link = () => `${location.href.split(/[?#]/)[0]}#${settings.hash()}`;
+
+  // In an embedded page: the way to all of it, with these settings
+  $("open").hidden = !embedded;
+  const follow = () => { if (embedded) $("open").firstElementChild.href = link(); };
+
+  // ---- the link -------------------------------------------------------------------------------------------------------
+
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(link());
+      said("copy", "Link copied");
+    } catch { // a browser that does not allow it: the link stands there to be copied by hand
+      $("link").hidden = false;
+      $("link").value = link();
+      $("link").select();
+    }
+  }
+
+  function said(id, what) {
+    const before = $(id).textContent;
+    show(id, what);
+    show("status", what);
+    $(id).disabled = true;
+    setTimeout(() => { show(id, before); $(id).disabled = false; }, 1600);
+  }
+
+  // ---- the picture ----------------------------------------------------------------------------------------------------
+
+  // One canvas with the spheres, what is said of them, the charts and the map
+  function picture() {
+    const canvas = document.createElement("canvas"), pen = canvas.getContext("2d"), width = 1200, edge = 40;
+    const wide = width - 2 * edge, balls = ["sphere", "sphere-1"].map($).filter((ball) => ball.clientWidth);
+    const captions = balls.length > 1 ? ["theory", "observed", "theory-1", "observed-1"] : ["theory", "observed"];
+    const serif = "Georgia, serif", lines = [];
+    const write = (what, font, tint) => {
+      pen.font = font;
+      let line = "";
+      for (const one of what.trim().split(/\s+/)) {
+        if (line && pen.measureText(`${line} ${one}`).width > wide) { lines.push([line, font, tint]); line = ""; }
+        line += (line ? " " : "") + one;
+      }
+      lines.push([line, font, tint]);
+    };
+    const { values } = settings;
+    write(`Learning rate ${+values.x.toPrecision(3)} × μc, ${$("x-value").textContent}; τ = ${values.tau}, n = ${values.n}, d = ${values.dim}, ` +
+      `${values.loss} loss, ${values.gradient} gradient, seed ${values.seed}, step ${$("now-count").textContent}`, `20px ${ink.FONT}`, "--quiet");
+    for (const id of captions)
+      write($(id).textContent.replace(/\s+/g, " "), id.startsWith("theory") ? `22px ${serif}` : `20px ${ink.FONT}`, "--ink");
+    const plots = ["plot-R", "plot-rank", "plot-third"].map($).filter((plot) => plot.clientWidth), size = balls.length > 1 ? 480 : 560;
+    const map = $("map").clientWidth ? $("map") : null;
+    canvas.width = width;
+    canvas.height = 110 + size + 30 * lines.length + (plots.length ? 150 : 0) + (map ? 320 : 0) + 60;
+    pen.fillStyle = ink.colour("--paper");
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.fillStyle = ink.colour("--ink");
+    pen.font = `600 34px ${serif}`;
+    pen.fillText(document.querySelector("h1").textContent, edge, 64, wide);
+    balls.forEach((ball, k) => pen.drawImage(ball, width / 2 + (k - balls.length / 2) * (size + 40) + 20, 90, size, size));
+    let y = 120 + size;
+    for (const [line, font, tint] of lines) {
+      pen.font = font;
+      pen.fillStyle = ink.colour(tint);
+      pen.fillText(line, edge, y);
+      y += 30;
+    }
+    plots.forEach((plot, k) => {
+      const part = wide / plots.length, high = Math.min(100, (part * plot.height) / plot.width);
+      pen.font = `16px ${ink.FONT}`;
+      pen.fillStyle = ink.colour("--quiet");
+      pen.fillText(plot.closest("tr").querySelector("th").firstChild.textContent, edge + k * part + 30, y + 10);
+      pen.drawImage(plot, edge + k * part, y + 20, part - 20, high);
+    });
+    if (plots.length) y += 150;
+    if (map) pen.drawImage(map, edge, y, wide, 300);
+    pen.font = `15px ${ink.FONT}`;
+    pen.fillStyle = ink.colour("--quiet");
+    pen.fillText(`clopsim lab #${settings.hash()}`, edge, canvas.height - 22, wide);
+    return canvas;
+  }
+
+  function save() {
+    picture().toBlob((blob) => {
+      const address = URL.createObjectURL(blob);
+      Object.assign(document.createElement("a"), { href: address, download: "clopsim-lab.png" }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 10_000);
+      said("save", "Picture saved");
+    });
+  }
+
+  $("copy").addEventListener("click", copy);
+  $("save").addEventListener("click", save);
+  return { link, follow, hidden, picture, PARTS };
+})();
