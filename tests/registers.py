@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from clopsim.bounds import Setting
 
-from clopsim.sphere import fused
+from clopsim.sphere import engine, fused
 
 SIZES = ((16, 8), (32, 128), (50, 7), (64, 8), (64, 32), (64, 64), (64, 128), (128, 8), (128, 64))
 SIZES += ((256, 8), (256, 32), (256, 64), (256, 128), (130, 100))
@@ -30,7 +31,6 @@ FORMS = (
     (MOST, 0.5, True),
 )
 """Loss, gradient, keys; momentum; prototypes."""
-POINTERS = ("z_ptr", "out_ptr", "speed_ptr", "row_ptr", "rate_ptr", "scale_ptr", "pull_ptr", "r_ptr")
 
 
 class Needs(NamedTuple):
@@ -76,50 +76,60 @@ def table(capability: int, *, short: bool) -> Iterator[Needs]:
 
 
 def of(setting: Setting, capability: int, *, prototypes: bool) -> Iterator[Needs]:
-    """What the kernels of a setting need, as fused launches them."""
-    n, d = setting.samples, setting.dimension
-    rows = torch.empty(0) if prototypes else None
-    flags = fused.form(setting, rows)
-    shared = {"n": n, "d": d, "D": fused.padded(d)}
-    if fused.on_chip(setting, capability // 10):
-        kernels = {"descend": ({**shared, "N": fused.padded(n), **flags}, fused.warps(setting, rows))}
-    else:
-        block = fused.tile(setting, capability // 10)
-        sizes = {**shared, "M": block.rows, "K": block.keys}
-        launch = {"num_warps": block.warps, "num_stages": block.stages}
-        kernels = {"inverse_sums": (sizes, launch), "move": ({**sizes, **flags}, launch)}
-    for name, (constants, launch) in kernels.items():
-        words = [setting.loss, setting.gradient, setting.keys]
-        words += ["momentum"] * (setting.momentum > 0) + ["prototypes"] * prototypes
-        yield Needs(name, n, d, " ".join(words), *compiled(name, constants, launch, capability))
-
-
-def compiled(name: str, constants: dict[str, Any], launch: dict[str, int], capability: int) -> tuple[int, ...]:
+    """What the kernels of a setting need: launched as ever, but only compiled; each once, whatever the steps."""
     import triton
     from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+    from triton.runtime import driver
 
     from clopsim.sphere import kernels
 
-    kernel = getattr(kernels, name)
-    kinds = {"beta": "fp32"} | dict.fromkeys(POINTERS, "*fp32") | dict.fromkeys(constants, "constexpr")
-    signature = {argument: kinds.get(argument, "i32") for argument in kernel.arg_names}
-    aligned = {(k,): [["tt.divisibility", 16]] for k, argument in enumerate(kernel.arg_names) if argument in POINTERS}
-    done = triton.compile(
-        ASTSource(kernel, signature, constants, aligned),
-        target=GPUTarget("cuda", capability, 32),
-        options={**launch, "enable_fp_fusion": False},
-    )
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(done.asm["cubin"])
-        file.flush()
-        tool = os.path.join(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "cuobjdump")
-        usage, code = (
-            subprocess.run([tool, option, file.name], capture_output=True, text=True, check=True).stdout
-            for option in ("-res-usage", "-sass")
-        )
-    registers, spilled = (int(re.search(rf"{word}:(\d+)", usage)[1]) for word in ("REG", "STACK"))
-    return registers, spilled, done.metadata.shared, len(re.findall(r"\bH(?:G)?MMA\.", code))
+    class Absent:
+        """A GPU as far as Triton asks before a launch."""
+
+        def get_current_target(self) -> GPUTarget:
+            return GPUTarget("cuda", capability, 32)
+
+        def get_current_device(self) -> int:
+            return 0
+
+        def get_current_stream(self, device: int) -> int:
+            return 0
+
+    class Compiles:
+        """In the place of a kernel."""
+
+        def __init__(self, kernel: Any) -> None:
+            self.kernel = kernel
+
+        def __getitem__(self, grid: tuple[int, ...]) -> Any:
+            return lambda *words, **options: made.append(self.kernel.warmup(*words, grid=grid, **options))
+
+    made: list[Any] = []
+    driver.set_active(Absent())
+    z = torch.eye(max(setting.samples, setting.dimension))[None, : setting.samples, : setting.dimension]
+    rate, tau, v, rows = torch.ones(1), torch.ones(1), torch.zeros_like(z), z if prototypes else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "takes", lambda z, setting: True)
+        patch.setattr(fused, "generation", lambda z: capability // 10)
+        for name in ("descend", "inverse_sums", "move"):
+            patch.setattr(kernels, name, Compiles(getattr(kernels, name)))
+        for steps in (1, 2, 16):  # numbers that Triton would compile for anew
+            engine.advance(z, rate, tau, setting=setting, steps=steps, prototypes=rows, velocity=v)
+    words = [setting.loss, setting.gradient, setting.keys]
+    words += ["momentum"] * (setting.momentum > 0) + ["prototypes"] * prototypes
+    tool = os.path.join(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "cuobjdump")
+    for one in {kernel.hash: kernel for kernel in made}.values():
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(one.asm["cubin"])
+            file.flush()
+            usage, code = (
+                subprocess.run([tool, option, file.name], capture_output=True, text=True, check=True).stdout
+                for option in ("-res-usage", "-sass")
+            )
+        registers, spilled = (int(re.search(rf"{word}:(\d+)", usage)[1]) for word in ("REG", "STACK"))
+        products = len(re.findall(r"\bHG?MMA\.", code))
+        name, (n, d) = one.metadata.name, z.shape[1:]
+        yield Needs(name, n, d, " ".join(words), registers, spilled, one.metadata.shared, products)
 
 
 if __name__ == "__main__":
