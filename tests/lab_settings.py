@@ -44,7 +44,8 @@ def draw(number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
         return float(f"{low * (high / low) ** rng.random():.4g}")
 
     setting = {
-        "x": log(1 / 16, 16), "tau": log(0.05, 2), "n": 2 * round(log(3, 50)), "loss": rng.choice(["merged", "full"]),
+        "x": log(1 / 16, 16), "tau": log(0.05, 2), "n": 2 * round(log(3, 50)),
+        "loss": rng.choice(["merged", "merged", "full", "full", "supcon"]),
         "gradient": rng.choice(["ambient", "ambient", "tangent", "free"]),
         "decay": rng.choice([0, 0, 0, rng.uniform(0, 0.5)]), "lambda": rng.choice([0, 0, 0, log(0.25, 20)]),
         "start": rng.choice(["random", "collapse", "uniform", "views"]), "seed": rng.randint(1, 9999),

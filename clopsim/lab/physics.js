@@ -29,7 +29,8 @@ const physics = (() => {
     return { w, rows };
   }
 
-  // g_i = (1/tau) sum_a (P_ia + P_ai) z_a; full loss: - (2/tau) z_j(i); prototypes: - lambda c_y(i); tangent: projected
+  // g_i = (1/tau) sum_a (P_ia + P_ai) z_a; full loss: - (2/tau) z_j(i); SupCon: - (2/tau) times the mean of the class-mates;
+  // prototypes: - lambda c_y(i); tangent: projected
   function gradient(z, s) {
     const { n, tau } = s, d = z.length / n;
     const { w, rows } = kernel(z, n, tau);
@@ -43,10 +44,12 @@ const physics = (() => {
           g[b] += p * z[a];
         }
       }
+    const mates = s.loss === "supcon" ? classMates(z, n) : null;
     for (let i = 0; i < n; i++) {
       const other = (i + n / 2) % n;
       for (let k = 0; k < d; k++) {
         if (s.loss === "full") g[i * d + k] -= 2 * z[other * d + k];
+        if (mates) g[i * d + k] -= 2 * mates[i * d + k];
         g[i * d + k] /= tau;
       }
       if (s.lambda > 0) g[i * d + label(i, n)] -= s.lambda;
@@ -60,6 +63,21 @@ const physics = (() => {
 
   // The class of an embedding, and so its prototype, the axis of that number. The two views of a sample share it.
   const label = (i, n) => (i % (n / 2)) % CLASSES;
+
+  // The mean of an embedding's class-mates, both views of every other sample and its own other one
+  function classMates(z, n) {
+    const d = z.length / n, sums = new Float64Array(CLASSES * (d + 1)), mates = new Float64Array(n * d);
+    for (let i = 0; i < n; i++) {
+      const own = label(i, n) * (d + 1);
+      for (let k = 0; k < d; k++) sums[own + k] += z[i * d + k];
+      sums[own + d]++;
+    }
+    for (let i = 0; i < n; i++) {
+      const own = label(i, n) * (d + 1);
+      for (let k = 0; k < d; k++) mates[i * d + k] = (sums[own + k] - z[i * d + k]) / (sums[own + d] - 1);
+    }
+    return mates;
+  }
 
   // rho_i = z_i . g_i of the ambient gradient (T11)
   function radial(z, s) {
@@ -95,7 +113,9 @@ const physics = (() => {
   function lossPerAnchor(z, s, rows = kernel(z, s.n, s.tau).rows) {
     let sum = 0;
     for (const r of rows) sum += Math.log(r);
-    return sum / s.n - (s.loss === "full" ? geometry.viewCosine(z, s.n) / s.tau : 0);
+    if (s.loss === "full") return sum / s.n - geometry.viewCosine(z, s.n) / s.tau;
+    if (s.loss === "supcon") return sum / s.n - classMates(z, s.n).reduce((dot, m, k) => dot + m * z[k], 0) / (s.n * s.tau);
+    return sum / s.n;
   }
 
   // c_a = sum_i P_ia: how often embedding a is hit as a key; 1 each in a balanced state

@@ -9,7 +9,7 @@ const report = (() => {
   const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];
   const ENDS = { even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart",
-    either: "the start decides", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent" };
+    either: "the start decides", beside: "stays gathered", classes: "classes gather", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent" };
 
   // One number, or one for each run
   function numbers(id, values) {

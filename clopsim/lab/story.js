@@ -11,9 +11,10 @@ const story = (() => {
     if (s.network === "on")
       return { ...nothing, phase: "silent", text: "Descent of the mean loss: a step on the weights is stable below 2(1 + β)/sharpness, the diamond ◆ (T14). Above it the outputs " +
         "grow until it is stable again: the diamond comes to the learning rate and stays there (measured, not proved)." };
+    const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
+    if (s.loss === "supcon") return classes(s, th, say);
     const points = s.loss === "full" ? s.n / 2 : s.n;
     const even = { R: 0, rank: Math.min(s.dim ?? 3, points - 1) }; // a simplex, where no more points than dimensions are
-    const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
     if (s.lambda > 0) return withPrototypes(s, th, column, say);
     if (s.gradient === "free") return freeNorm(s, say, even);
     const broken = th.uniform !== null && s.rate >= th.uniform;
@@ -37,6 +38,17 @@ const story = (() => {
     const caught = th.degree !== 1; // T4 is about the neighbourhood of the spot; on the way lie other places to rest
     const unless = !caught ? "" : `, unless ${th.degree === 2 ? "a line catches" : "clusters catch"} them first (T5)`;
     return say("point", `Complete collapse attracts: the points should end on one spot (T4)${unless}.`, { R: 1, rank: 1, caught, top });
+  }
+
+  // SupCon draws the three classes onto the corners of a simplex, an equilateral triangle about the origin
+  function classes(s, th, say) {
+    if (s.lambda > 0) return say("silent", "For SupCon with prototypes there is no theory in the lab.");
+    if (th.simplex === null) return say("silent", "The classes are of different size: for their places there is no theory in the lab. Take n from 6, 12, 18 and so on.");
+    if (s.gradient === "free" && s.decay > 0) return say("silent", "Decay shrinks the norms and the effective rate climbs; for SupCon there is no theory.");
+    if (s.gradient !== "free" && s.rate >= th.simplex)
+      return say("between", "Above μ_S no class stays on one point: the simplex of the three breaks (T29), and collapse never attracts (T28).");
+    return say("classes", "Each class gathers on one point, the three on a simplex, at cosine −½ to each other; below μ_S that attracts (T29).",
+      { R: 0, rank: physics.CLASSES - 1 });
   }
 
   const AGREE = "The two views of a sample agree and the samples spread evenly (T5)";

@@ -60,7 +60,7 @@ const theory = (() => {
   function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off" }) {
     const S = selfExclusion(tau, n, d);
     const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
-    const ambient = gradient === "ambient", full = loss === "full";
+    const ambient = gradient === "ambient", full = loss === "full", classes = loss === "supcon";
     const largest = Math.max(...e), broken = e.indexOf(largest) + 1;
     const rho = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
     const flip = flipRate(largest, rho, beta), spin = beta > 0 && rho < 0 ? (1 - beta) ** 2 / -rho : Infinity;
@@ -70,11 +70,11 @@ const theory = (() => {
     const collapses = (1 - beta) * (n - 1) - (1 + beta);
     const found = {
       unit: exact, // mu_c without momentum, what the slider counts in
-      paperEdge: beta > 0 ? null : tau, // T3: the paper's range is 0 < mu < tau, for plain steps
+      paperEdge: beta > 0 || classes ? null : tau, // T3: the paper's range is 0 < mu < tau, for plain steps
       // T4, T14: complete collapse attracts above
-      collapse: ambient && !full && collapses > 1e-9 ? (tau * (1 - beta * beta) * (n - 1)) / collapses : null,
-      uniform: uniform < Infinity ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
-      degree: flip <= spin && flip < Infinity ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
+      collapse: ambient && loss === "merged" && collapses > 1e-9 ? (tau * (1 - beta * beta) * (n - 1)) / collapses : null,
+      uniform: uniform < Infinity && !classes ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
+      degree: flip <= spin && flip < Infinity && !classes ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
       alignment: full ? flipRate(4 / tau, rho, beta) : null, // T5a: views come apart above, Infinity for never
       // T13: n is too small to tell the two rates of the even spread
       tooSmall: {
@@ -82,11 +82,12 @@ const theory = (() => {
         alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
       },
       unresolved: leftAtBreak,
+      simplex: classes ? simplexRate({ tau, n, gradient, dim: d, momentum: beta }) : null, // T29: SupCon's classes, each on a point
       alignmentAtCollapse: full ? (1 + beta) * exact : null, // T4
       line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
       safe: 1 / Math.max(...spectrum(tau, 1, d).e), // half of mu_T of many points: a rate at which points spread evenly
     };
-    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, paperEdge: null };
+    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, simplex: null, paperEdge: null };
   }
 
   // T14: 2 (1 + beta)/(h - 2 rho/(1 - beta)): a mode of curvature h flips and grows above, where a step stretches each
@@ -100,6 +101,21 @@ const theory = (() => {
   function lineRate(tau, N, beta = 0) {
     const q = Math.exp(-2 / tau), margin = 2 * (1 - beta) * (N - 1) - (1 + beta) * N * (1 + q);
     return margin > 0 ? (tau * (1 - beta * beta) * (N - 1 + N * q)) / margin : null;
+  }
+
+  // T29: the rate above which the simplex of SupCon's three class points breaks, for balanced classes of m embeddings; every
+  // curvature c there and the pull a, with T27 and T14. Infinity where no rate is too large, null for unbalanced classes.
+  function simplexRate({ tau, n, gradient, dim: d = 3, momentum: beta = 0 }) {
+    const K = physics.CLASSES, m = n / K;
+    if (n % (2 * K)) return null;
+    const x = Math.exp(-K / ((K - 1) * tau)), P = x / ((m - 1) / m + (K - 1) * x), Q = (K - 1) * P;
+    const a = (-2 / tau) * Q * (K / (K - 1)), inside = ((2 / tau) * Q) / (m - 1) - a, square = K / (K - 1); // h^2
+    const c = [
+      inside, inside + (2 * P * square) / tau ** 2, // a class spreads, across the plane of the three and in it
+      (2 * K * P) / tau, // all leave the plane
+      ((2 / tau) * Q * K * (K - 2)) / (K - 1) ** 2 + ((Q * K * K) / (tau ** 2 * (K - 1) ** 3)) * (2 - (Q * (K - 2)) / (K - 1)),
+    ];
+    return flipRate(Math.max(...c), gradient === "ambient" ? -a : 0, beta);
   }
 
   // T5: cosine of the views in the swap of period two; tangent gradient, full loss, no momentum
@@ -116,7 +132,7 @@ const theory = (() => {
   const ascends = (rate, rho) => rho.every((value) => rate * value > 1);
 
   return {
-    ...prototypes, besselRatios, spectrum, harmonics, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, flipRate,
+    ...prototypes, besselRatios, spectrum, harmonics, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, flipRate, simplexRate,
     swapCosine, freeNorm, lossAtCollapse, ascends,
   };
 })();

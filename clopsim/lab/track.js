@@ -5,7 +5,7 @@ const track = (() => {
   const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
-  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "the start decides", silent: "" };
+  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "the start decides", silent: "", classes: "classes gather" };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {
@@ -26,6 +26,7 @@ const track = (() => {
     if (th.uniform !== null)
       add(th.uniform, s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U", "spread breaks",
         th.degree ? `the even spread breaks, degree ${th.degree} first (T5)` : "the even spread breaks: its points start to spin (T14)", th.tooSmall.uniform);
+    if (th.simplex !== null && th.simplex < Infinity) add(th.simplex, "μ_S", "classes break", "the simplex of the class points breaks (T29)");
     if (th.line !== null) add(th.line, "μ_line", "line attracts", "a line with antipodal views attracts (T12)");
     if (th.collapse !== null) add(th.collapse, "μ_c", "collapse rate", "complete collapse attracts (T4)");
     return list.sort((a, b) => a.rate - b.rate);

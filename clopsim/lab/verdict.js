@@ -12,6 +12,7 @@ const verdict = (() => {
   const VISIBLE = 0.14; // radians: R = 0.99
   const PATIENCE = 1000; // steps that a run may move without coming close to what is predicted
   const QUIET = 2e-4, REST = 1e-5; // a step that moves the points less has as good as come to rest; is at rest
+  const GATHERED = 0.05; // largest distance of a point from its class's mean where each class is on one point
   const BESIDE = 0.8; // R, or share of the leading direction: weak prototypes hold the points no farther off
   const ROUGH = 0.03; // of a rate: T5 and T13 are measured to within 2 %
 
@@ -85,7 +86,7 @@ const verdict = (() => {
       ({ kind, verdict: KINDS[kind][0], badge: KINDS[kind][1], words: words + more, stepsToGo, motion });
     if (prediction.phase === "silent") return say("silent");
     if (seen.state === "diverged") return say("diverged");
-    const local = s.lambda > 0 || s.gradient === "free" ? null : neighbourhood(s, th, past);
+    const local = s.lambda > 0 || s.gradient === "free" || s.loss === "supcon" ? null : neighbourhood(s, th, past);
     const broken = local ? contradiction(s, local, seen, past) : brokenPromise(s, prediction, seen, past);
     if (broken) return say("not-predicted", `: ${broken}`);
     const open = seen.state === "point" && local && (local.spot ? local.spot.stalled : past.records.at(-1).spread > NEAR);
@@ -101,7 +102,7 @@ const verdict = (() => {
     if (past.since < (toGo === null ? 0 : 3 * toGo + 100) || (!still && past.since < PATIENCE))
       return say("arriving", toGo === null || toGo < 1 ? "" : `, ${steps(toGo)}`, toGo === null ? null : Math.ceil(toGo));
     const tooSmall = local ? local.rough.even || local.rough.views : th.tooSmall.uniform || th.tooSmall.alignment;
-    if (tooSmall && !(s.lambda > 0) && prediction.phase !== "point") return say("too-small", ": n is too small to tell (T13)");
+    if (tooSmall && s.loss !== "supcon" && !(s.lambda > 0) && prediction.phase !== "point") return say("too-small", ": n is too small to tell (T13)");
     if (seen.state === "line" || seen.state === "point") return say("elsewhere", ", where every gradient vanishes (T1)");
     return say("elsewhere", still ? ", caught on the way" : ", and still moving");
   }
@@ -173,6 +174,7 @@ const verdict = (() => {
       (!full || near(seen.view, prediction.view, 0.04));
     const still = state === "even" && seen.moved <= RESTLESS;
     if (s.lambda > 0) return agreesWithPrototypes(s, prediction, seen, numbers);
+    if (s.loss === "supcon") return numbers && (phase === "classes") === (seen.within < GATHERED);
     if (phase === "even") return numbers && still;
     if (phase === "point") return numbers && state === "point";
     if (phase === "either" && !full) return state === "point" || still;
@@ -208,6 +210,7 @@ const verdict = (() => {
     if (state === "point" || state === "diverged") return WORDS[state];
     const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
     if (s.lambda > 0) return `${beside}each point on average at cosine ${two(seen.prototype)} to its prototype`;
+    if (s.loss === "supcon" && seen.within < GATHERED) return "each class on one point";
     return WORDS[state] + (full ? `, views at cosine ${two(seen.view)}` : "") +
       { oscillating: full ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion];
   }
@@ -218,7 +221,7 @@ const verdict = (() => {
   // the settings change from s, at which the state attracts, to next, at which it does not, they are set apart a little.
   const UNSEEN = 0.01;
   function loosened(u, s, next) {
-    if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || next.loss !== s.loss) return u;
+    if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || next.loss === "supcon" || next.loss !== s.loss) return u;
     const { spread, apart } = outcome.sizes(u, s.n, s.loss), full = s.loss === "full";
     const attracts = (one) => (full ? apart > 2 - UNSEEN && stability.line(one) < 1 : stability.collapse(one).spread < 1);
     const gathered = full ? apart > 2 - UNSEEN && outcome.bent(u, s.n) < UNSEEN : spread < UNSEEN;
