@@ -45,7 +45,13 @@ const report = (() => {
     show("now-effective", fixed(effective));
     const trained = chosen.network === "on";
     $("edge").hidden = !trained;
-    if (trained) show("now-edge", fixed(reading.edge));
+    if (trained) {
+      const rates = list.flatMap((run) => [run.now.rate, ...run.past.records.map((row) => row.edge)]).filter(Number.isFinite);
+      charts.draw($("plot-edge"), list.map(({ past }) => past), "edge", [0, Math.ceil(11 * Math.max(...rates)) / 10]);
+      numbers("now-edge", list.map((run) => fixed(run.reading.edge)));
+      numbers("theory-edge", list.map((run) => fixed(run.now.rate)));
+      $("plot-edge").setAttribute("aria-label", `The rate up to which steps on the weights are stable, now ${fixed(reading.edge)}, beside the learning rate, ${fixed(now.rate)}`);
+    }
     if (trained || chosen.gradient === "free") track.effective((trained ? reading.edge : effective) / th.unit);
     list.forEach((run, k) => says(run, SUFFIX[k]));
     show("head-0", pair ? side(list[0]) : "Theory");

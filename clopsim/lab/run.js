@@ -64,7 +64,8 @@ const runs = (() => {
     function record() {
       const seen = { ...physics.observe(directions(now.u), now.n), norm: squaredNorm() };
       const { R, rank, view, prototype, loss } = prediction;
-      charts.push(past, { count: now.count, ...seen, loss: NaN, predicted: { R, rank, view, prototype, loss } });
+      if (now.w && now.count % EVERY === 0) look();
+      charts.push(past, { count: now.count, ...seen, edge: edge ?? NaN, loss: NaN, predicted: { R, rank, view, prototype, loss, edge: now.w ? now.rate : null } });
       queued.push(seen);
       if (queued.length > KEPT) queued.shift();
       remember();
@@ -132,6 +133,7 @@ const runs = (() => {
       moved(aside.map((x, k) => x * Math.hypot(...now.u.subarray(d * Math.floor(k / d), d * Math.floor(k / d) + d))), now.v);
     }
 
+    const look = () => { edge = network.edge(now); };
     const squaredNorm = () => now.u.reduce((sum, x) => sum + x * x, 0) / now.n;
 
     function advance(steps) {
@@ -176,8 +178,8 @@ const runs = (() => {
       const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
       if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
       const waits = answer.verdict === "not there yet"; // slow is not settled
-      if (now.w && !(now.count - edge?.count < EVERY)) edge = { count: now.count, rate: network.edge(now) };
-      reading = { edge: edge && edge.rate, ...seen, norm: averaged.norm, state, ...answer, settled: settled() && !waits, z, gathered: gathering.find(z, now.n) };
+      if (now.w && edge === null) look();
+      reading = { edge, ...seen, norm: averaged.norm, state, ...answer, settled: settled() && !waits, z, gathered: gathering.find(z, now.n) };
       return reading;
     }
 

@@ -1,5 +1,7 @@
 """The network that the page trains is the one that torch trains, and its learning rate meets the sharpness edge."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -132,6 +134,10 @@ def test_the_edge_comes_to_the_learning_rate(here, x):
     left = float(here("document.getElementById('effective').style.left").rstrip("%"))
     assert 2 ** (8 * left / 100 - 4) == pytest.approx(state["edge"] / state["thresholds"]["unit"], rel=1e-4)
     assert here.page.locator("#now-edge").text_content() == f"{state['edge']:.3f}"
+    assert here.page.locator("#theory-edge").text_content() == f"{state['rate']:.3f}"
+    seen = here("clopsim.records.map((record) => [record.edge, record.predicted.edge])")
+    assert all(math.isfinite(edge) and rate == pytest.approx(state["rate"]) for edge, rate in seen)
+    assert len({edge for edge, _ in seen}) > 50  # a curve: it is looked at every 25 steps
 
 
 def test_a_network_is_a_setting_like_others(visit):
@@ -141,6 +147,10 @@ def test_a_network_is_a_setting_like_others(visit):
     before = here.state()["u"]
     assert len(before) == 120
     here("clopsim.step(3)")
+    here("clopsim.set({ x: 0.5, momentum: 0.5 })")  # it goes on training
+    here("clopsim.step(3)")
+    assert here.state()["count"] == 6
+    assert 0 < here.state()["edge"] < math.inf
     here("clopsim.reset()")
     assert here.state()["u"] == before
     here.page.locator("#settings").evaluate("(node) => { node.open = true }")
