@@ -207,7 +207,7 @@ def clopsim(clopsim):
 def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, monkeypatch):
     result = clopsim("collapse_sweep", "--quick", "--out", "new/folder", "--format", "svg,pdf")
     assert result.exit_code == 0, result.output
-    assert re.match(r"collapse_sweep +holds  gap \S+, allowed 0.01: searched collapse rate from mu_c", result.stdout)
+    assert re.match(r"collapse_sweep +holds  gap \S+, allowed 0.01: searched collapse rate\n +from mu_c", result.stdout)
     assert result.stderr == ""
     written = {path.name for path in Path("new/folder").iterdir()}
     assert written == {"collapse_sweep.csv", "collapse_sweep.svg", "collapse_sweep.pdf"}
