@@ -5,6 +5,7 @@ flash attention: two launches a step, rows by blocks of keys, and nowhere an arr
 """
 
 import math
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
@@ -46,6 +47,7 @@ def takes(z: Tensor, setting: Setting) -> bool:
         and torch.version.hip is None
         and setting.dimension <= MOST_DIMENSIONS.get(generation(z), 0)
         and _triton() >= OLDEST
+        and _starts(z.device)
     )
 
 
@@ -57,6 +59,21 @@ def _triton() -> tuple[int, ...]:
     except ImportError:
         return ()
     return tuple(int(part) for part in triton.__version__.split(".")[:2])
+
+
+@cache
+def _starts(device: torch.device) -> bool:
+    """Whether a kernel starts there, found by starting one: to launch, Triton compiles C."""
+    one = torch.ones(1, device=device)
+    try:
+        end = descend(torch.eye(2, device=device)[None], one, one, setting=Setting(0.5, 2, 2), steps=1, look=2)
+        return bool(end.isfinite().all())  # waits for it
+    except Exception as error:  # of a compiler, a linker, a driver
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        remedy = "it needs a C compiler and Python's headers"
+        told = f"Triton starts no kernel on {device} ({reason}); {remedy}. Runs are advanced without, more slowly"
+        warnings.warn(told, RuntimeWarning, stacklevel=2)
+        return False
 
 
 def generation(z: Tensor) -> int:

@@ -257,6 +257,7 @@ class Elsewhere:
         {"capability": (10, 0)},
         {"triton": (3, 2)},
         {"triton": ()},
+        {"starts": False},
     ),
 )
 def test_what_the_kernels_take(change, monkeypatch):
@@ -264,9 +265,25 @@ def test_what_the_kernels_take(change, monkeypatch):
     monkeypatch.setattr(torch.version, "hip", change.get("hip"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: change.get("capability", (9, 0)))
     monkeypatch.setattr(fused, "_triton", lambda: change.get("triton", (3, 6)))
+    monkeypatch.setattr(fused, "_starts", lambda device: change.get("starts", True))
     setting = Setting(0.5, change.get("d", 8), change.get("n", 64))
     z = Elsewhere(change.get("device", "cuda"), change.get("dtype", torch.float32))
     assert fused.takes(z, setting) is not bool(change)
+
+
+def test_where_no_kernel_starts_that_is_said_and_nothing_fails(monkeypatch):
+    def descend(*words, **options):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify one")
+
+    fused._starts.cache_clear()
+    assert fused._starts(torch.device(DEVICE))
+    fused._starts.cache_clear()
+    monkeypatch.setattr(fused, "descend", descend)
+    with pytest.warns(
+        RuntimeWarning, match=r"^Triton starts no kernel on .* \(Failed to find C compiler\.\); it needs"
+    ):
+        assert not fused._starts(torch.device(DEVICE))
+    fused._starts.cache_clear()
 
 
 def test_what_fits_on_the_chip():
