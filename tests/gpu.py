@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX, which would take most of the memory
 
@@ -44,6 +45,8 @@ CHECKED = (
 
 TIMED = ((64, 8, 512, 1000), (64, 8, 8192, 1000), (64, 8, 65536, 200), (256, 128, 512, 100))
 """n, d, runs, steps."""
+
+LAUNCHED = ((32, 8), (64, 8), (64, 32), (64, 128), (128, 8), (128, 64))
 
 COMMANDS = (
     "sweep --samples 32 --steps 300 --seeds 2",
@@ -180,24 +183,24 @@ def commands(device: str) -> list[str]:
     return found
 
 
+def wait(device: torch.device) -> None:
+    """Until everything that was launched is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
 @contextmanager
 def looked(often: int) -> Iterator[None]:
     """So many steps between two looks at which runs have settled."""
-    usual, engine.SETTLED = engine.SETTLED, often
-    try:
+    with patch.object(engine, "SETTLED", often):
         yield
-    finally:
-        engine.SETTLED = usual
 
 
 @contextmanager
 def without_kernels() -> Iterator[None]:
     """The engine's own step, as on a GPU without Triton."""
-    usual, fused.takes = fused.takes, lambda z, setting: False
-    try:
+    with patch.object(fused, "takes", lambda z, setting: False):
         yield
-    finally:
-        fused.takes = usual
 
 
 class Contender(NamedTuple):
@@ -236,14 +239,10 @@ def contending(device: torch.device, n: int, d: int, runs: int) -> list[Contende
     few = slice(0, 16)
     exact = contenders.reference(*(one[few].astype(np.float64) for one in arrays), 1)
 
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
     def ours(steps: int) -> Tensor:
         with looked(steps + 1):
             end = engine.advance(z, rate, tau, setting=setting, steps=steps)
-        wait()
+        wait(device)
         return end
 
     def earlier(steps: int) -> Tensor:
@@ -256,7 +255,7 @@ def contending(device: torch.device, n: int, d: int, runs: int) -> list[Contende
         x = z
         for _ in range(steps):
             x = one_step(x)
-        wait()
+        wait(device)
         return x
 
     works: list[tuple[str, Callable[[int], Any]]] = [("clopsim", ours), ("clopsim without its kernels", earlier)]
@@ -292,25 +291,26 @@ def of_jax(device: torch.device, arrays: Any) -> list[tuple[str, Callable[[int],
     return [("JAX, as it comes", at("default")), ("JAX, float32 products", at("highest"))]
 
 
-def launches(device: torch.device, *, rounds: int) -> str:
+def launches(device: torch.device, *, rounds: int, sizes: Any = LAUNCHED, runs: int = 4096, steps: int = 200) -> str:
     """Microseconds per run and step of a descent on the chip, by warps and most registers of a thread."""
     lines = []
-    usual = fused.warps
-    for n, d in ((32, 8), (64, 8), (64, 32), (64, 128), (128, 8), (128, 64)):
-        z, rate, tau = (torch.from_numpy(one).to(device) for one in draw(n, d, 4096))
-        setting, steps = Setting(0.5, d, n), 200
+    for n, d in sizes:
+        z, rate, tau = (torch.from_numpy(one).to(device) for one in draw(n, d, runs))
+        setting = Setting(0.5, d, n)
+        chosen = fused.warps(setting, None)
         for count, most in product((1, 2, 4, 8), (None, 128)):
+            if max(n * n, 2 * n * fused.padded(d)) > 4096 * count:
+                continue  # numbers of a thread beyond its registers: minutes to compile
             given = {"num_warps": count} | ({"maxnreg": most} if most else {})
-            fused.warps = lambda setting, prototypes, given=given: given
             times = []
-            for _ in range(rounds + 1):
-                start = time.perf_counter()
-                fused.descend(z, rate, tau, setting=setting, steps=steps, look=steps)
-                torch.cuda.synchronize()
-                times.append(time.perf_counter() - start)
-            chosen = " chosen" if given == usual(setting, None) else ""
-            lines.append(f"n = {n}, d = {d}, {given}: {np.median(times[1:]) / 4096 / steps * 1e6:.4f}{chosen}")
-    fused.warps = usual
+            with patch.object(fused, "warps", lambda setting, prototypes, given=given: given):
+                for _ in range(rounds + 1):
+                    start = time.perf_counter()
+                    fused.descend(z, rate, tau, setting=setting, steps=steps, look=steps)
+                    wait(device)
+                    times.append(time.perf_counter() - start)
+            cost = np.median(times[1:]) / runs / steps * 1e6
+            lines.append(f"n = {n}, d = {d}, {given}: {cost:.4f}{', chosen' * (given == chosen)}")
     return "\n".join(lines)
 
 

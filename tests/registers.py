@@ -12,8 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
-import pytest
 import torch
 from clopsim.bounds import Setting
 
@@ -108,11 +108,9 @@ def of(setting: Setting, capability: int, *, prototypes: bool) -> Iterator[Needs
     driver.set_active(Absent())
     z = torch.eye(max(setting.samples, setting.dimension))[None, : setting.samples, : setting.dimension]
     rate, tau, v, rows = torch.ones(1), torch.ones(1), torch.zeros_like(z), z if prototypes else None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "takes", lambda z, setting: True)
-        patch.setattr(fused, "generation", lambda z: capability // 10)
-        for name in ("descend", "inverse_sums", "move"):
-            patch.setattr(kernels, name, Compiles(getattr(kernels, name)))
+    instead = {name: Compiles(getattr(kernels, name)) for name in ("descend", "inverse_sums", "move")}
+    known = {"takes": lambda z, setting: True, "generation": lambda z: capability // 10}
+    with patch.multiple(kernels, **instead), patch.multiple(fused, **known):
         for steps in (1, 2, 16):  # numbers that Triton would compile for anew
             engine.advance(z, rate, tau, setting=setting, steps=steps, prototypes=rows, velocity=v)
     words = [setting.loss, setting.gradient, setting.keys]

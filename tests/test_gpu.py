@@ -59,3 +59,17 @@ def test_the_table_names_every_contender_with_its_gap(monkeypatch):
         assert ratio > 0
         assert gap <= 1e-5
     assert float(rows[0].split()[-2]) == 1
+
+
+@pytest.mark.skipif(not find_spec("triton"), reason="the kernels need Triton: pip install 'clopsim[triton]'")
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value) encountered:RuntimeWarning")
+def test_other_launches_are_timed():
+    lines = gpu.launches(CPU, rounds=1, sizes=((16, 3), (128, 2)), runs=2, steps=1).splitlines()
+    assert [line.split(": ")[-1].endswith(", chosen") for line in lines] == [
+        True,
+        *7 * [False],
+        *2 * [False],
+        True,
+        False,
+    ]
+    assert lines[1].startswith("n = 16, d = 3, {'num_warps': 1, 'maxnreg': 128}: ")
