@@ -92,7 +92,7 @@
     const trained = chosen.network === "on";
     const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th);
     const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
-    const units = `${+chosen.x.toPrecision(3)} × μ_c`;
+    const units = `${+chosen.x.toPrecision(3)} × μ_c${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`;
     rich("x-value", `μ = ${rate.toPrecision(3)}`);
     rich("x-units", chosen.view === "pair" ? `${units}, the spheres at ${FACTORS.join(" and ")} of it` : units);
     $("x").setAttribute("aria-valuetext", `learning rate ${rate.toPrecision(3)}, ${units}, ` +

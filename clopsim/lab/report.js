@@ -19,7 +19,18 @@ const report = (() => {
       Object.assign(document.createElement("span"), { className: `run-${k}`, textContent: value })));
   }
 
-  const side = ({ now, th }) => (th.collapse === null ? "At" : now.rate < th.collapse ? "Below" : "Above");
+  // Where a run of a pair stands; where no complete collapse attracts there is no line to be below or above
+  const side = ({ now, th }, k) => (th.collapse === null ? ["Slower", "Faster"][k] : now.rate < th.collapse ? "Below" : "Above");
+
+  // What the line between two runs is
+  function line({ now, th }, chosen) {
+    if (chosen.network === "on") return "For weights of a network the line is 2(1 + β)/sharpness, the diamond ◆: measured on the loss as it is now, not fitted.";
+    const from = `computed from the temperature τ = ${+chosen.tau.toPrecision(3)} and the number of points n = ${chosen.n}, not fitted.`;
+    const formula = chosen.momentum > 0 ? "τ(1\u00a0−\u00a0β²)(n\u00a0−\u00a01)/((1\u00a0−\u00a0β)(n\u00a0−\u00a01)\u00a0−\u00a01\u00a0−\u00a0β)" : "τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02)";
+    if (th.collapse !== null) return `The collapse rate μ_c = ${formula} = ${th.collapse.toPrecision(4)} is ${from}`;
+    const lines = track.named(now, th).map(({ words, name, rate }) => `${words} above ${name} = ${rate.toPrecision(4)}`);
+    return `Complete collapse attracts at no rate here. ${lines.length ? `The lines (${lines.join(", ")}) are ${from}` : ""}`;
+  }
 
   function paint(list, chosen, kept) {
     stale = true;
@@ -52,16 +63,16 @@ const report = (() => {
       numbers("theory-edge", list.map((run) => fixed(run.now.rate)));
       $("plot-edge").setAttribute("aria-label", `The rate up to which steps on the weights are stable, now ${fixed(reading.edge)}, beside the learning rate, ${fixed(now.rate)}`);
     }
-    if (trained || chosen.gradient === "free") track.effective((trained ? reading.edge : effective) / th.unit);
+    if (trained || chosen.gradient === "free") track.effective((trained ? reading.edge : effective) / th.unit, trained);
     list.forEach((run, k) => says(run, SUFFIX[k]));
-    show("head-0", pair ? side(list[0]) : "Theory");
+    show("head-0", pair ? side(list[0], 0) : "Theory");
     if (!pair) return;
-    show("head-1", side(list[1]));
-    rich("line", `The collapse rate μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)} is computed from the temperature τ = ` +
-      `${+chosen.tau.toPrecision(3)} and the number of points n = ${chosen.n}, not fitted.`);
+    show("head-1", side(list[1], 1));
+    rich("line", line(list[0], chosen));
     list.forEach((run, k) => {
-      show(`caption-${k}`, `${side(run)}: ${ENDS[run.prediction.phase]}`);
-      rich(`factor-${k}`, `${+(run.now.rate / run.th.unit).toPrecision(3)} × μ_c`);
+      show(`caption-${k}`, `${side(run, k)}: ${ENDS[run.prediction.phase]}`);
+      const plain = run.th.collapse === run.th.unit; // then the slider's unit is the line
+      rich(`factor-${k}`, plain ? `${+(run.now.rate / run.th.unit).toPrecision(3)} × μ_c` : `μ = ${run.now.rate.toPrecision(3)}`);
     });
   }
 
@@ -82,7 +93,7 @@ const report = (() => {
     if (stale && time - described >= LASTING) describe(list, chosen);
     if (phase === announced || time - since < LASTING) return;
     announced = phase;
-    const sentence = (run) => (list.length > 1 ? `${side(run)}: ` : "") + `${run.prediction.text} Now: ${run.reading.words}; ${run.reading.verdict}.`;
+    const sentence = (run, k) => (list.length > 1 ? `${side(run, k)}: ` : "") + `${run.prediction.text} Now: ${run.reading.words}; ${run.reading.verdict}.`;
     show("status", list.map(sentence).join(" "));
     describe(list, chosen);
   }

@@ -67,9 +67,15 @@ const track = (() => {
   }
 
   // The effective rate mu/|u|^2 of a free norm, or a network's 2 (1 + beta)/sharpness, as a diamond on the track
-  function effective(x) {
-    const node = document.getElementById("effective");
-    if (node) node.style.left = Math.max(0, Math.min(100, percent(x))) + "%";
+  // of a network it parts the track: below its steps are stable
+  function effective(x, parts = false) {
+    const node = document.getElementById("effective"), left = Math.max(0, Math.min(100, percent(x)));
+    if (!node || !Number.isFinite(left)) return;
+    node.style.left = left + "%";
+    if (!parts) return;
+    regions.replaceChildren();
+    for (const [name, what, from, to] of [["even", "stable steps", 0, left], ["between", "the outputs grow", left, 100]])
+      put(regions, `region ${name}`, ((to - from) / 100) * regions.clientWidth > 7 * what.length ? what : "", from).style.width = to - from + "%";
   }
 
   return { draw, effective, named, LOW, HIGH };

@@ -104,3 +104,33 @@ def test_the_ring_below_the_collapse_rate_is_named(lab):
     lab.until("document.getElementById('sphere').getAttribute('aria-label').includes('ring')")
     said = lab.page.locator("#sphere").get_attribute("aria-label")
     assert said.endswith(f"; a ring, {radius:.0f}° about the mean")
+
+
+@pytest.mark.parametrize("settings, said, sides", [
+    ("momentum=0.5&x=1", "β²", ("Below", "Below")),
+    ("momentum=0.5&x=2", "β²", ("Above", "Above")),
+    ("loss=full&gradient=tangent&x=0.8", "attracts at no rate here. The lines (views part above", ("Slower", "Faster")),
+    ("network=on&x=1", "2(1 + β)/sharpness", ("Slower", "Faster")),
+])  # fmt: skip
+def test_the_line_between_two_runs_is_the_one_that_holds_there(visit, settings, said, sides):
+    here = visit(f"?hide=map#view=pair&{settings}", reduced_motion="reduce")
+    assert said in here.page.locator("#line").text_content()
+    captions = [here.page.locator(f"#caption-{k}").text_content() for k in (0, 1)]
+    assert tuple(caption.split(":")[0] for caption in captions) == sides
+    state = here.state()
+    if "momentum" in settings:
+        assert f"= {state['thresholds']['collapse']:.4g} is" in here.page.locator("#line").text_content()
+        rates = [state["rate"] for state in here("clopsim.states")]
+        above = ["Above" if rate >= state["thresholds"]["collapse"] else "Below" for rate in rates]
+        assert above == list(sides)
+        assert here.page.locator("#factor-1").text_content() == f"μ = {rates[1]:.3g}"
+
+
+def test_the_diamond_of_a_network_parts_the_track(visit):
+    here = visit("?hide=map#network=on&x=2", reduced_motion="reduce")
+    here("clopsim.step(100)")
+    left = float(here("document.getElementById('effective').style.left").rstrip("%"))
+    widths = here("[...document.querySelectorAll('#regions .region')].map((node) => parseFloat(node.style.width))")
+    assert widths == pytest.approx([left, 100 - left])
+    edge = 2 ** (8 * left / 100 - 4) * here.state()["thresholds"]["unit"]
+    assert here.page.locator("#now-edge").text_content() == f"{edge:.3f}"
