@@ -29,6 +29,7 @@ const ends = (() => {
     const seen = physics.observe(z, n), state = outcome.state(z, n, run.loss, seen);
     if (state === "diverged" || state === "point") return state;
     if (run.lambda > 0 && seen.prototype > 0.8) return "classes";
+    if (run.loss === "supcon" && outcome.classes(z, n).within < outcome.GATHERED) return "classes";
     if (run.loss === "full" && seen.view < 0.95) return "apart";
     if (state === "line") return "line";
     const moving = outcome.motion(physics.moved(one, z, n), physics.moved(two, z, n));

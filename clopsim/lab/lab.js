@@ -70,7 +70,7 @@
     shown().forEach((run, k) => {
       if (!run.reading) return;
       const seen = run.drawn(glide), { n } = run.now;
-      balls[k].draw({ ...seen, n, fixed: chosen.network === "on", loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
+      balls[k].draw({ ...seen, n, fixed: chosen.network === "on", classed: classed(), loss: chosen.loss, lambda: chosen.lambda, mean: physics.mean(seen.z, n) });
     });
     drawn++;
   }
@@ -107,9 +107,10 @@
     $("gradient").disabled = $("start").disabled = trained; // autograd through the norm, from weights of its own
     document.body.dataset.network = chosen.network;
     $("shake").disabled = chosen.network === "on"; // its points are outputs, moved by its weights alone
-    show("legend", [chosen.lambda > 0 ? "● ■ ▲ classes, c₁ c₂ c₃ prototypes" : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
+    show("legend", [classed() ? `● ■ ▲ classes${chosen.lambda > 0 ? ", c₁ c₂ c₃ prototypes" : ""}` : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
       "arrow: the mean", chosen.dim > 3 ? `the leading 3 of ${chosen.dim} directions` : "", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
   }
+  const classed = () => chosen.lambda > 0 || chosen.loss === "supcon" || chosen.network === "on"; // coloured by class or cluster
   const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5 && chosen.network === "off";
 
   function set(wanted, { resume = false } = {}) {

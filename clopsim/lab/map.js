@@ -8,7 +8,7 @@ const map = (() => {
   const canvas = document.getElementById("map"), pen = canvas.getContext("2d"), legend = document.getElementById("map-legend");
   const NAMES = {
     even: "evenly spread", between: "gathered or restless", point: "on one spot", apart: "views apart", line: "on a line",
-    classes: "at the prototypes", diverged: "sent to the origin",
+    classes: "gathered by class", diverged: "sent to the origin",
   };
   let key = "", setting = null, found = [], left = 0, worker = null, timer = 0, lines = [], at = { x: 1, tau: 1 }, dots = [], onPick = () => {};
   let waiting = []; // for a map that is complete

@@ -55,6 +55,8 @@ const outcome = (() => {
     return sizes(middles, half, "merged").spread;
   }
 
+  const GATHERED = 0.05; // largest distance of a point from its class's mean where each class is on one point
+
   // Of the classes: the lowest cosine of a point with its prototype, the largest distance of a point from its class's mean
   function classes(z, n) {
     const d = z.length / n, K = physics.CLASSES, sum = Array.from({ length: K }, () => new Float64Array(d + 1));
@@ -84,5 +86,5 @@ const outcome = (() => {
     return Math.sqrt(Math.min(on, over) / n);
   }
 
-  return { state, order, motion, sizes, bent, classes, stir, chance, POINT, RESTLESS };
+  return { state, order, motion, sizes, bent, classes, GATHERED, stir, chance, POINT, RESTLESS };
 })();

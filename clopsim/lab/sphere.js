@@ -83,7 +83,7 @@ const spheres = (() => {
     return { draw: (scene) => { points = scene.fixed ? [] : seen(scene); draw(pen, scene, tint); } };
   }
 
-  // scene: {n, loss, lambda}; z, before (where each point came from), mean and axes (the prototypes) with three
+  // scene: {n, loss, lambda, classed}; z, before (where each point came from), mean and axes (the prototypes) with three
   // coordinates each; ring, groups and words: of gathering.find; fixed: no point can be dragged
   function draw(pen, scene, tint) {
     const { canvas } = pen;
@@ -100,7 +100,7 @@ const spheres = (() => {
     if (scene.loss === "full") pairs(pen, points, scene.n, size);
     const groups = scene.groups.map(({ first }) => ({ point: points[first] }));
     for (const { point } of groups)
-      ink.halo(pen, point, ink.colour(scene.lambda > 0 ? ink.CLASSES[physics.label(point[3], scene.n)] : tint), size);
+      ink.halo(pen, point, ink.colour(scene.classed ? ink.CLASSES[physics.label(point[3], scene.n)] : tint), size);
     if (scene.ring) circle(pen, scene.ring, at, tint, size);
     const far = points.filter((p) => p[2] < 0).sort((p, q) => p[2] - q[2]);
     const near = points.filter((p) => p[2] >= 0).sort((p, q) => p[2] - q[2]);
@@ -151,7 +151,7 @@ const spheres = (() => {
 
   // Colour and shape say the class, filled or hollow the view, size and strength the depth
   function mark(pen, [x, y, depth, i], scene, tint, dot) {
-    const classed = scene.lambda > 0;
+    const { classed } = scene;
     const kind = classed ? physics.label(i, scene.n) : 0;
     const hollow = scene.loss === "full" && i >= scene.n / 2;
     const size = dot * (1 + 0.28 * depth) * (kind === 2 ? 1.2 : 1);

@@ -4,7 +4,7 @@
 // which theory does not speak.
 "use strict";
 const verdict = (() => {
-  const { RESTLESS } = outcome;
+  const { RESTLESS, GATHERED } = outcome;
   const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2));
   const ROUNDING = 1e-16, FLOOR = 1e-13; // where growth from rounding starts; below FLOOR a size says nothing
   const NEAR = 0.1; // radians: small enough for the factors; smaller still where they are close to 1
@@ -12,7 +12,6 @@ const verdict = (() => {
   const VISIBLE = 0.14; // radians: R = 0.99
   const PATIENCE = 1000; // steps that a run may move without coming close to what is predicted
   const QUIET = 2e-4, REST = 1e-5; // a step that moves the points less has as good as come to rest; is at rest
-  const GATHERED = 0.05; // largest distance of a point from its class's mean where each class is on one point
   const BESIDE = 0.8; // R, or share of the leading direction: weak prototypes hold the points no farther off
   const ROUGH = 0.03; // of a rate: T5 and T13 are measured to within 2 %
 

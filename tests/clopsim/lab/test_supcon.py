@@ -90,6 +90,7 @@ def test_the_simplex_holds_below_its_rate_and_breaks_above(here, factor, holds, 
     assert state["verdict"] == "as predicted"
     words = here.page.locator("#words").text_content()
     assert (words == "each class on one point.") == holds
+    assert here.page.locator("#legend").text_content().startswith("● ■ ▲ classes · ")
     assert "μS" in "".join(here("[...document.querySelectorAll('.mark')].map((m) => m.textContent)"))
 
 
@@ -101,6 +102,7 @@ def test_from_anywhere_small_steps_gather_the_classes(here):
         state = here.state()
         assert (state["prediction"]["phase"], state["verdict"]) == ("classes", "as predicted")
         assert state["rank"] == pytest.approx(2, abs=1e-3)
+        assert here("clopsim.ends.end(clopsim.state.settings)") == "classes"
 
 
 @pytest.mark.parametrize(
