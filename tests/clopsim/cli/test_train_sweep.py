@@ -175,7 +175,8 @@ def test_a_chunk_that_fails_is_recorded_and_the_others_finish(clopsim, monkeypat
 
 def test_a_cell_is_what_train_makes_of_its_recipe(clopsim):
     more = ["--precision", "float64", "--seed", "2", "--labelled", "0.5", "--weight-decay", "0.01"]
-    assert clopsim(*QUICK, *more, "--seeds", "1", "--rate", "0.5", "--out", "grid").exit_code == 0
+    grid = ["--loss", "clop,infonce", "--rate", "0.5", "--seeds", "1"]
+    assert clopsim("train-sweep", *grid, *NETWORK, *more, "--out", "grid").exit_code == 0
     with xr.open_dataset("grid/data.nc") as dataset:
         grid = dataset.isel(loss=0, learning_rate=0, weight_decay=0, labelled_fraction=0, batch_size=0, seed=0).load()
     for loss, weight in (("infonce", 0.0), ("clop", 1.0)):
@@ -190,7 +191,7 @@ def test_a_cell_is_what_train_makes_of_its_recipe(clopsim):
 
 def test_a_run_that_diverges_is_nan_and_touches_no_other(clopsim):
     wild = ["--loss", "vicreg", "--rate", "0.01,1e30", "--weight", "0", "--seeds", "1"]
-    assert clopsim(*QUICK, *wild, "--out", "grid").exit_code == 0
+    assert clopsim("train-sweep", *NETWORK, *wild, "--out", "grid").exit_code == 0
     (tame, lost) = json.loads(Path("grid/summary.json").read_text())["runs"]
     assert (tame["outcomes"], lost["outcomes"], lost["loss_value"]) == ({"spread": 1}, {"diverged": 1}, None)
     alone = clopsim("train", "--loss", "vicreg", *NETWORK, "--rate", "1e30", "--labelled", "0.1", "--out", "one")
