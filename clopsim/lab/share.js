@@ -46,7 +46,6 @@ const share = (() => {
   function picture() {
     const canvas = document.createElement("canvas"), pen = canvas.getContext("2d"), width = 1200, edge = 40;
     const wide = width - 2 * edge, balls = ["sphere", "sphere-1"].map($).filter((ball) => ball.clientWidth);
-    const captions = balls.length > 1 ? ["theory", "observed", "theory-1", "observed-1"] : ["theory", "observed"];
     const serif = "Georgia, serif", lines = [];
     const write = (what, font, tint) => {
       pen.font = font;
@@ -60,12 +59,16 @@ const share = (() => {
     const { values } = settings;
     write(`Learning rate ${+values.x.toPrecision(3)} × μc, ${$("x-value").textContent}; τ = ${values.tau}, n = ${values.n}, d = ${values.dim}, ` +
       `${values.loss} loss, ${values.gradient} gradient, seed ${values.seed}, step ${$("now-count").textContent}`, `20px ${ink.FONT}`, "--quiet");
-    for (const id of captions)
-      write($(id).textContent.replace(/\s+/g, " "), id.startsWith("theory") ? `22px ${serif}` : `20px ${ink.FONT}`, "--ink");
+    balls.forEach((_, k) => {
+      const said = (id) => $(id + report.SUFFIX[k]).textContent, badge = said("badge");
+      if (balls.length > 1) write($(`caption-${k}`).textContent, `600 22px ${serif}`, charts.TINTS[k]);
+      write(said("theory"), `22px ${serif}`, "--ink");
+      write((badge && `${badge}: `) + said("words"), `20px ${ink.FONT}`, "--ink");
+    });
     const plots = ["plot-R", "plot-rank", "plot-third"].map($).filter((plot) => plot.clientWidth), size = balls.length > 1 ? 480 : 560;
-    const map = $("map").clientWidth ? $("map") : null;
+    const map = $("map").clientWidth ? $("map") : null, tall = map ? (wide * map.height) / map.width : 0;
     canvas.width = width;
-    canvas.height = 110 + size + 30 * lines.length + (plots.length ? 150 : 0) + (map ? 320 : 0) + 60;
+    canvas.height = 110 + size + 30 * lines.length + (plots.length ? 150 : 0) + (map ? tall + 50 : 0) + 60;
     pen.fillStyle = ink.colour("--paper");
     pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.fillStyle = ink.colour("--ink");
@@ -87,7 +90,11 @@ const share = (() => {
       pen.drawImage(plot, edge + k * part, y + 20, part - 20, high);
     });
     if (plots.length) y += 150;
-    if (map) pen.drawImage(map, edge, y, wide, 300);
+    if (map) {
+      pen.font = `16px ${ink.FONT}`;
+      pen.fillText("Where runs end: temperature τ upwards, learning rate from 1/16 to 16 × μc to the right, theory’s lines over it", edge, y + 10, wide);
+      pen.drawImage(map, edge, y + 24, wide, tall);
+    }
     pen.font = `15px ${ink.FONT}`;
     pen.fillStyle = ink.colour("--quiet");
     pen.fillText(`clopsim lab #${settings.hash()}`, edge, canvas.height - 22, wide);
