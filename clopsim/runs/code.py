@@ -14,11 +14,6 @@ from clopsim import bounds
 ROOMS = ("losses", "metrics", "runs", "sphere", "training")
 """Rooms of clopsim that decide bits of a result, beside the theory in bounds."""
 
-SAME_BITS = frozenset({"8d190603fe5c4961"})
-"""Sources of earlier versions that give the bits of today's: 8d19... is that before the rooms were built. A test goes
-on with runs of theirs; a change that alters a result empties this set."""
-
-
 MODULES = {"scikit-learn": "sklearn"}
 """Packages that are not imported under their own name."""
 
@@ -74,8 +69,7 @@ def check_code(planned: Mapping[str, str], found: Mapping[str, str], *, where: s
     What else decides the bits of a run stands there too: the data that were read, the threads of a training.
     """
     for name, value in planned.items():
-        earlier = name == "source" and value in SAME_BITS and found.get(name) == code()["source"]
-        if found.get(name) != value and not earlier:
+        if found.get(name) != value:
             other = f"got {name} {value} there and {found.get(name)} in {where}"
             remedy = "use that version, or start again with --force"
             what = name if name in REMEDIES else "code"

@@ -83,7 +83,7 @@ def test_verify_shows_the_zoo_one_claim_a_line_and_fails_with_it(clopsim, monkey
     assert "the zoo: what is claimed, and the evidence" in done.stdout
     assert re.search(r"^ +supported +- it helps: \+1 \[", done.stdout, re.MULTILINE)
     assert re.search(r"^ +not supported +- it harms none", done.stdout, re.MULTILINE)
-    assert "The zoo: what other losses' authors said" in Path("audit.md").read_text()
+    assert "What the authors of other losses claim" in Path("audit.md").read_text()
     (row,) = json.loads(clopsim("verify", "--only", identifier, "--json").stdout)
     assert [verdict for verdict, _ in row["experiments"][0]["verdicts"]] == ["supported", "not supported"]
     wrong = (replace(claims[0], short="not supported"), claims[1])

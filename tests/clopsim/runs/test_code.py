@@ -1,16 +1,12 @@
 """Which code computed a run, and runs of earlier code that gives the same bits."""
 
-import json
 import zipfile
 from pathlib import Path
 
 import pytest
-import torch
-import xarray as xr
 
 from clopsim.runs import plan
-from clopsim.runs.chunks import machine
-from clopsim.runs.code import SAME_BITS, check_code, code
+from clopsim.runs.code import check_code, code
 from clopsim.runs.states import describe
 
 BEFORE = Path(__file__).with_name("before_the_rooms.zip")
@@ -29,12 +25,10 @@ def test_the_code_is_known_by_its_source(monkeypatch):
     assert code.__wrapped__() == before
 
 
-def test_other_code_is_refused_and_earlier_code_of_the_same_bits_is_not():
+def test_other_code_is_refused():
     check_code(code(), code(), where="here")
-    for source in SAME_BITS:
-        check_code({**code(), "source": source}, code(), where="here")
-        with pytest.raises(ValueError, match="^out must go on with the code it began with, got source .* in a worker"):
-            check_code({**code(), "source": source}, {**code(), "source": "0"}, where="a worker")
+    with pytest.raises(ValueError, match="^out must go on with the code it began with, got source .* in a worker"):
+        check_code(code(), {**code(), "source": "0"}, where="a worker")
     with pytest.raises(ValueError, match="use that version, or start again with --force"):
         check_code({**code(), "source": "0"}, code(), where="here")
 
@@ -60,25 +54,14 @@ def test_runs_from_before_the_rooms_are_listed_and_shown(before):
         assert shown.exit_code == 0, shown.output
 
 
-def same_versions() -> str:
-    """Why these bits cannot be had here, if they cannot."""
-    with zipfile.ZipFile(BEFORE) as archive:
-        then = json.loads(archive.read("sweep-unfinished/plan.json"))["plan"]["code"]
-        (kind,) = json.loads(archive.read("sweep/provenance.json"))["machines"]
-    differ = [f"{name} {code()[name]}, was {value}" for name, value in then.items() if code()[name] != value]
-    differ = [words for words in differ if not words.startswith("source ")]
-    here = machine(torch.device("cpu"))
-    return ", ".join(differ) or (f"{here}, was {kind}" if here != kind else "")
-
-
 @pytest.mark.parametrize("kind, name", (("sweep", "sweep"), ("train-sweep", "networks")))
-def test_a_sweep_begun_before_the_rooms_is_finished_with_the_same_bits(before, kind, name):
-    if same_versions():
-        pytest.skip(f"needs the libraries and the processor of the stored runs: {same_versions()}")
+def test_a_sweep_begun_before_the_rooms_is_left_to_its_own_version(before, kind, name):
+    """Steps are summed in another order since: half of a sweep by each would be neither's."""
+    kept = {path: path.read_bytes() for path in Path(f"{name}-unfinished").rglob("*") if path.is_file()}
     done = before(kind, "--out", f"{name}-unfinished", "--resume")
-    assert done.exit_code == 0, done.output
-    new, old = (xr.load_dataset(Path(folder, "data.nc")) for folder in (f"{name}-unfinished", name))
-    xr.testing.assert_identical(new.drop_attrs(), old.drop_attrs())  # every bit, but for the words beside them
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
+    assert "use that version, or start again with --force" in done.stderr
+    assert {path: path.read_bytes() for path in Path(f"{name}-unfinished").rglob("*") if path.is_file()} == kept
 
 
 def test_a_training_begun_before_the_rooms_goes_on(before):
