@@ -1,5 +1,6 @@
 """Which code computed a run, and runs of earlier code that gives the same bits."""
 
+import json
 import zipfile
 from pathlib import Path
 
