@@ -1,4 +1,4 @@
-"""Which code computed a run, and runs of earlier code that gives the same bits."""
+"""Which code computed a run, and runs of earlier code."""
 
 import json
 import zipfile
