@@ -176,8 +176,8 @@ WRONG = [
     ("plain.npy --labels one.npy", "--labels must name at least 2 classes, got 1; numbers below 0 and nan"),
     ("all.npz --views plain.npy", "--views must have the shape of the embeddings (200, 16), got (300, 32)"),
     ("plain.npy --fail-on complete,flat", "--fail-on must name verdicts (complete, line, cluster, dimensional, views"),
-    ("plain.npy --out report.txt", "--figure must end in .png, .pdf, .svg, got 'report.txt'"),
-    ("plain.npy --out nowhere/report.png", "--figure must be writable, got 'nowhere/report.png'"),
+    ("plain.npy --figure report.txt", "--figure must end in .png, .pdf, .svg, got 'report.txt'"),
+    ("plain.npy --figure nowhere/report.png", "--figure must be writable, got 'nowhere/report.png'"),
 ]
 
 

@@ -124,7 +124,7 @@ def test_the_command_writes_what_the_function_gives_back(clopsim, quick):
     assert done.exit_code == 0, done.output
     assert {path.name for path in Path("run").iterdir()} == {"data.nc", "summary.json", "provenance.json", "zoo.png"}
     found = front.zoo(quick)
-    assert done.stdout == f"{found}\nWritten to run\n"
+    assert done.stdout == f"{found}\n\nWritten to run\n"
     assert found.to_dict() == json.loads(Path("run/summary.json").read_text())
     with xr.open_dataset("run/data.nc") as stored:
         assert stored.identical(found.dataset)
