@@ -1,6 +1,7 @@
 """The lab calls theory wrong only where it is: slow is not settled, two ends are two, and a false factor is noticed."""
 
 import math
+import time
 
 import pytest
 
@@ -70,11 +71,13 @@ def test_a_page_does_not_pause_while_a_state_is_being_left(visit):
     here = visit("#stop=3&x=0.985&speed=512&start=collapse", reduced_motion="no-preference")
     here("clopsim.load(clopsim.physics.perturbed(Float64Array.from({length: 180}, (_, k) => +(k % 3 === 0)), 1e-7))")
     here("clopsim.set({x: 0.985}); clopsim.play()")
-    seen = []
-    while not seen or seen[-1]["state"] == "point":
+    seen, deadline = [here.state()], time.monotonic() + 60
+    while seen[-1]["kind"] in ("leaving", "arriving"):  # it opens to a small cluster, which may count as a spot still
+        assert seen[-1]["playing"]
+        assert time.monotonic() < deadline
         seen.append(here.state())
-    assert "leaving" in {state["kind"] for state in seen}
-    assert all(state["playing"] and state["kind"] != "not-predicted" for state in seen[:-1]), seen[-2]
+    assert seen[0]["kind"] == "leaving"
+    assert seen[-1]["kind"] == "predicted"
 
 
 def test_growth_from_rounding_is_waited_for(here):
