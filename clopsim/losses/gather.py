@@ -4,6 +4,7 @@ from __future__ import annotations  # torch.distributed has no ProcessGroup in b
 
 import inspect
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from clopsim.bounds.setting import positive_number
 from clopsim.losses.clop import CLOP
 from clopsim.losses.views import PairLoss, check_loss, check_tensor, check_views, shown
 
@@ -55,8 +57,7 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None, *, patience
     """
 
     check_loss(loss, "loss")
-    if not patience > 0:
-        raise ValueError(f"patience must be > 0, got {patience}; 600 seconds are usual")
+    positive_number("patience", patience, remedy="600 seconds are usual")
 
     def over_all_processes(first: Tensor, second: Tensor, labels: Tensor | None = None, /) -> Tensor:
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
@@ -117,14 +118,12 @@ def _missing(group: dist.ProcessGroup | None, patience: float) -> str:
     """Who has not come: whoever waits says so in the store by which the processes met, and reads who else did."""
     ranks = dist.get_process_group_ranks(dist.group.WORLD if group is None else group)
     late = []
-    try:
+    with suppress(AttributeError, RuntimeError):  # whoever keeps the store is frozen
         store = dist.distributed_c10d._get_default_store()
         store.set_timeout(timedelta(seconds=GRACE))
         store.set(f"clopsim/waits/{dist.get_rank()}", "")
         time.sleep(GRACE)
         late = [rank for rank in ranks if not store.check([f"clopsim/waits/{rank}"])]
-    except (AttributeError, RuntimeError):
-        pass  # whoever keeps the store is frozen
     who = f"process {', '.join(map(str, late))}" if late else "a process, perhaps the one that keeps the store,"
     return f"{who} of {len(ranks)} did not come to the loss within {patience:g} s; see what it does there"
 

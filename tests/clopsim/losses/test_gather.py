@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clopsim.losses import by_name, gathered, info_nce
+from clopsim.losses import by_name, gather, gathered, info_nce
 
 SCRIPT = Path(__file__).with_name("processes.py")
 ROOT = Path(__file__).parents[3]
@@ -107,7 +107,16 @@ def test_a_process_that_does_not_come_is_named(folder):
         assert said == "process 2 of 4 did not come to the loss within 2 s; see what it does there"
 
 
+def test_where_the_store_is_frozen_nobody_is_accused(monkeypatch):
+    def frozen():
+        raise RuntimeError("wait timeout")
+
+    monkeypatch.setattr(gather.dist, "get_process_group_ranks", lambda group: [0, 1])
+    monkeypatch.setattr(gather.dist.distributed_c10d, "_get_default_store", frozen)
+    assert gather._missing(object(), 2).startswith("a process, perhaps the one that keeps the store, of 2 did not come")
+
+
 def test_a_patience_is_a_time():
-    for wrong in (0, -1, float("nan")):
-        with pytest.raises(ValueError, match="^patience must be > 0, got"):
+    for wrong in (0, -1, float("nan"), float("inf"), "10"):
+        with pytest.raises(ValueError, match="^patience must be a finite number > 0, got"):
             gathered(info_nce, patience=wrong)
