@@ -28,7 +28,7 @@ from clopsim.figures.style import (
     headline,
     measured,
     plain_ticks,
-)  # fmt: skip
+)
 from matplotlib.figure import Figure
 
 SHOWN = {"table": (BLACK, "D"), "linear": (ORANGE, "s"), "MLP": (SKY, "v"), MAIN: (BLUE, "o")}

@@ -27,7 +27,7 @@ from clopsim.figures.style import (
     headline,
     measured,
     plain_ticks,
-)  # fmt: skip
+)
 from matplotlib.figure import Figure
 
 DEPTHS = {1: (SKY, "v"), 2: (BLUE, "o"), 3: (PURPLE, "^"), 4: (BLACK, "D")}

@@ -29,7 +29,7 @@ from clopsim.door.answer import (
     UNWRITTEN,
     WRONG_INPUT,
     Answer,
-)  # fmt: skip
+)
 from clopsim.door.arguments import WrongArgument, argument_name, option_name
 from clopsim.door.progress import progress
 from clopsim.runs import code

@@ -5,6 +5,8 @@ import re
 import struct
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ from tests import wrong
 pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
 
 QUICK = ("bounds", "threshold", "inspect", "runs", "show", "verify")
+
+PATIENCE = 900.0
+"""Seconds until a child that hangs is killed."""
 
 CHILD = """
 import os, pathlib
@@ -61,17 +66,15 @@ def screens(tmp_path, columns, turns):
         env={**kept, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[3])},
     )  # fmt: skip
     os.close(slave)
+    patience = threading.Timer(PATIENCE, child.kill)
+    patience.start()
     text = b""
-    while True:
-        try:
-            part = os.read(master, 2**16)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        text += part
-    os.close(master)
-    assert child.wait(timeout=60) == 0, text.decode()[-2000:]
+    with suppress(OSError), open(master, "rb", buffering=0) as screen:  # the error: the other end is closed
+        while part := screen.read(2**16):
+            text += part
+    status = child.wait()
+    patience.cancel()
+    assert status == 0, text.decode()[-2000:]
     parts = re.split(r"@@(\d) (\S+)\r\n", text.decode())[1:]
     return {(int(turn), name): shown for turn, name, shown in zip(*[iter(parts)] * 3, strict=True)}
 
