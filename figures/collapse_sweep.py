@@ -30,7 +30,6 @@ from clopsim.figures.style import (
     plain_ticks,
     rank_share,
 )
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clopsim.runs import sweep as job
@@ -55,6 +54,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     (threshold,) = job.search_thresholds(config)
     end = dataset.isel(step=-1)
     stored = {name: end[name].values for name in (*DIMENSIONS, *OBSERVABLES)}
+    stored["outcome"] = stored["outcome"].astype(str)  # Python objects cannot be kept
     on_progress(1.0)
     return {**stored, "collapse_rate": np.array(threshold.rate or np.nan), "spheres": _spheres(config)}
 
@@ -82,21 +82,27 @@ def draw(run: Run) -> Drawing:
             axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0)
         axes.axvline(1, color=VERMILION)
         axes.annotate(r"$\mu_c=\tau\,\frac{n-1}{n-2}$", (1, 0.5), (5, 0), textcoords="offset points", color=VERMILION)
-        length, rank = run["mean_resultant_length"][0].T, run["effective_rank"][0].T
-        measured(axes, rates, length, marker="o")
-        measured(axes, rates, rank_share(rank, setting.dimension), color=ORANGE, marker="s")
-        first, last = rates[0], rates[-1]
-        _draw_words(axes, (first, 0), "mean resultant length $R$: 0", BLUE, up=True)
-        _draw_words(axes, (last, 1), "mean resultant length $R$: 1", BLUE, up=False)
-        _draw_words(axes, (first, 1), f"effective rank: {np.median(rank[:, 0]):.0f}", AMBER, up=False)
-        _draw_words(axes, (last, 0), f"effective rank: {np.median(rank[:, -1]):.0f}", AMBER, up=True)
-        axes.set(xscale="log", xlim=limits, ylim=(-0.08, 1.75), xlabel=r"learning rate $\mu/\mu_c$", yticks=[])
-        axes.spines["left"].set_visible(False)
+        measured(axes, rates, run["mean_resultant_length"][0].T)
+        share = rank_share(run["effective_rank"][0].T, setting.dimension)
+        measured(axes, rates, share, color=ORANGE, marker="s")
+        length, rank = ("mean resultant length $R$", BLUE), ("effective rank", AMBER)
+        for side, x, ends in (("left", rates[0], (length, rank)), ("right", rates[-1], (rank, length))):
+            for level, (words, colour) in enumerate(ends):  # between the two levels
+                place: Any = {"ha": side, "va": ("bottom", "top")[level], "textcoords": "offset points"}
+                axes.annotate(words, (x, level), (0, 6 - 12 * level), color=colour, weight="bold", **place)
+        axes.set(xscale="log", xlim=limits, ylim=(-0.08, 1.82), xlabel=r"learning rate $\mu/\mu_c$")
+        ranks = axes.secondary_yaxis("right")
+        levels = np.arange(1, setting.dimension + 1)
+        axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"), color=BLUE)
+        ranks.set_yticks(rank_share(levels, setting.dimension), levels, color=AMBER)
+        for each, side, words, colour in ((axes, "left", "$R$", BLUE), (ranks, "right", "effective rank", AMBER)):
+            each.set_ylabel(words, color=colour, y=0.3)
+            each.spines[side].set_visible(False)
         for (rate, words), z in zip(SPHERES.items(), run["spheres"], strict=True):
-            inset = axes.inset_axes((rate * 0.5, 1.16, rate * 1.5, 0.56), transform=axes.transData)
+            inset = axes.inset_axes((rate * 0.5, 1.26, rate * 1.5, 0.51), transform=axes.transData)
             draw_globe(inset, view=VIEW)
             draw_points(inset, z, view=VIEW, color=BLUE, size=4)
-            inset.text(0, -1.12, words, ha="center", va="top", weight="bold")
+            inset.text(0, -1.12, words.replace(" ", "\n"), ha="center", va="top", weight="bold", linespacing=1)
         plain_ticks(axes, "x", [tick for tick in (0.25, 0.5, 1, 2, 4) if limits[0] < tick < limits[1]])
         headline(figure, __doc__)
     return Drawing(
@@ -114,12 +120,6 @@ def draw(run: Run) -> Drawing:
             ),
         ),
     )
-
-
-def _draw_words(axes: Axes, at: tuple[float, float], words: str, colour: str, *, up: bool) -> None:
-    """Words at the first or last point of a series, over or under it."""
-    place: Any = {"ha": "left" if at[0] < 1 else "right", "va": "bottom" if up else "top"}
-    axes.annotate(words, at, (0, 6 if up else -6), textcoords="offset points", color=colour, weight="bold", **place)
 
 
 def _config(*, quick: bool) -> Sweep:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clopsim.figures import runs
 from clopsim.figures.drawing import Drawing, Gap, save
 from clopsim.figures.runs import Run
 
@@ -47,6 +48,16 @@ def test_a_quick_drawing_meets_the_theory(name, tmp_path):
         (tmp_path / "again").mkdir()
         for path in save(figures.draw(name, measured(name)), name, tmp_path / "again", formats=forms):
             assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_a_measured_run_is_kept_whole(name, tmp_path):
+    runs.keep(tmp_path, name, measured(name))
+    found = runs.recall(tmp_path, name, quick=True)
+    assert found is not None
+    assert {*found.arrays} == {*measured(name).arrays}
+    for each, values in measured(name).arrays.items():
+        np.testing.assert_array_equal(found[each], values, strict=True)
 
 
 def test_the_figures_of_digits_agree_where_they_train_for_as_long():
