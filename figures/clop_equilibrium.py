@@ -89,7 +89,7 @@ def draw(run: Run) -> Drawing:
         axes.set(xscale="log", xlim=(fine[0], fine[-1]), ylim=(-0.56, 0.06))
         axes.set(xlabel=r"prototype weight $\lambda$ per labelled sample", ylabel="cosine between two classes")
         plain_ticks(axes, "x", tuple(tick for tick in (0.1, 1, 10, 100) if fine[0] < tick < fine[-1]))
-        ends = (((0.02, 0.24, 0.3, 0.46), int(np.flatnonzero(above)[0])), ((0.68, 0.26, 0.3, 0.46), -1))
+        ends = (((0.303, 0.51, 0.2, 0.37), int(np.flatnonzero(above)[0])), ((0.75, 0.28, 0.2, 0.37), -1))
         for box, index in ends:
             inset = axes.inset_axes(box)
             _draw_sphere(inset, z[0, index])
@@ -140,6 +140,7 @@ def _settle(weights: np.ndarray, *, seed: int, steps: int, report: Callable[[flo
 def _draw_sphere(axes: Axes, z: Tensor) -> None:
     """The sphere along (1, 1, 1), on which the three prototypes end at the corners of a triangle."""
     draw_globe(axes, view=FACE_ON, grid=False)
+    axes.set(xlim=(-1.13, 1.13), ylim=(-1.13, 1.13))  # room for half a dot
     for k, colour in enumerate((BLUE, ORANGE, GREEN)):
         tip = (screen(FACE_ON) @ np.eye(3)[k])[:2]
         axes.annotate(

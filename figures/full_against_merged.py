@@ -94,7 +94,6 @@ def draw(run: Run) -> Drawing:
         for number, (axes, (loss, gradient, title)) in enumerate(zip(grid, PANELS, strict=True)):
             config = _config(loss, gradient, quick=run.quick)
             rates, predicted, unit = np.array(config.rates), critical_rates(config.setting), exact_rate(config.setting)
-            most = min(config.dimension, config.samples)
             gaps += [
                 apart(run["collapse"][number], predicted.collapse_rate),
                 apart(run["alignment_collapse"][number], predicted.alignment_collapse_rate),
@@ -111,9 +110,11 @@ def draw(run: Run) -> Drawing:
             if apart_above is not None:
                 axes.axvline(edges[-1], color=PURPLE, linestyle="--")
             measured(axes, rates, run["mean_resultant_length"][number].T)
-            measured(axes, rates, rank_share(run["effective_rank"][number].T, most), color=ORANGE, marker="s")
+            measured(
+                axes, rates, rank_share(run["effective_rank"][number].T, config.dimension), color=ORANGE, marker="s"
+            )
             if line is not None:
-                share = rank_share(run["effective_rank_from_line"].T, most)
+                share = rank_share(run["effective_rank_from_line"].T, config.dimension)
                 measured(axes, rates, share, color=BLACK, marker="x")
             axes.set(xscale="log", ylim=(-0.06, 1.06), xlabel=r"learning rate $\mu/\mu_c$", title=title)
             plain_ticks(axes, "x", (0.125, 0.5, 1, 2, 4, 16))
@@ -146,7 +147,7 @@ def draw(run: Run) -> Drawing:
 def _draw_words(grid: Any, edges: list[float]) -> None:
     """What the series and the lines of the three panels are."""
     bold: Any = {"weight": "bold", "ha": "right"}
-    grid[0].text(16, 0.93, "mean resultant\nlength $R$", color=BLUE, va="top", **bold)
+    grid[0].text(16, 0.93, "mean\nresultant\nlength $R$", color=BLUE, va="top", **bold)
     grid[0].text(16, 0.06, "rank left", color=AMBER, **bold)
     grid[0].text(1.1, 0.5, "$\\mu_c$ (T4)", color=VERMILION)
     grid[1].text(0.9, 0.5, "here the\nstart decides\n(T12)", color=GREEN, ha="right", va="center")

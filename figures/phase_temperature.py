@@ -92,7 +92,7 @@ def draw(run: Run) -> Drawing:
                 where = int(np.flatnonzero(degree == value).mean())
                 spot = (max(fine[where], 0.112), float(np.asarray(breaks)[where]) / fine[where] * 0.85)
                 axes.annotate(f"$\\ell={value}$", spot, ha="center", va="top", color=GREEN, path_effects=OUTLINE)
-            axes.text(0.62, 0.2, "spread evenly", weight="bold", ha="left")
+            axes.text(1.9, 0.145, "spread\nevenly", weight="bold", ha="right")
             axes.text(0.11, 0.145, "32 points:\ntoo few", weight="bold", color=GREY, path_effects=OUTLINE)
             collapse = collapse_rate(setting)
             if collapse is not None:
