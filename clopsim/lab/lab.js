@@ -1,7 +1,7 @@
 // The page: settings, controls, the loop, the address bar. The only file that holds state.
 "use strict";
 (() => {
-  const { values: chosen, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
+  const { values: chosen, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
   const { $, show, rich } = text;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -155,13 +155,13 @@
     if (button) { $(button).click(); event.preventDefault(); }
   });
 
-  // Open a stop of the tour with its preset; what a link says besides comes on top
+  // Open a stop of the tour with its preset, whatever was set before; what a link says besides comes on top
   function visit(stop, link = {}) {
     guide.open(stop);
     if (stop === null) return toHash();
     const { preset, play: starts } = tour[stop];
     play(false);
-    set({ view: "one", ...preset, seed: 1, ...link });
+    set({ ...INITIAL, ...preset, ...link });
     reset();
     paint();
     $("card-title").focus({ preventScroll: true });
@@ -178,11 +178,11 @@
   }
   guide.build(visit, apply);
 
-  // Do what the address says; an address that says nothing shows both sides of the line
+  // Do what the address says, whatever was set before; an address that says nothing shows both sides of the line
   function follow() {
     const stop = stopFromHash(), link = fromHash();
     if (stop !== null) visit(stop, link);
-    else set(Object.keys(link).length ? link : UNTOUCHED);
+    else set({ ...INITIAL, ...(Object.keys(link).length ? link : UNTOUCHED) });
   }
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------

@@ -28,7 +28,8 @@ const settings = (() => {
   };
   const FACTORS = [0.9, 1.1]; // of the rate: the two runs of a pair
   const RESTARTS = ["n", "dim", "network", "start", "seed"]; // everything else acts on the running points
-  const values = Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, field.initial]));
+  const INITIAL = Object.fromEntries(Object.entries(FIELDS).map(([name, field]) => [name, field.initial]));
+  const values = { ...INITIAL };
 
   // What of an object or address is a valid setting; the unknown is ignored, numbers are clamped
   function valid(wanted) {
@@ -55,5 +56,5 @@ const settings = (() => {
     return Number.isInteger(stop) && tour[stop - 1] ? stop - 1 : null;
   };
 
-  return { values, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash };
+  return { values, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash };
 })();
