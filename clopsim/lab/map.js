@@ -11,7 +11,6 @@ const map = (() => {
     classes: "gathered by class", diverged: "sent to the origin",
   };
   let key = "", setting = null, found = [], left = 0, worker = null, timer = 0, lines = [], at = { x: 1, tau: 1 }, dots = [], onPick = () => {};
-  let waiting = []; // for a map that is complete
 
   // Forget what was computed if it was for other settings; what the map's two axes show does not count
   function update(chosen) {
@@ -63,7 +62,6 @@ const map = (() => {
     left--;
     if (!due) requestAnimationFrame(() => { due = false; draw(); });
     due = true;
-    if (left === 0) for (const answer of waiting.splice(0)) answer([...found]);
   }
 
   // Theory's thresholds as curves over temperature: {name, points: [[x, tau, rough], ...]}
@@ -250,7 +248,6 @@ const map = (() => {
 
   return {
     update, draw, describe, NAMES, get cells() { return found; }, get lines() { return lines; },
-    finish: () => new Promise((answer) => { if (left) waiting.push(answer); else answer([...found]); }),
     set onPick(f) { onPick = f; },
   };
 })();

@@ -56,9 +56,9 @@ class Visit:
         """The value of an expression in the page; with arguments, of a function."""
         return self.page.evaluate(expression, list(arguments) if arguments else None)
 
-    def until(self, condition: str) -> None:
+    def until(self, condition: str, *, seconds: float = 20) -> None:
         """Wait until a condition holds in the page; playwright's own wait needs the eval that the page forbids."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + seconds
         while not self.page.evaluate(condition):
             assert time.monotonic() < deadline, condition
             self.page.wait_for_timeout(20)

@@ -5,24 +5,32 @@ import re
 
 import pytest
 
+from tests.clopsim.lab.conftest import Visit
+
 SMALL = "#n=20&start=uniform"  # few points: the map is soon complete
+
+
+def complete(here):
+    """The cells of the map, once it has them all."""
+    here.until("clopsim.map.cells.every((cell) => cell)", seconds=60)
+    return here("clopsim.map.cells")
 
 
 @pytest.fixture(scope="module")
 def mapped(browser, address):
     """A page whose map is complete."""
-    page = browser.new_context(reduced_motion="reduce").new_page()
-    page.goto(address + SMALL)
-    cells = page.evaluate("clopsim.map.finish()")
-    yield page, cells
-    page.context.close()
+    here = Visit(browser.new_context(reduced_motion="reduce"), address)
+    here.page.goto(address + SMALL)
+    yield here, complete(here)
+    here.page.context.close()
+    assert here.trouble == []
 
 
 def test_it_is_computed_in_a_worker_and_the_page_does_not_step(visit):
     here = visit(SMALL, reduced_motion="reduce")
     here.until("clopsim.map.cells.some((cell) => cell)")
     assert len(here.page.workers) == 1
-    cells = here("clopsim.map.finish()")
+    cells = complete(here)
     assert len(cells) == here("clopsim.ends.COLUMNS * clopsim.ends.ROWS")
     assert set(cells) <= set(here("Object.keys(clopsim.map.NAMES)"))
     assert here.state()["count"] == 0
@@ -30,21 +38,19 @@ def test_it_is_computed_in_a_worker_and_the_page_does_not_step(visit):
 
 @pytest.mark.parametrize("column, row", [(0, 6), (12, 8), (14, 12), (17, 10), (20, 11), (32, 9)])
 def test_its_cells_are_where_runs_of_the_page_end(mapped, column, row):
-    page, cells = mapped
-    x, tau = page.evaluate(f"[clopsim.ends.rate({column}), clopsim.ends.tau({row})]")
-    page.evaluate(
-        "([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", [x, tau]
-    )
-    state = page.evaluate("clopsim.state")
+    here, cells = mapped
+    x, tau = here(f"[clopsim.ends.rate({column}), clopsim.ends.tau({row})]")
+    here("([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", x, tau)
+    state = here.state()
     assert cells[row * 33 + column] == (state["state"] if not state["motion"] else "between")
 
 
 def test_its_borders_lie_on_theory_s_lines(mapped):
     """At high temperature the even spread is kept below mu_A and lost to a point above mu_c, cell for cell."""
-    page, cells = mapped
+    here, cells = mapped
     for row in (9, 10, 11):
-        tau = page.evaluate(f"clopsim.ends.tau({row})")
-        th = page.evaluate("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", [tau])
+        tau = here(f"clopsim.ends.tau({row})")
+        th = here("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", tau)
         broken = th["uniform"] / th["unit"]
         for column in range(33):
             x, cell = 2 ** (column / 4 - 4), cells[row * 33 + column]
@@ -52,44 +58,41 @@ def test_its_borders_lie_on_theory_s_lines(mapped):
                 assert cell == "even", (x, tau)
             elif x > 1.1:
                 assert cell == "point", (x, tau)
-    lines = page.evaluate("clopsim.map.lines")
+    lines = here("clopsim.map.lines")
     assert [line["name"] for line in lines] == ["μ_A", "μ_c"]
     for x, tau, _ in lines[0]["points"][::12]:
-        th = page.evaluate("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", [tau])
+        th = here("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", tau)
         assert x == pytest.approx(th["uniform"] / th["unit"], rel=1e-12)
 
 
 def test_its_words_are_the_row_of_the_temperature(mapped):
-    page, _ = mapped
-    page.evaluate("clopsim.set({tau: 1.2})")
-    said = page.locator("#map").get_attribute("aria-label")
+    here, _ = mapped
+    here("clopsim.set({tau: 1.2})")
+    said = here.page.locator("#map").get_attribute("aria-label")
     assert re.search(r"At temperature 1\.\d+, .*: evenly spread at 0\.063 to 0\.\d+, .*on one spot at .* to 16$", said)
-    assert "on one spot" in page.locator("#map-legend").text_content()
+    assert "on one spot" in here.page.locator("#map-legend").text_content()
 
 
 def test_it_follows_the_settings_but_not_its_own_axes(visit):
     here = visit("#n=12&loss=full&gradient=tangent&start=views", reduced_motion="reduce")
-    cells = here("clopsim.map.finish()")
+    cells = complete(here)
     assert {"even", "apart"} <= set(cells)
     here("clopsim.set({x: 4, tau: 0.3, speed: 100, view: 'pair'})")
     assert here("clopsim.map.cells") == cells
     assert "still computing" not in here.page.locator("#map").get_attribute("aria-label")
     here("clopsim.set({lambda: 12, start: 'collapse', loss: 'merged', view: 'one'})")
     assert "still computing" in here.page.locator("#map").get_attribute("aria-label")
-    assert "classes" in here("clopsim.map.finish()")
+    assert "classes" in complete(here)
 
 
-def test_without_a_worker_it_is_computed_all_the_same(browser, address):
-    page = browser.new_context(reduced_motion="reduce").new_page()
-    page.add_init_script("delete window.Worker")
-    page.goto(address + "#n=8")
-    without = page.evaluate("clopsim.map.finish()")
-    assert page.workers == []
-    page.context.close()
-    page = browser.new_context(reduced_motion="reduce").new_page()
-    page.goto(address + "#n=8")
-    assert page.evaluate("clopsim.map.finish()") == without
-    page.context.close()
+def test_without_a_worker_it_is_computed_all_the_same(visit, browser, address):
+    without = Visit(browser.new_context(reduced_motion="reduce"), address)
+    without.page.add_init_script("delete window.Worker")
+    without.page.goto(address + "#n=8")
+    cells = complete(without)
+    assert without.page.workers == without.trouble == []
+    without.page.context.close()
+    assert complete(visit("#n=8", reduced_motion="reduce")) == cells
 
 
 def picked(here, right, up):
@@ -149,10 +152,10 @@ def test_a_finger_taps_it_or_takes_the_dot_but_else_scrolls_the_page(visit):
         places = [{"x": box["x"] + right * box["width"], "y": box["y"] + (1 - up) * box["height"]}]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else places})
 
-    for places in ([(0.75, 0.5), (0.6, 0.6), (0.5, 0.7)],):  # from the dot
-        for kind, (right, up) in zip(("touchStart", "touchMove", "touchMove"), places, strict=True):
-            send(kind, right, up)
-        send("touchEnd", 0, 0)
+    send("touchStart", 0.75, 0.5)  # on the dot
+    send("touchMove", 0.6, 0.6)
+    send("touchMove", 0.5, 0.7)
+    send("touchEnd", 0, 0)
     x, tau = picked(here, 0.5, 0.7)
     assert math.log2(here.state()["settings"]["x"]) == pytest.approx(math.log2(x), abs=0.1)
     assert here.state()["settings"]["tau"] == pytest.approx(tau, rel=0.1)

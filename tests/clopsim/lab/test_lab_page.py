@@ -100,7 +100,7 @@ def test_points_start_and_seed_begin_anew(here):
 
 
 def test_play_step_reset_by_button_and_key(visit):
-    here = visit("#speed=200")
+    here = visit("#speed=1")  # slow: it must not come to rest by itself meanwhile
     here.page.click("#play")
     assert not here.state()["playing"]
     count = here.state()["count"]
@@ -178,7 +178,9 @@ STOPS = [  # what each preset shows when it is left alone: steps, outcome, and t
 @pytest.mark.parametrize("stop", range(6))
 def test_every_stop_of_the_tour_shows_what_its_theorem_predicts(here, stop):
     theorem, steps, outcome = STOPS[stop]
-    here("clopsim.set({dim: 8, momentum: 0.5, network: 'on', lambda: 3, seed: 9})")  # what was set before does not count
+    here(
+        "clopsim.set({dim: 8, momentum: 0.5, network: 'on', lambda: 3, seed: 9})"
+    )  # what was set before does not count
     here.page.locator("#stops button").nth(stop).click()
     preset = here("([k]) => clopsim.tour[k].preset", stop)
     state = here.state()
