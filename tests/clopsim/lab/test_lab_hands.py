@@ -194,7 +194,8 @@ def test_buttons_of_the_card_do_what_it_asks_and_lead_on(visit):
 
 IN_SIGHT = """(ids) => ids.every((id) => {
     const box = document.getElementById(id).getBoundingClientRect();
-    return box.width && box.top >= 0 && box.bottom <= innerHeight + 1 && box.left >= 0 && box.right <= innerWidth;
+    const middle = (box.left + box.right) / 2, seen = (y) => document.elementFromPoint(middle, y)?.closest(`#${id}`);
+    return box.left >= 0 && box.right <= innerWidth && seen(box.top + 2) && seen(box.bottom - 2);
 })"""
 
 
@@ -224,3 +225,28 @@ def test_nothing_overflows(visit, width, height, hash):
         return box.width > 1 && box.right > innerWidth + 1 && !node.closest(".hidden, #marks");
     }).map((node) => node.id || node.tagName)""")
     assert wide == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 900, 1024])
+def test_no_choice_is_cut_off(visit, width):
+    here = visit("?hide=map#view=one", reduced_motion="reduce", viewport={"width": width, "height": 800})
+    here("document.getElementById('settings').open = true")
+    room = """() => [...document.querySelectorAll("select")].map((list) => {
+        const wide = list.offsetWidth;
+        list.style.width = "max-content";
+        return [list.id, wide - list.offsetWidth];
+    })"""
+    assert [name for name, left in here(room) if left < 0] == []
+
+
+def test_words_at_the_edge_of_a_sphere_s_picture_are_not_cut_off(visit):
+    """What stands at a corner of the canvas is part of it: there the labels of groups may lie."""
+    here = visit("?hide=map", reduced_motion="reduce")
+    for sphere in ("sphere", "sphere-1"):
+        assert here(
+            """([id]) => {
+                const canvas = document.getElementById(id), box = canvas.getBoundingClientRect();
+                return document.elementFromPoint(box.left + 3, box.bottom - 3) === canvas;
+            }""",
+            sphere,
+        )
