@@ -7,7 +7,7 @@ const charts = (() => {
 
   const newHistory = () => ({ stride: 1, records: [], latest: null, cursor: null }); // cursor: the step that is looked at
 
-  // record: {count, R, rank, third, predicted: {R, rank, third}}
+  // record: a step's count and numbers by name, and under predicted theory's of the same names, null where it has none
   function push(history, record) {
     history.latest = record;
     if (record.count % history.stride) return;

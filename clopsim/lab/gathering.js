@@ -67,5 +67,5 @@ const gathering = (() => {
     return { ring: circle, groups: seen, words };
   }
 
-  return { groups, ring, across, find };
+  return { ring, across, find };
 })();

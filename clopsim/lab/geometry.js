@@ -69,7 +69,7 @@ const geometry = (() => {
   }
 
   // Mean resultant length, effective rank (exp of the entropy of the second moment's eigenvalues), leading share, and
-  // the mean cosines of the two views and, with prototypes, of an embedding with its own
+  // the mean cosine of the two views
   function observe(z, n) {
     const d = z.length / n, second = secondMoment(z, n);
     const total = second.reduce((sum, row, k) => sum + row[k], 0);

@@ -28,7 +28,7 @@ const guide = (() => {
     document.body.classList.toggle("touring", found);
     [...$("stops").querySelectorAll("button")].forEach((b, k) => { if (k === stop) b.setAttribute("aria-current", "step"); else b.removeAttribute("aria-current"); });
     if (!found) return;
-    const { name, theorem, text, question, tries = [] } = tour[stop];
+    const { name, theorem, text, question, tries } = tour[stop];
     show("card-title", `${name} (${theorem})`);
     rich("card-text", text);
     rich("card-question", question);

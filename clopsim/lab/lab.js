@@ -92,14 +92,14 @@
     const trained = chosen.network === "on";
     const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th);
     const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
-    const units = `${+chosen.x.toPrecision(3)} × μ_c${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`;
+    const unit = `μ_c${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`, units = `${+chosen.x.toPrecision(3)} × ${unit}`;
     rich("x-value", `μ = ${rate.toPrecision(3)}`);
     rich("x-units", chosen.view === "pair" ? `${units}, the spheres at ${FACTORS.join(" and ")} of it` : units);
     $("x").setAttribute("aria-valuetext", `learning rate ${rate.toPrecision(3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
     rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
-      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = μ_c = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
+      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
     $("decay").disabled = !trained && chosen.gradient !== "free";

@@ -5,11 +5,9 @@ const network = (() => {
   const P = 8, H = 16; // inputs, hidden units
   const CENTRE = 2, WITHIN = 0.5, BETWEEN_VIEWS = 0.2; // length of a cluster's mean; noise of a sample, and of its views
 
-  const normals = physics.normals;
-
   // The inputs of the n embeddings, row by row: cluster of a sample as physics.label, the two views n/2 rows apart
   function inputs({ n, seed }) {
-    const normal = normals(seed), x = new Float64Array(n * P);
+    const normal = physics.normals(seed), x = new Float64Array(n * P);
     const centres = Array.from({ length: physics.CLASSES }, () => {
       const c = Float64Array.from({ length: P }, normal), size = Math.hypot(...c);
       return c.map((value) => (CENTRE * value) / size);
@@ -24,7 +22,7 @@ const network = (() => {
   // One vector of weights: hidden (H x P), its biases (H), output (d x H), its biases (d)
   const sizes = (d) => [H * P, H, d * H, d];
   function initial({ dim, seed }) {
-    const normal = normals(seed + 10000), [a, b, c, e] = sizes(dim), w = new Float64Array(a + b + c + e);
+    const normal = physics.normals(seed + 10000), [a, b, c, e] = sizes(dim), w = new Float64Array(a + b + c + e);
     for (let k = 0; k < a; k++) w[k] = normal() / Math.sqrt(P);
     for (let k = a + b; k < a + b + c; k++) w[k] = normal() / Math.sqrt(H);
     return w;
@@ -91,7 +89,7 @@ const network = (() => {
   // seen. Products with the Hessian are central differences of the gradient.
   const PRODUCTS = 60, APART = 1e-4;
   function sharpness(s) {
-    const size = s.w.length, normal = normals(1), basis = [], alpha = [], beta = [];
+    const size = s.w.length, normal = physics.normals(1), basis = [], alpha = [], beta = [];
     let v = Float64Array.from({ length: size }, normal);
     for (let k = 0; k < Math.min(PRODUCTS, size); k++) {
       for (let round = 0; round < 2; round++) // against rounding, twice is enough
@@ -117,5 +115,5 @@ const network = (() => {
   // The rate above which descent along the sharpest direction flips and grows: 2 (1 + beta)/(sharpness + decay) (T14)
   const edge = (s) => (2 * (1 + (s.momentum ?? 0))) / (sharpness(s) + (s.decay ?? 0));
 
-  return { P, H, inputs, initial, forward, gradient, begin, step, sharpness, edge };
+  return { gradient, begin, step, sharpness, edge };
 })();

@@ -86,5 +86,5 @@ const outcome = (() => {
     return Math.sqrt(Math.min(on, over) / n);
   }
 
-  return { state, order, motion, sizes, bent, classes, GATHERED, stir, chance, POINT, RESTLESS };
+  return { state, order, motion, sizes, bent, classes, GATHERED, stir, chance, RESTLESS };
 })();

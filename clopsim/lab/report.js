@@ -8,8 +8,6 @@ const report = (() => {
   };
   const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];
-  const ENDS = { even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart",
-    either: "the start decides", beside: "stays gathered", classes: "classes gather", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent" };
 
   // One number, or one for each run
   function numbers(id, values) {
@@ -70,7 +68,7 @@ const report = (() => {
     show("head-1", side(list[1], 1));
     rich("line", line(list[0], chosen));
     list.forEach((run, k) => {
-      show(`caption-${k}`, `${side(run, k)}: ${ENDS[run.prediction.phase]}`);
+      show(`caption-${k}`, side(run, k) + (trained ? "" : `: ${track.SAYS[run.prediction.phase]}`));
       const plain = run.th.collapse === run.th.unit; // then the slider's unit is the line
       rich(`factor-${k}`, plain ? `${+(run.now.rate / run.th.unit).toPrecision(3)} × μ_c` : `μ = ${run.now.rate.toPrecision(3)}`);
     });

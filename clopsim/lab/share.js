@@ -112,5 +112,5 @@ const share = (() => {
 
   $("copy").addEventListener("click", copy);
   $("save").addEventListener("click", save);
-  return { link, follow, hidden, picture, PARTS };
+  return { follow, hidden };
 })();

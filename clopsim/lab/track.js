@@ -5,7 +5,10 @@ const track = (() => {
   const percent = (x) => (100 * (Math.log2(x) - LOW)) / (HIGH - LOW);
   const regions = document.getElementById("regions");
   const marks = document.getElementById("marks");
-  const SAYS = { even: "stays spread", between: "partly gathers", point: "collapses to a point", apart: "views come apart", either: "the start decides", silent: "", classes: "classes gather" };
+  const SAYS = { // of a phase
+    even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart", either: "the start decides",
+    classes: "classes gather", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent",
+  };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {
@@ -66,8 +69,8 @@ const track = (() => {
     return list;
   }
 
-  // The effective rate mu/|u|^2 of a free norm, or a network's 2 (1 + beta)/sharpness, as a diamond on the track
-  // of a network it parts the track: below its steps are stable
+  // The effective rate mu/|u|^2 of a free norm, or a network's 2 (1 + beta)/sharpness, as a diamond on the track. That of
+  // a network parts the track: below it steps are stable
   function effective(x, parts = false) {
     const node = document.getElementById("effective"), left = Math.max(0, Math.min(100, percent(x)));
     if (!node || !Number.isFinite(left)) return;
@@ -78,5 +81,5 @@ const track = (() => {
       put(regions, `region ${name}`, ((to - from) / 100) * regions.clientWidth > 7 * what.length ? what : "", from).style.width = to - from + "%";
   }
 
-  return { draw, effective, named, LOW, HIGH };
+  return { draw, effective, named, SAYS };
 })();

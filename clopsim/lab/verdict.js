@@ -205,13 +205,13 @@ const verdict = (() => {
   }
 
   function describe(s, seen, motion) {
-    const { state } = seen, full = s.loss === "full";
+    const { state } = seen, full = s.loss === "full", swap = full && seen.view < 0.99; // or all points go, views together
     if (state === "point" || state === "diverged") return WORDS[state];
     const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
     if (s.lambda > 0) return `${beside}each point on average at cosine ${two(seen.prototype)} to its prototype`;
     if (s.loss === "supcon" && seen.within < GATHERED) return "each class on one point";
     return WORDS[state] + (full ? `, views at cosine ${two(seen.view)}` : "") +
-      { oscillating: full ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion];
+      { oscillating: swap ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion];
   }
 
   // ---- a collapsed state that stops attracting ---------------------------------------------------------------------
@@ -227,5 +227,5 @@ const verdict = (() => {
     return gathered && attracts(s) && !attracts(next) ? physics.perturbed(u, physics.SPREAD, s.n) : u;
   }
 
-  return { of, newPast, note, loosened, watch, KINDS };
+  return { of, newPast, note, loosened };
 })();

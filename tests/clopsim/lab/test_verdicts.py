@@ -183,6 +183,18 @@ def test_rest_on_a_line_is_no_verdict_on_the_theory_of_the_spot(here):
     assert words(here) == "all points on one line, where every gradient vanishes (T1)."
 
 
+def test_views_that_agree_do_not_swap(here):
+    begin(here, "views", loss="full", gradient="tangent", x=0.8)
+    here("clopsim.step(60)")
+    assert here.state()["motion"] == "oscillating"
+    assert words(here) == "evenly spread, views at cosine 0.61, swapping."
+    begin(here, loss="full", x=2, network="on")  # all outputs go back and forth, the two views of a sample together
+    here("clopsim.step(300)")
+    assert here.state()["motion"] == "oscillating"
+    assert words(here) == "evenly spread, views at cosine 1.00, back and forth."
+    here("clopsim.set({network: 'off'})")
+
+
 FALSIFY = """([which, factor]) => {
     const { theory, stability } = clopsim, at = (s) => ({ ...s, rate: s.rate / factor });
     window.truth = { thresholds: theory.thresholds, ...stability };
