@@ -24,13 +24,13 @@
     glide = 1;
     owed = 0;
     restedAt = null;
-    if (chosen.network === "off") map.update(chosen);
+    map.update(chosen);
   }
 
   function update() {
     shown().forEach((run, k) => run.change(setting(k)));
     restedAt = null;
-    if (chosen.network === "off") map.update(chosen);
+    map.update(chosen);
   }
 
   let kept = null, shakes = 0; // a curve to compare with
@@ -212,6 +212,7 @@
   spheres.onGrab = (i, at) => { shown().forEach((run) => run.place(i, at)); paint(); if (resting && !still.matches) play(true); };
   map.onPick = (wanted) => { set(wanted, { resume: true }); };
   spheres.onTurn = () => { if (both[0].reading) paint(); };
+  ink.onForgotten = () => { map.draw(); paint(); };
   addEventListener("resize", () => { paintControls(); map.draw(); paint(); });
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== hash()) follow(); });
   $("settings").open = innerWidth >= 700;

@@ -32,7 +32,7 @@ const map = (() => {
   }
 
   function begin() {
-    if (share.hidden.has("map")) return;
+    if (share.hidden.has("map") || setting.network === "on") return; // its runs are of free points
     const source = [...document.querySelectorAll("script.pure")].map((script) => script.textContent).join("\n");
     const loop = "onmessage = ({ data }) => { for (const cell of ends.cells(data)) postMessage(cell); };";
     try {
@@ -64,14 +64,15 @@ const map = (() => {
     due = true;
   }
 
-  // Theory's thresholds as curves over temperature: {name, points: [[x, tau, rough], ...]}
+  // Theory's thresholds as curves over temperature: {name, points: [[x, tau, kind], ...]}. Where n is too small to tell
+  // (T13) a curve is "rough", and there may jump to the "limit" of many points
   function theoryLines(rest) {
     const curves = new Map();
     for (let k = 0; k <= 60; k++) {
       const tau = TAU[0] * (TAU[1] / TAU[0]) ** (k / 60), s = { ...rest, tau }, th = theory.thresholds(s);
       for (const { name, rate, rough } of track.named(s, th)) {
         if (!curves.has(name)) curves.set(name, []);
-        curves.get(name).push([rate / th.unit, tau, rough]);
+        curves.get(name).push([rate / th.unit, tau, !rough ? "" : th.limit ? "limit" : "rough"]);
       }
     }
     return [...curves].map(([name, points]) => ({ name, points }));
@@ -105,11 +106,11 @@ const map = (() => {
     pen.lineWidth = 2 * ratio;
     pen.strokeStyle = ink.colour("--theory");
     for (const { points } of lines) {
-      for (const rough of [false, true]) { // dashed where n is too small to tell (T13)
-        pen.setLineDash(rough ? [3 * ratio, 4 * ratio] : []);
+      for (const kind of ["", "rough", "limit"]) {
+        pen.setLineDash(kind ? [3 * ratio, 4 * ratio] : []);
         pen.beginPath();
         points.forEach(([x, tau, mine], k) => {
-          const joins = k > 0 && mine === rough && points[k - 1][2] === rough;
+          const joins = k > 0 && mine === kind && points[k - 1][2] === kind;
           pen[joins ? "lineTo" : "moveTo"](across(x), height(tau));
         });
         pen.stroke();
@@ -140,7 +141,7 @@ const map = (() => {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     for (const { name, points } of lines) {
-      const inside = points.filter(([x]) => x > 1 / 15 && x < 15);
+      const inside = points.filter(([x]) => across(x) > 45 * ratio && across(x) < canvas.width - 25 * ratio); // right of the temperatures
       const room = ([x, tau]) => Math.min(...lines.filter((other) => other.name !== name).flatMap(({ points: all }) =>
         all.map(([y, at]) => Math.hypot(across(x) - across(y), height(tau) - height(at)))), ...taken.map(([a, b]) =>
         Math.hypot(a - across(x), b - height(tau))), 120 * ratio);

@@ -5,7 +5,6 @@ const spheres = (() => {
   let yaw = -1.05, pitch = 0.42; // all three axes in front
   let turned = false; // by the user: then nothing turns by itself
   let onTurn = () => {}, onGrab = () => {};
-  ink.onForgotten = () => onTurn();
 
   function camera() {
     const cy = Math.cos(yaw), sy = Math.sin(yaw), cp = Math.cos(pitch), sp = Math.sin(pitch);

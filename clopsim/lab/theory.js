@@ -76,6 +76,7 @@ const theory = (() => {
       uniform: uniform < Infinity && !classes ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
       degree: flip <= spin && flip < Infinity && !classes ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
       alignment: full ? flipRate(4 / tau, rho, beta) : null, // T5a: views come apart above, Infinity for never
+      limit: S === null, // the rates of the even spread are those of many points
       // T13: n is too small to tell the two rates of the even spread
       tooSmall: {
         uniform: S === null || leftAtBreak > RESOLVED,

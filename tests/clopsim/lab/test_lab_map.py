@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -63,6 +64,36 @@ def test_its_borders_lie_on_theory_s_lines(mapped):
     for x, tau, _ in lines[0]["points"][::12]:
         th = here("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", tau)
         assert x == pytest.approx(th["uniform"] / th["unit"], rel=1e-12)
+
+
+@pytest.mark.parametrize("settings", ["dim=16", "dim=8&momentum=0.6", "loss=full&gradient=tangent", "n=6"])
+def test_no_line_is_drawn_where_a_rate_jumps_to_that_of_many_points(visit, settings):
+    here = visit(f"?hide=map#n=60&{settings}", reduced_motion="reduce")
+    jumps = set()
+    for line in here("clopsim.map.lines"):
+        for (x, _, kind), (y, _, other) in pairwise(line["points"]):
+            if abs(math.log2(y / x)) > 0.75:  # in one of 61 temperatures
+                jumps.add((kind, other))
+    assert jumps == {("limit", "rough")}
+
+
+def test_it_is_drawn_anew_in_the_colours_of_the_dark(mapped):
+    here, _ = mapped
+    here("() => { window.picture = () => document.getElementById('map').toDataURL(); window.light = picture() }")
+    here.page.emulate_media(color_scheme="dark")
+    here.until("picture() !== light")
+    here.page.emulate_media(color_scheme="light")
+    here.until("picture() === light")
+
+
+def test_of_a_network_nothing_is_computed(visit):
+    here = visit("#n=40", reduced_motion="reduce")
+    here.until("clopsim.map.cells.some((cell) => cell)")
+    here("clopsim.set({network: 'on'})")
+    here.page.wait_for_timeout(600)  # twice as long as settings must have stood still
+    assert not any(here("clopsim.map.cells"))
+    here("clopsim.set({network: 'off'})")
+    here.until("clopsim.map.cells.some((cell) => cell)")
 
 
 def test_its_words_are_the_row_of_the_temperature(mapped):
