@@ -235,7 +235,7 @@ def derive() -> "Derivation":
     import sympy as sp
     from clopsim.bounds.derivation import Derivation, Step
 
-    n, d, tau, v, r, theta, k, lam = sp.symbols("n d tau v r theta k lambda", positive=True)
+    n, d, tau, v, r, theta, k, lam = sp.symbols("n d tau sigma^2 r theta k lambda", positive=True)
     c, x, delta, eps, s, u = sp.symbols("c x delta epsilon s u", real=True)
     levels = sp.symbols("l_1:4", real=True)
     claims = _closed_forms(n, d, tau, v, c, r, theta, k)
@@ -307,9 +307,10 @@ def derive() -> "Derivation":
                  claims["temperature"], "tau'"),
             Step("The largest E_p[l] + lambda H(p) is lambda log of the sum or integral of e^(l/lambda), at p"
                  " proportional to it: no point for lambda > 0"),
-            Step("Against N(0, sigma^2) and for l = c x^2/2 the exponent is quadratic, its top at", best, "delta"),
+            Step("Against N(0, sigma^2), r = sigma^2/lambda, and for l = c x^2/2 the exponent is quadratic, its top at",
+                 best, "delta"),
             Step("where it is c' x^2/2 with", claims["curvature"], "c'"),
-            Step("k steps delta <- r c (x + delta) from 0 reach", claims["curvature, k steps"], "c\'"),
+            Step("k steps delta <- r c (x + delta) from 0 reach", claims["curvature, k steps"], "c'"),
             Step("The stable rate 2/c' is", claims["stable rate"], "2/c'"),
             Step("For a linear loss on a box the best law is e^(theta u) on every coordinate; its logarithmic total has"
                  " the slope", claims["mean"], "slope"),

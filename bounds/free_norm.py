@@ -270,7 +270,7 @@ def derive() -> "Derivation":
             Step("Both factors are 1 and -1, a swap, at the cosine", plain["cosine"], "cos phi"),
             Step("and the squared norm", plain["squared_norm"], "|u|^2"),
             Step("The Jacobian determinant is X+Y+/(XY) everywhere: area is preserved in (log X, log |Y|)",
-                 area, "det J"),
+                 factors["along"] * factors["across"], "det J"),
             Step("so at the swap it is 1, and the trace there is 2 cos 2 phi: the eigenvalues are exp(+-2 i phi),"
                  " a rotation by 2 arccos(1 - mu w). Nothing attracts", 2 * double, "tr J"),
             Step("Logarithms of the factors add up along an orbit to the change of log X and log |Y|; while that stays"

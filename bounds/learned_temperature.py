@@ -107,7 +107,7 @@ def derive() -> "Derivation":
             agreements[f"{where}, view cosine"] = Agreement(partial(code, 1), swap.subs({**numbers, kappa: root}))
     return Derivation(
         theorem="T22",
-        statement="With a learned temperature the views swap at the cosine A_1(kappa), kappa A_1(kappa) = 1/(p mu).",
+        statement="With a learned temperature the views swap at the cosine A_1(kappa), kappa A_1(kappa) = 1/(pull mu).",
         steps=(
             Step("Per anchor the loss is -kappa s_view + log sum exp(kappa s), kappa = 1/tau. Its slope in kappa is the"
                  " softmax's mean cosine less that of the views, here for four cosines", slope, "dL/dkappa"),
@@ -117,7 +117,7 @@ def derive() -> "Derivation":
             Step("which is A_1. Below the edge of T5a the views are together, s_view = 1 > A_1, and kappa grows; above,"
                  " they swap at the cosine", swap, "s_view"),
             Step("which falls in kappa while A_1 grows: their difference has the slope", drift, "slope"),
-            Step("and one zero, which attracts. There kappa A_1 = 1/(p mu):", claims["balance"], "0"),
+            Step("and one zero, which attracts. There kappa A_1 = 1/(pull mu):", claims["balance"], "0"),
             Step("the rate that settles at kappa is", claims["rate"], "mu"),
         ),
         zeros={

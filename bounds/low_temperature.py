@@ -93,7 +93,7 @@ def derive() -> "Derivation":
     riccati = ratio.diff(kappa) - (1 - ratio**2 - (2 * m + 1) * ratio / kappa)
     orders = sp.Poly(sp.expand(riccati.subs(kappa, 1 / tau)), tau)
     exponent = sp.summation(nu + j + half, (j, 0, degree - 1)) * tau  # -log A_l
-    A, f = sp.symbols("A f", positive=True)
+    A, f = sp.symbols("A f*", positive=True)
     T = degree * (degree + 2 * nu) * tau
     e = ripples(degree, 2 * nu + 2, sp.exp(-T / 2))  # of T5, d = 2 nu + 2
     slope = claims["symmetric"].diff(t) * sp.exp(t / 2)

@@ -176,7 +176,7 @@ def derive() -> "Derivation":
                 )
     a = pull * mu / tau
     zeros["the range ends where |1 - a| = 1"] = (1 - a.subs(mu, 2 * tau / pull)) ** 2 - 1
-    share, root, k, size = sp.symbols("h x k N", positive=True)  # h: of the columns in the set; x = exp(D/2); N = n
+    share, root, k, size = sp.symbols("h x k n", positive=True)  # h: of the columns in the set; x = exp(D/2)
     given = share * root**2 / (share * root**2 + 1 - share)  # largest sum of a row over the set
     excess_share = _largest_excess(root)
     square = (share * root - (1 - share)) ** 2

@@ -154,11 +154,13 @@ def derive() -> "Derivation":
                  1 - x * (B - 2) / (B - 1), "m"),
             Step("Each embedding is visited in B/n of the steps: the exponent per step is (B/n) log of its size. Views"
                  " together: the batch's spread about its own mean is multiplied by 1 + y, y = xB/(B-1). Over all"
-                 " batches it is on average this share of the whole spread:", (b - 1) / (N - 1), "share"),
+                 " batches, of b = B/2 samples of N = n/2, it is on average this share of the whole spread:",
+                 (b - 1) / (N - 1), "share"),
             Step("so the mean square is multiplied by", claims["spread"], "m"),
             Step("Shared weights w (a row of W along a tangent direction), views +xi and -xi: the loss of a sample's"
                  " pair, attraction less repulsion, is (w.xi)^2/tau times", per_pair, "L tau/(w.xi)^2"),
-            Step("(symmetric keys), so w <- (1 - c sum_k g_k g_k^T) w, xi = sigma g, g standard normal, and",
+            Step("(symmetric keys), so w <- (1 - c sum_k g_k g_k^T) w, xi = sigma g, g standard normal in p"
+                 " dimensions, and",
                  _noise_factor(x, B, variance), "c"),
             Step("E (sum_k g_k g_k^T)^2 is the identity times", sp.factor(square), "factor"),
             Step("The mean square is multiplied by", claims["fresh noise"], "m"),

@@ -193,6 +193,7 @@ def derive() -> "Derivation":
     zeros["limit, tangent"] = sp.limit(kappa * rate.subs({e: e_1, rho: 0}), kappa, 0) - d / (d - 1)
     zeros["limit, merged ambient"] = sp.limit(kappa * rate.subs({e: e_1, rho: stretched}), kappa, 0) - d / (d - 1)
     A_l = defined_ratio(order, kappa, d)
+    radial = _closed_stretch(kappa, sp.Symbol("A_1"))
     return Derivation(
         theorem="T5",
         statement="The uniform state breaks at 2/(max_l e_l - 2 rho), by the harmonic degree with the largest e_l.",
@@ -208,8 +209,8 @@ def derive() -> "Derivation":
             Step("With detached keys", claims["detached"], "e_l"),
             Step("The ambient step also stretches an embedding by 1 + mu rho, -rho the slope of the loss as it grows"
                  " alone: as an anchor, and as a key, log of the mean M of exp(kappa x.w), M' = kappa M A_1. Merged:",
-                 stretches["merged"], "rho"),
-            Step("for each of its two roles; the full loss, where its view attracts it", stretches["full"], "rho"),
+                 radial["merged"], "rho"),
+            Step("for each of its two roles; the full loss, where its view attracts it", radial["full"], "rho"),
             Step("Normalising divides the tangent part of the step by it, so the multiplier is",
                  1 - mu * e / (1 + mu * rho), "m"),
             Step("It is -1 first for the largest e_l, at", rate, "mu"),
