@@ -1,7 +1,7 @@
 """A class in an hour: three notebooks, each with a prediction and exercises, and `check`, which marks the answers.
 
 The notebooks are stored without outputs beside this file, and so is the teacher's page. A right answer is computed from
-`bounds` when it is asked for; none is written down in the code.
+`clopsim.bounds` when it is asked for; none is written down in the code.
 """
 
 from collections.abc import Callable
