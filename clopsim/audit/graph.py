@@ -99,8 +99,8 @@ def _places(edges: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:
     rows: dict[str, float] = {}
     for column in range(max(sizes) + 1):
         names = [name for name in edges if depth[name] == column]
-        if column == 0:  # beside their first user, those with the most users in the middle of them
-            names.sort(key=lambda name: min((list(edges).index(user) for user in users[name]), default=0))
+        if column == 0:  # in the order of their first users
+            names.sort(key=lambda name: min(list(edges).index(user) for user in users[name]))
             rows |= {name: float(k) for k, name in enumerate(names)}
             continue
         wanted = {name: sum(rows[used] for used in edges[name]) / len(edges[name]) for name in names}

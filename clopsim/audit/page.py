@@ -21,6 +21,7 @@ def to_html(findings: Sequence[Finding], made: Made) -> str:
     style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     edges = graph.uses(findings)
     users = graph.used_by(edges)
+    drawn = graph.draw(findings)
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>The audit of clopsim</title>",
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
@@ -36,14 +37,13 @@ def to_html(findings: Sequence[Finding], made: Made) -> str:
             for text in one.failures
         ),
         "</header>",
-        _contents(findings),
+        _contents(findings, with_graph=bool(drawn)),
     ]
     for name, title, head, part in tables(findings):
         parts.append(f"<h2 id='{name}'>{title}</h2>")
         parts.append(f"<table><tr><th></th><th>{head}</th><th>verdict</th><th>what holds</th></tr>")
         parts += [_row(finding) for finding in part]
         parts.append("</table>")
-    drawn = graph.draw(findings)
     if drawn:
         parts += [
             "<h2 id='graph'>Which proof uses which theorem</h2>",
@@ -69,10 +69,10 @@ def _totals(findings: Sequence[Finding]) -> str:
     return "<ul class='totals'>" + "".join(f"<li>{_verdict(word)} {count}</li>" for word, count in counts) + "</ul>"
 
 
-def _contents(findings: Sequence[Finding]) -> str:
+def _contents(findings: Sequence[Finding], *, with_graph: bool) -> str:
     """Links to the parts and, folded, to every claim."""
     parts = "".join(f"<li><a href='#{name}'>{title}</a></li>" for name, title, _, _ in tables(findings))
-    if graph.draw(findings):
+    if with_graph:
         parts += "<li><a href='#graph'>Which proof uses which theorem</a></li>"
     claims = "".join(f"<li>{_link(one.claim.identifier)}</li>" for one in findings)
     return (
