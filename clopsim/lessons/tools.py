@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Runs", "commit", "growth", "proof", "runs", "slide", "spheres"]
 
 SPREAD = 1e-3
-"""Radians that the points of a start near collapse lie apart."""
+"""About so many radians the points of a start near collapse are from it."""
 
 COLOURS = (BLUE, VERMILION, GREEN)
 STARTS = ("random", "collapse")
@@ -92,7 +92,7 @@ def runs(
 ) -> Runs:
     """Gradient descent on free embeddings, many runs at once.
 
-    rates: learning rates, one or several; start: "random" directions, or next to "collapse", 0.001 rad apart; seeds:
+    rates: learning rates, one or several; start: "random" directions, or "collapse", about 0.001 rad from it; seeds:
     so many starts a rate, the last to change; weights: of the prototypes of so many classes, one or as many as rates.
     Errors: ValueError for an unknown start, prototypes without classes, weights that are no numbers from 0 on.
     """

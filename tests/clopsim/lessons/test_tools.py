@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import Setting, class_equilibrium, exact_rate, spread_multiplier
+from clopsim.bounds import Setting, class_equilibrium, exact_rate, spread_multiplier, stationarity
 
+from clopsim.audit.typeset import mathml
 from clopsim.lessons.tools import commit, growth, proof, runs, slide, spheres
+from clopsim.losses import OrthonormalPrototypes
 from clopsim.show.plots import Picture
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
@@ -52,6 +54,19 @@ def test_prototypes_hold_the_classes_where_theory_says():
         assert class_equilibrium(1.03 * weight, classes=4, per_class=8, temperature=0.5, dimension=8).cosine != (
             pytest.approx(cosine, abs=1e-6)
         )
+
+
+def test_the_angle_is_the_largest_to_the_own_prototype():
+    found = runs(FLAT, [0.1, 0.1], steps=0, weights=1.0, classes=3)
+    own = OrthonormalPrototypes(3, 3, seed=1, dtype=torch.float64).vectors  # those that the lessons draw
+    angles = [math.degrees(math.acos(float(row @ own[k % 3]))) for k, row in enumerate(found.z[0])]
+    assert max(angles) > 2 * min(angles)
+    assert found.angle == pytest.approx([max(angles)] * 2)
+
+
+def test_a_start_near_collapse_is_about_a_thousandth_of_a_radian_from_it():
+    z = runs(Setting(0.5, 3, 30), 0.1, steps=0, start="collapse").z[0]
+    assert 0.5e-3 < float((z - z.mean(dim=0)).norm(dim=1).mean()) < 1.5e-3
 
 
 @pytest.mark.parametrize("factor", [0.2, 0.6, 0.97, 1.03, 1.5])
@@ -114,4 +129,6 @@ def test_a_proof_is_a_list_of_its_steps():
     text = proof("stationarity").data
     assert text.count("<li>") == 4
     assert text.count("<math") == 3
+    for line in stationarity.derive().steps:
+        assert line.formula is None or mathml(line.formula, line.left) in text
     assert isinstance(spheres(runs(FLAT, 0.1, steps=0), ["a"]), Picture)
