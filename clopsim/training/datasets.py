@@ -71,6 +71,11 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
             raise ValueError(
                 f"{name} must be {nothing} for data of fewer than 2 classes, got {getattr(recipe, name)}; leave it out"
             )
+    table = recipe.embedder == "table"
+    for name, nothing in (("crop", 1.0), ("flip", False), ("jitter", 0.0)):
+        if (table or source.kind != "images") and getattr(recipe, name) != nothing:
+            what = "a table of rows" if table else "data that are no pictures"
+            raise ValueError(f"{name} must be {nothing} for {what}, got {getattr(recipe, name)}; leave it out")
     train, held = _split(recipe, source.y)
     x, held_x = source.x[train], source.x[held]
     if source.kind == "images":  # one scale for all pixels, from the training part
@@ -101,7 +106,6 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
         short = str(dtype).removeprefix("torch.")
         raise ValueError(f"data must hold numbers that {short} holds, got {extreme:.3g} in {recipe.data!r}; scale it")
     inputs, held_inputs = (torch.from_numpy(part).to(device=device, dtype=dtype) for part in (x, held_x))
-    table = recipe.embedder == "table"
     views = Views(
         "rows" if table else source.kind, recipe.view_noise, recipe.shift, rows=len(y), crop=recipe.crop,
         flip=recipe.flip, jitter=recipe.jitter, black=float(x.min()), white=float(x.max()),

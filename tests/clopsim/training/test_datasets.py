@@ -273,3 +273,11 @@ def test_openml_sets_that_are_no_images_or_not_there(tmp_path, monkeypatch):
 def test_a_constant_picture_is_not_divided_by_zero(tmp_path):
     np.savez(tmp_path / "flat.npz", x=np.full((10, 4, 4), 7))
     assert (load(Training(data=str(tmp_path / "flat.npz"), batch=0)).x == 0).all()
+
+
+@pytest.mark.parametrize("embedder, what", (("mlp", "data that are no pictures"), ("table", "a table of rows")))
+@pytest.mark.parametrize("name, value, nothing", (("crop", 0.5, 1.0), ("flip", True, False), ("jitter", 0.5, 0.0)))
+def test_settings_of_pictures_that_would_change_nothing_are_refused(embedder, what, name, value, nothing):
+    recipe = Training(data="clusters" if embedder == "mlp" else "digits", embedder=embedder, batch=0, **{name: value})
+    with pytest.raises(ValueError, match=f"^{name} must be {nothing} for {what}, got {value}; leave it out"):
+        load(recipe)
