@@ -33,6 +33,8 @@ def show(
         if figure is not None and picture is not None:
             _redraw(picture, figure)
     say(found, json_output=json_output)
+    if figure is not None and not json_output:
+        typer.echo(f"\nDrawn in {figure}")
 
 
 @contextmanager

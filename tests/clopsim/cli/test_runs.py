@@ -70,7 +70,8 @@ def test_interrupt_list_resume_show(clopsim, monkeypatch):
     shown = clopsim("show", "runs/a b")
     assert shown.stdout == done.stdout == clopsim("sweep", "--out", "runs/a b", "--resume").stdout
     assert not Path("runs/a b/sweep.png").exists()  # to look changes nothing
-    clopsim("show", "runs/a b", "--figure", "runs/a b/sweep.png")
+    drawn = clopsim("show", "runs/a b", "--figure", "runs/a b/sweep.png")
+    assert drawn.stdout == f"{done.stdout}\nDrawn in runs/a b/sweep.png\n"
     assert Path("runs/a b/sweep.png").read_bytes() == picture
     assert json.loads(clopsim("show", "runs/a b", "--json", "--figure", "x.svg").stdout)["holds"] is True
     assert Path("x.svg").read_text().lstrip().startswith("<?xml")
