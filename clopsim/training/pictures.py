@@ -20,15 +20,16 @@ APPLIED, GREY = 0.8, 0.2
 def cropped(x: Tensor, chance: Tensor, smallest: float) -> Tensor:
     """A random rectangle of every picture, of at least this share of its area, enlarged to the picture's size.
 
-    chance: (V, B, 4), uniform in [0, 1): area, ratio of the sides, place across and down. Bilinear.
+    chance: (V, B, 4), uniform in [0, 1): area, ratio of the sides, place across and down. A side longer than the
+    picture's is cut to it and the other one stretched to the same area. Bilinear.
     """
     views, batch = chance.shape[:2]
     area, ratio, across, down = chance.unbind(dim=-1)  # (V, B) each
     area, ratio = smallest + (1 - smallest) * area, torch.exp(math.log(RATIO) * (2 * ratio - 1))
+    wide = (area * ratio).sqrt().clamp(max=1).maximum(area)  # share of the side, as area / wide is of the other
     grids = []
-    for size, side, place in ((x.shape[-1], area * ratio, across), (x.shape[-2], area / ratio, down)):
-        share = side.sqrt().clamp(max=1)  # of the side; coordinates are -1 and 1 at the picture's edges
-        centre = (1 - share) * (2 * place - 1)
+    for size, share, place in ((x.shape[-1], wide, across), (x.shape[-2], area / wide, down)):
+        centre = (1 - share) * (2 * place - 1)  # coordinates are -1 and 1 at the picture's edges
         pixels = (2 * torch.arange(size, dtype=x.dtype, device=x.device) + 1) / size - 1
         grids.append((centre[..., None] + share[..., None] * pixels).flatten(0, 1))  # (V B, size)
     x_there, y_there = grids[0][:, None, :], grids[1][:, :, None]
@@ -69,12 +70,12 @@ def jittered(x: Tensor, chance: Tensor, strength: float, *, black: float, white:
 
     chance: (V, B, 6), uniform in [0, 1): the four, whether they are applied, whether the view is grey.
     """
-    brightness, contrast, saturation, hue, applied, grey = chance[..., None, None, None].unbind(
-        dim=2
-    )  # (V, B, 1, 1, 1)
+    brightness, contrast, saturation, hue, applied, grey = chance[..., None, None, None].unbind(dim=2)
+    # each (V, B, 1, 1, 1)
     own = strength * (applied < APPLIED).to(x.dtype)
     factor = [(1 + 0.8 * own * (2 * each - 1)).clamp(min=0) for each in (brightness, contrast, saturation)]
-    light = (x - black) / (white - black) * factor[0]
+    span = (white - black) or 1.0  # pictures of one value
+    light = (x - black) / span * factor[0]
     mean = light.mean(dim=(-3, -2, -1), keepdim=True)
     light = mean + factor[1] * (light - mean)
     if x.shape[2] == 3:
@@ -83,4 +84,4 @@ def jittered(x: Tensor, chance: Tensor, strength: float, *, black: float, white:
         across = (colour.roll(1, dims=2) - colour.roll(-1, dims=2)) / math.sqrt(3)  # by a right angle about the greys
         turned = factor[2] * (angle.cos() * colour + angle.sin() * across)
         light = level + torch.where(grey < GREY, 0.0, turned)
-    return black + (white - black) * light.clamp(0, 1)
+    return black + span * light.clamp(0, 1)
