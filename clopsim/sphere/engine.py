@@ -204,13 +204,7 @@ class _Chunk:
     """A few runs and the buffers that all their steps reuse."""
 
     def __init__(
-        self,
-        z: Tensor,
-        rate: Tensor,
-        tau: Tensor,
-        setting: Setting,
-        prototypes: Tensor | None,
-        velocity: Tensor | None = None,
+        self, z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, prototypes: Tensor | None, velocity: Tensor | None
     ) -> None:
         runs, n, d = z.shape
         self.setting = setting

@@ -195,13 +195,7 @@ class Streamed:
     """Runs too large for that, as the engine's own chunk: z and velocity (runs, d, n), a step in place."""
 
     def __init__(
-        self,
-        z: Tensor,
-        rate: Tensor,
-        tau: Tensor,
-        setting: Setting,
-        prototypes: Tensor | None,
-        velocity: Tensor | None = None,
+        self, z: Tensor, rate: Tensor, tau: Tensor, setting: Setting, prototypes: Tensor | None, velocity: Tensor | None
     ) -> None:
         """As _Launch; z and velocity are written to."""
         runs, n, _ = z.shape

@@ -38,6 +38,13 @@ def streamed(monkeypatch):
         monkeypatch.setattr(fused, "tile", lambda setting, capability: fused.Tile(16, 16, 4, 1))
 
 
+@pytest.fixture(params=("on_chip", "streamed"))
+def where(request):
+    """The same test both ways."""
+    if request.param == "streamed":
+        request.getfixturevalue("streamed")
+
+
 def batch(n: int, d: int, *, runs: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Random points, rates and temperatures, all different; temperatures from 0.03 on."""
     z = torch.stack([starts.random_directions(Setting(0.5, d, n), seed=seed) for seed in range(runs)])
@@ -64,7 +71,7 @@ def momentum_agrees(form: tuple[str, ...], n: int, d: int) -> None:
     rate = 0.05 * rate * tau
     rows = 3 * starts.random_directions(Setting(0.5, d, n), seed=9).float().to(DEVICE)
     start = torch.stack([starts.random_directions(setting, seed=seed) for seed in (50, 51, 52)]).float().to(DEVICE)
-    expected, velocity, mine = z, start.clone(), start.clone()
+    expected, velocity, mine = z, start.clone(), start.mT.contiguous().mT  # in whatever layout
     for _ in range(3):
         expected = step(expected, rate, tau, setting, prototypes=rows, velocity=velocity)
     found = engine.advance(z, rate, tau, setting=setting, steps=3, prototypes=rows, velocity=mine)
@@ -78,10 +85,7 @@ def test_on_the_chip_a_step_is_the_reference_step(form, n, d):
     one_step_agrees(form, n, d)
 
 
-@pytest.mark.parametrize("where", ("on_chip", "streamed"))
-def test_prototypes_of_any_shape_that_broadcasts(where, request):
-    if where == "streamed":
-        request.getfixturevalue("streamed")
+def test_prototypes_of_any_shape_that_broadcasts(where):
     setting = Setting(0.5, 3, 18)
     z, rate, tau = batch(18, 3, runs=2)
     rows = torch.arange(2 * 18 * 3.0, device=DEVICE).view(2, 18, 3) / 50
@@ -179,10 +183,7 @@ def test_streamed_settled_runs_end_where_they_would(streamed, monkeypatch):
     assert advanced == [2, 2] + 3 * [1]
 
 
-@pytest.mark.parametrize("where", ("on_chip", "streamed"))
-def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_in_any_pieces(where, request):
-    if where == "streamed":
-        request.getfixturevalue("streamed")
+def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_in_any_pieces(where):
     setting = Setting(0.5, 3, 18)
     z, rate, tau = batch(18, 3, runs=3)
     together = engine.advance(z, rate, tau, setting=setting, steps=5)
@@ -194,10 +195,7 @@ def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_in_any_pieces(where, req
     assert engine.advance(z[:0], rate[:0], tau[:0], setting=setting, steps=3).shape == (0, 18, 3)
 
 
-@pytest.mark.parametrize("where", ("on_chip", "streamed"))
-def test_a_diverged_run_stays_nan_and_touches_no_other(where, request):
-    if where == "streamed":
-        request.getfixturevalue("streamed")
+def test_a_diverged_run_stays_nan_and_touches_no_other(where):
     setting = Setting(0.5, 3, 18)
     z, rate, tau = batch(18, 3, runs=3)
     clean = engine.advance(z, rate, tau, setting=setting, steps=4)
@@ -208,11 +206,8 @@ def test_a_diverged_run_stays_nan_and_touches_no_other(where, request):
 
 
 @pytest.mark.parametrize("keys", ("symmetric", "detached"))
-@pytest.mark.parametrize("where", ("on_chip", "streamed"))
-def test_the_lowest_temperature_is_safe_in_the_worst_batch(where, keys, request):
+def test_the_lowest_temperature_is_safe_in_the_worst_batch(where, keys):
     """Two clusters at opposite poles, one of a single point: for that one every cosine is -1 and all E are least."""
-    if where == "streamed":
-        request.getfixturevalue("streamed")
     setting = Setting(0.5, 3, 20, keys=keys)
     z = torch.tensor([[0.0, 0.6, 0.8]], device=DEVICE).repeat(1, 20, 1)
     z[:, 0] *= -1
@@ -292,3 +287,5 @@ def test_what_fits_on_the_chip():
         assert fused.on_chip(Setting(0.5, d, n), 9) == ((n, d) in fits)
     assert fused.on_chip(Setting(0.5, 16, 128), 8)
     assert not fused.on_chip(Setting(0.5, 17, 128), 8)
+    assert fused.on_chip(Setting(0.5, 32, 128, momentum=0.5), 9)  # the velocity needs as much again
+    assert not fused.on_chip(Setting(0.5, 33, 128, momentum=0.5), 9)
