@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
+from clopsim.sphere.devices import DTYPES
 from clopsim.training.batches import views_of
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.embedders import build
@@ -28,6 +29,7 @@ from clopsim.training.stack.ensemble import GPU_ROWS, ROWS, parts_of
 from clopsim.training.stack.stack import Stack
 from tests.bench import roofline
 from tests.bench.rival import Rival
+from tests.gpu_training import wait
 
 Ends = list[dict[str, torch.Tensor]]
 Advance = Callable[[int], Ends]
@@ -113,7 +115,7 @@ def compare(given: argparse.Namespace, batch: int) -> dict:
 
 def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None) -> Advance:
     """What a user would write: network after network, torch.optim.SGD."""
-    dtype = torch.float64 if recipes[0].precision == "float64" else torch.float32
+    dtype = DTYPES[recipes[0].precision]
     networks = [
         build(recipe.network, data.shape, samples=len(data.y), seed=recipe.seed, dtype=dtype, device=data.y.device)
         for recipe in recipes
@@ -141,7 +143,7 @@ def alone(recipes: list[Training], data: DataSet, *, threads: int | None = None)
                 value.backward()
                 optimiser.step()
         torch.set_num_threads(before)
-        _wait(data)
+        wait(data.y.device)
         return [{name: value.detach() for name, value in network.named_parameters()} for network in networks]
 
     return advance
@@ -155,7 +157,7 @@ def in_turn(recipes: list[Training], data: DataSet) -> Advance:
     def advance(steps: int) -> Ends:
         for run in runners:
             run(steps)
-        _wait(data)
+        wait(data.y.device)
         return [end for stack in stacks for end in _ends(stack)]
 
     return advance
@@ -167,7 +169,6 @@ def together(recipes: list[Training], data: DataSet, *, workers: int) -> Advance
     on_cpu = data.y.device.type == "cpu"
     parts = parts_of([recipe.seed for recipe in recipes], rows=rows, at_once=ROWS if on_cpu else GPU_ROWS)
     stacks = [Stack([recipes[m] for m in part], [data] * len(part)) for part in parts]
-
     runners = [stack.runner() for stack in stacks]
 
     def advance(steps: int) -> Ends:
@@ -175,15 +176,10 @@ def together(recipes: list[Training], data: DataSet, *, workers: int) -> Advance
         with ThreadPoolExecutor(workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             list(pool.map(lambda run: run(steps), runners))
         torch.set_num_threads(before)
-        _wait(data)
+        wait(data.y.device)
         return [end for stack in stacks for end in _ends(stack)]
 
     return advance
-
-
-def _wait(data: DataSet) -> None:
-    if data.y.is_cuda:
-        torch.cuda.synchronize(data.y.device)
 
 
 def _ends(stack: Stack) -> Ends:

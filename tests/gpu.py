@@ -30,8 +30,11 @@ from torch import Tensor
 from clopsim.sphere import engine, fused, starts
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.outcomes import classify
+from tests import gpu_training
 from tests.bench import contenders
+from tests.bench.contenders import looked
 from tests.bench.workload import draw
+from tests.gpu_training import wait
 
 ROOT = Path(__file__).parent.parent
 
@@ -76,12 +79,9 @@ def main() -> None:
     print("\n".join(wrong) or "every descent and every command does on the GPU what it does on the CPU")
     for size in TIMED:
         print(table(device, *size, rounds=given.rounds), flush=True)
-    if find_spec("tests.gpu_training"):
-        from tests import gpu_training
-
-        trained = gpu_training.check(device)
-        print(*trained or ["training does too"], gpu_training.table(device), sep="\n")
-        wrong += trained
+    trained = gpu_training.check(device)
+    print(*trained or ["training does too"], gpu_training.table(device), sep="\n")
+    wrong += trained
     print(f"{time.perf_counter() - began:.0f} s")
     sys.exit(bool(wrong))
 
@@ -181,19 +181,6 @@ def commands(device: str) -> list[str]:
             said = done.stderr.strip().splitlines() or [""]
             found.append(f"clopsim {words} --device {device}: status {done.returncode}, {said[-1]}")
     return found
-
-
-def wait(device: torch.device) -> None:
-    """Until everything that was launched is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-@contextmanager
-def looked(often: int) -> Iterator[None]:
-    """So many steps between two looks at which runs have settled."""
-    with patch.object(engine, "SETTLED", often):
-        yield
 
 
 @contextmanager

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from clopsim.sphere.devices import DTYPES
 from clopsim.training import loop, replay
 from clopsim.training.batches import batch_indices
 from clopsim.training.datasets import DataSet, load
@@ -43,15 +44,11 @@ EPOCH, PICTURES = 50_000, (3, 32, 32)
 
 COMMAND = ("train", "--data", "digits", "--steps", "10000", "--save-every", "10000")
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.float32}
-
 
 def check(device: torch.device | str) -> list[str]:
     """What is wrong, a line each: recorded steps against the same launched from the host, and against the CPU."""
     device, found = torch.device(device), []
-    still = replace(
-        CHECKED, view_noise=0.0, shift=0
-    )  # nothing random is drawn on the device: the CPU's run is the same
+    still = replace(CHECKED, view_noise=0.0, shift=0)  # draws nothing on the device: the CPU's run is the same
     recipes = [replace(still, loss=loss) for loss in get_args(LossName)]
     recipes += [replace(still, embedder=kind) for kind in ("table", "linear", "conv")]
     recipes += [replace(CHECKED, optimizer=optimizer) for optimizer in ("sgd", "lars", "adamw")]
@@ -146,15 +143,16 @@ def _seconds(work: Callable[[], object], device: torch.device, *, rounds: int = 
     """Median over the rounds, after one for the libraries."""
     times = []
     for _ in range(rounds + 1):
-        _wait(device)
+        wait(device)
         began = time.perf_counter()
         work()
-        _wait(device)
+        wait(device)
         times.append(time.perf_counter() - began)
     return float(np.median(times[1:]))
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until everything that was launched is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -221,10 +219,10 @@ def _resnet(device: torch.device, data: DataSet, *, batches: tuple[int, ...] = (
             peaks[name] = torch.cuda.max_memory_allocated(device) / 2**30 - before if device.type == "cuda" else np.nan
         for _ in range(rounds):
             for name, advance in ways.items():
-                _wait(device)
+                wait(device)
                 began = clock()
                 advance(count)
-                _wait(device)
+                wait(device)
                 times[name].append((clock() - began) / count)
         for name in makers:
             lines.append(f"{batch:7}{name:>27}{batch / np.median(times[name]):11.0f}{peaks[name]:7.2f}")

@@ -3,9 +3,11 @@
 All are the merged loss with the ambient gradient and symmetric keys, so that every line of a rival is to be seen here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -80,11 +82,15 @@ def ours(z: Array, rate: Array, tau: Array, steps: int) -> Array:
 
 def ours_every_step(z: Array, rate: Array, tau: Array, steps: int) -> Array:
     """Without stopping settled runs, which the rivals do not do either."""
-    usual, engine.SETTLED = engine.SETTLED, steps + 1
-    try:
+    with looked(steps + 1):
         return ours(z, rate, tau, steps)
-    finally:
-        engine.SETTLED = usual
+
+
+@contextmanager
+def looked(often: int) -> Iterator[None]:
+    """So many steps between two looks at which runs have settled."""
+    with patch.object(engine, "SETTLED", often):
+        yield
 
 
 def jax_softmax(z: Any, tau: Any) -> Any:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clopsim.sphere.devices import DTYPES
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.recipe import LARGE, Training, check_stackable
@@ -123,7 +124,7 @@ def _check(recipes: Sequence[Training]) -> None:
 
 def _load(recipes: Sequence[Training], device: torch.device) -> list[DataSet]:
     """The data of every recipe; what is the same is loaded once."""
-    dtype = torch.float64 if recipes[0].precision == "float64" else torch.float32
+    dtype = DTYPES[recipes[0].precision]
     same: dict[Training, DataSet] = {}
     keys = [replace(recipe, rate=1.0, weight_decay=0.0, weight=1.0, temperature=1.0) for recipe in recipes]
     for key in keys:

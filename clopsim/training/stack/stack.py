@@ -10,6 +10,7 @@ from torch.func import stack_module_state
 
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
+from clopsim.sphere.devices import DTYPES
 from clopsim.training import evaluation
 from clopsim.training.batches import Draw, draw, drawn_views
 from clopsim.training.datasets import DataSet
@@ -40,7 +41,7 @@ class Stack:
         first = [seeds.index(seed) for seed in distinct]
         self.sources = [(loaded[m], recipes[m]) for m in first]  # one for each seed
         data = loaded[0]
-        self.device, dtype = data.y.device, torch.float64 if self.recipe.precision == "float64" else torch.float32
+        self.device, dtype = data.y.device, DTYPES[self.recipe.precision]
         self.of_seed = torch.tensor([distinct.index(seed) for seed in seeds], device=self.device)  # (M,)
         self.loaded = loaded
         self.labels = torch.stack([each.labels for each in loaded])  # (M, N)
