@@ -54,15 +54,16 @@ def main() -> None:
     options.add_argument("--short", action="store_true", help="the usual form alone, at two sizes")
     given = options.parse_args()
     os.environ["TRITON_INTERPRET"] = "0"  # before Triton
-    os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp()
-    try:
-        import triton
-    except ImportError:
-        sys.exit("skipped: Triton is not installed; pip install 'clopsim[triton]'")
-    print(f"Triton {triton.__version__}, compute capability {given.capability / 10}")
-    print(*Needs._fields, sep="\t")
-    for needs in table(given.capability, short=given.short):
-        print(*needs, sep="\t", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TRITON_CACHE_DIR"] = folder
+        try:
+            import triton
+        except ImportError:
+            sys.exit("skipped: Triton is not installed; pip install 'clopsim[triton]'")
+        print(f"Triton {triton.__version__}, compute capability {given.capability / 10}")
+        print(*Needs._fields, sep="\t")
+        for needs in table(given.capability, short=given.short):
+            print(*needs, sep="\t", flush=True)
 
 
 def table(capability: int, *, short: bool) -> Iterator[Needs]:
