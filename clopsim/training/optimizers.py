@@ -50,7 +50,9 @@ def update(
     sgd, as torch.optim.SGD:    v <- beta v + g + w p,  p <- p - mu v
     lars, arXiv:1708.03888:     v <- beta v + q (g + w p),  p <- p - mu v,  q = TRUST |p|/|g + w p|;
                                 parameters of one axis (biases, normalisation) have q = 1 and no decay, as in SimCLR
-    adamw, as torch.optim.AdamW: m <- beta m + (1 - beta) g,  p <- (1 - mu w) p - mu m'/(sqrt(s') + EPSILON)
+    adamw, as torch.optim.AdamW: m <- beta m + (1 - beta) g,  s <- SQUARES s + (1 - SQUARES) g^2,
+                                p <- (1 - mu w) p - mu m'/(sqrt(s') + EPSILON),
+                                m' = m/(1 - beta^t) and s' = s/(1 - SQUARES^t) in step t = 1, 2, ...
 
     stacked: the first axis of every tensor is that of the networks; rate and weight decay are then (M,). Otherwise a
     tensor has no axis: on a GPU step and rate may be numbers that the host does not know.
