@@ -262,7 +262,7 @@ def diverging(**more):
     return dataclasses.replace(SMALL, loss="vicreg", rate=1e6, momentum=0.0, batch_norm=False, **more)
 
 
-def test_nan_stops_the_run_at_its_step_and_keeps_good_checkpoints():
+def test_nan_stops_the_run_at_its_step_and_keeps_good_checkpoints(monkeypatch):
     saved = []
     recipe = diverging(save_every=2)
     with pytest.raises(loop.Diverged) as stop:
@@ -278,6 +278,10 @@ def test_nan_stops_the_run_at_its_step_and_keeps_good_checkpoints():
             break
     assert stop.value.step == step > 0
     assert saved[-1].step <= step
+    monkeypatch.setattr(loop, "recorded_steps", lambda steps: (0, steps))  # in the midst of a stretch as well
+    with pytest.raises(loop.Diverged) as stop:
+        trained(diverging(save_every=recipe.steps))
+    assert (stop.value.step, stop.value.state.step) == (step, 0)
 
 
 @pytest.mark.parametrize("optimizer", ("sgd", "lars", "adamw"))

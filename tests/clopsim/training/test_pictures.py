@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from clopsim.training.pictures import APPLIED, GREY, cropped, jittered, mirrored
+from clopsim.training.pictures import APPLIED, GREY, cropped, jittered, mirrored, shifted
 from clopsim.training.views import Views, two_views
 
 HEIGHT, WIDTH = 12, 16
@@ -61,6 +61,14 @@ def test_half_of_the_views_are_mirrored():
     turned = (views == x.flip(-1)).flatten(2).all(dim=2)
     assert bool((kept ^ turned).all())
     assert float(kept.double().mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_shift_moves_down_and_right_and_the_smallest_value_in():
+    x = uniform(1, 1, 2, HEIGHT, WIDTH)
+    moved = shifted(x, torch.tensor([1, 2]).view(1, 2, 1, 1), 2)
+    assert torch.equal(moved[..., 1:, 2:], x[..., :-1, :-2])
+    assert bool((moved[..., :1, :] == x.min()).all())
+    assert bool((moved[..., :2] == x.min()).all())
 
 
 def chance(**given):

@@ -12,7 +12,7 @@ from clopsim.training import replay as module
 from clopsim.training.datasets import load
 from clopsim.training.recipe import LossName, Training
 from clopsim.training.stack.stack import Stack
-from clopsim.training.trainee import trainee
+from clopsim.training.trainee import objective, trainee
 from tests import gpu_training
 from tests.clopsim.training.tape import on_tape
 
@@ -134,8 +134,11 @@ def test_an_interrupted_run_keeps_its_last_look(replayed, monkeypatch):
     assert same(trained(SMALL, state=kept[-1]), whole)
 
 
-def test_a_replayed_run_stops_at_the_step_whose_loss_is_not_finite(replayed):
-    recipe = replace(SMALL, loss="vicreg", rate=1e6, momentum=0.0, batch_norm=False, prototypes="none", warmup=0)
+def test_a_replayed_run_stops_at_the_step_whose_loss_is_not_finite(replayed, monkeypatch):
+    monkeypatch.setattr(loop, "recorded_steps", lambda steps: (0, steps))  # in the midst of a stretch
+    recipe = replace(
+        SMALL, loss="vicreg", rate=1e6, momentum=0.0, batch_norm=False, prototypes="none", warmup=0, save_every=25
+    )
     steps = []
     for on in (False, True):
         replayed(on)
@@ -144,6 +147,16 @@ def test_a_replayed_run_stops_at_the_step_whose_loss_is_not_finite(replayed):
         steps.append((stop.value.step, stop.value.state.step))
     assert steps[0] == steps[1]
     assert steps[0][0] > 0
+
+
+def test_the_losses_of_several_blocks_are_those_of_the_steps(replayed):
+    replayed(True)
+    data = load(SMALL, dtype=torch.float64)
+    model = trainee(SMALL, data, device=CPU, dtype=torch.float64)
+    value = objective(model, SMALL, CPU)
+    ways = loop.by_step(value, data, SMALL), loop.by_replay(value, data, SMALL, model, on_tape)
+    launched, replays = (torch.cat([loss for _, loss in way(loop.start(model), 8)]) for way in ways)
+    assert torch.equal(launched, replays)
 
 
 @pytest.mark.parametrize("optimizer", ("sgd", "lars", "adamw"))
