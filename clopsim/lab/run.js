@@ -2,6 +2,7 @@
 "use strict";
 const runs = (() => {
   const EVERY = 25; // steps between two looks at a network's sharpness
+  const SHARPENS = ["tau", "loss", "lambda", "momentum", "decay"]; // what a network's stable rate depends on besides its weights
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
@@ -40,7 +41,7 @@ const runs = (() => {
     // Settings have changed: the points stay where they are, but for a collapsed state that they set free
     function change(setting) {
       const former = now;
-      edge = null;
+      if (SHARPENS.some((name) => setting[name] !== chosen[name])) edge = null; // a look takes a quarter of a second
       chosen = { ...setting };
       th = theory.thresholds(chosen);
       now = { ...now, ...physical() };

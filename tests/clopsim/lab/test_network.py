@@ -140,6 +140,26 @@ def test_the_edge_comes_to_the_learning_rate(here, x):
     assert len({edge for edge, _ in seen}) > 50  # a curve: it is looked at every 25 steps
 
 
+def test_the_rate_is_moved_without_another_look_at_the_sharpness(visit):
+    here = visit("?hide=map#network=on&loss=full&x=1", reduced_motion="reduce")
+    here("clopsim.step(5)")
+    here("""() => {
+        const { edge } = clopsim.network;
+        window.looks = 0;
+        clopsim.network.edge = (s) => { looks++; return edge(s); };
+    }""")
+    edge = here.state()["edge"]
+    here("[1.1, 1.2, 1.3].forEach((x) => clopsim.set({ x }))")
+    assert (here("looks"), here.state()["edge"]) == (0, edge)
+    for looks, wanted in enumerate(
+        ({"tau": 0.3}, {"loss": "merged"}, {"lambda": 2}, {"momentum": 0.5}, {"decay": 0.1}), 1
+    ):
+        here("([s]) => clopsim.set(s)", wanted)
+        assert here("looks") == looks
+        assert here.state()["edge"] != edge
+        edge = here.state()["edge"]
+
+
 def test_a_network_is_a_setting_like_others(visit):
     here = visit("#network=on&loss=full&n=30&seed=7&dim=4", reduced_motion="reduce")
     assert here.page.locator("#network").input_value() == "on"
