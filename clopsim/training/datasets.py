@@ -72,10 +72,10 @@ def load(recipe: Training, *, device: torch.device | str = "cpu", dtype: torch.d
                 f"{name} must be {nothing} for data of fewer than 2 classes, got {getattr(recipe, name)}; leave it out"
             )
     table = recipe.embedder == "table"
-    for name, nothing in (("crop", 1.0), ("flip", False), ("jitter", 0.0)):
-        if (table or source.kind != "images") and getattr(recipe, name) != nothing:
+    for name, off in (("crop", 1.0), ("flip", False), ("jitter", 0.0)):
+        if (table or source.kind != "images") and getattr(recipe, name) != off:
             what = "a table of rows" if table else "data that are no pictures"
-            raise ValueError(f"{name} must be {nothing} for {what}, got {getattr(recipe, name)}; leave it out")
+            raise ValueError(f"{name} must be {off} for {what}, got {getattr(recipe, name)}; leave it out")
     train, held = _split(recipe, source.y)
     x, held_x = source.x[train], source.x[held]
     if source.kind == "images":  # one scale for all pixels, from the training part
