@@ -2,6 +2,8 @@
 
 import io
 import re
+import textwrap
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +15,12 @@ from clopsim.show.plots import BLUE, STYLE, VERMILION
 
 NARROWEST = 0.2
 """Smallest range of an experiment's axis, in units of its values: below it differences that do not matter fill it."""
+
+WIDE, HIGH = 60, 30
+"""Letters of a label that fit beside an axis of the picture; a longer one has two lines."""
+
+UPRIGHT = 30
+"""Numbers that fit below the picture if they stand upright; of more some are left out."""
 
 INK = "#010203"
 """Of lines and text: a colour that nothing else has, so that a page can put its own in the place of it."""
@@ -41,14 +49,27 @@ def draw_experiment(experiment: Experiment) -> Figure:
         starts = [
             i for i in place if i == 0 or experiment.x[i] != experiment.x[i - 1]
         ]  # one label for equal neighbours
-        axes.set_xticks(starts, [f"{experiment.x[i]:.4g}" for i in starts])
-        axes.set(xlabel=label(experiment.x_label), ylabel=label(experiment.y_label))
+        names = {i: f"{experiment.x[i]:.4g}" for i in starts}
+        crowded = any((j - i) * WIDE < len(place) * (len(names[j]) + 1) for i, j in pairwise(starts))
+        kept = starts[:1]
+        for i in starts[1:]:
+            if (i - kept[-1]) * UPRIGHT >= len(place):
+                kept.append(i)
+        axes.set_xticks(kept, [names[i] for i in kept], rotation=90 if crowded else 0)
+        axes.set(xlabel=_lines(experiment.x_label, WIDE), ylabel=_lines(experiment.y_label, HIGH))
         axes.margins(x=0.08, y=0.15)
         low, high = axes.get_ylim()
         room = max(0.0, NARROWEST * max(abs(low), abs(high)) - (high - low)) / 2
         axes.set_ylim(low - room, high + room)
         axes.legend(fontsize=8)
     return figure
+
+
+def _lines(text: str, length: int) -> str:
+    """A label broken between words."""
+    return "\n".join(
+        label(line) for line in textwrap.wrap(text, length, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def png(experiment: Experiment) -> bytes:
