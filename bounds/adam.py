@@ -6,6 +6,7 @@ from clopsim.bounds.setting import momentum_below_one, number_from_zero, positiv
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -44,6 +45,7 @@ def derive() -> "Derivation":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     mu, beta, h = sp.symbols("mu beta h", positive=True)

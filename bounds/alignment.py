@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from clopsim.bounds.bessel import defined_mean, defined_ratio
 from clopsim.bounds.finite_batch import RESOLVED, derived_background, unresolved_share
 from clopsim.bounds.heavy_ball import flip_rate
@@ -12,6 +13,7 @@ from clopsim.bounds.uniform import harmonic_spectrum, radial_rate
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 
@@ -107,6 +109,7 @@ def _closed_forms(x: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """The background's pull by differentiation; then two views in their plane, with it and the other view's pull."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     x, A, tau, pull, mu = sp.symbols("x A tau pull mu", positive=True)
@@ -177,6 +180,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 
     found: dict[str, Agreement] = {}

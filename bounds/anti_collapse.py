@@ -6,6 +6,7 @@ from clopsim.bounds.setting import number_from_zero, positive_number, whole_numb
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -168,6 +169,7 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Z'Z of a few groups of rows is a small matrix beside a multiple of the identity: its determinant is the loss."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     symbols = {name: sp.Symbol(name, positive=True) for name in ("n", "d", "K", "a", "e", "gamma", "w", "lambda")}

@@ -6,10 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.setting import Floats, Setting, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -111,6 +113,7 @@ def _closed_forms(x: "sp.Expr", N: "sp.Expr", q: "sp.Expr", beta: "sp.Expr") -> 
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep N a symbol: T0's gradient, step, linearise the angles."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     N, mu, tau, pull, x, q, beta = sp.symbols("N mu tau pull x q beta", positive=True)

@@ -5,12 +5,14 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.collapse import loss_at_collapse
 from clopsim.bounds.setting import Floats, Setting, positive_number
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
@@ -106,6 +108,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """The step split along z; the maxima: term by term for the merged loss, two samples at a time for the full."""
     import sympy as sp
+
     from clopsim.bounds.collapse import _closed_forms as collapse
     from clopsim.bounds.curvature import _closed_forms as curvature
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry, every_setting, written_out

@@ -4,8 +4,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from clopsim.bounds.setting import Floats, whole_number
 from numpy.typing import NDArray
+
+from clopsim.bounds.setting import Floats, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp

@@ -10,6 +10,7 @@ from clopsim.bounds.setting import check_temperature, number_from_zero, one_of, 
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 ClassLossName = Literal["merged", "nt_xent", "supcon", "dcl", "sscl", "fedrcl", "blcl"]
@@ -191,6 +192,7 @@ def derive() -> "Derivation":
     sum w (2b/tau + a^2/tau^2) less the first's square. So a key is a triple (share, a, b).
     """
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     Keys = list[tuple[sp.Expr, sp.Expr, sp.Expr]]

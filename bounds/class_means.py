@@ -6,10 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.equilibrium import weight_that_balances
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 
@@ -133,6 +135,7 @@ def _trace_and_determinant(G: "sp.Expr", N: "sp.Expr") -> "tuple[sp.Expr, sp.Exp
 def derive() -> "Derivation":
     """Moves of whole classes, of which a few have entries of their own and the rest share theirs: K stays a symbol."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     P, tau, p, k, Q = sp.symbols("P tau p K Q", positive=True)
@@ -245,6 +248,7 @@ def derive() -> "Derivation":
 def _agreements(K: int, d: int) -> "dict[str, Agreement]":
     """Every level of the code, also one that the state does not have, against the claims."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement
 
     def level(levels: "Callable[[], tuple[ClassMode, ...]]", name: str, multiple: bool) -> float | None:

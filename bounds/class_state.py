@@ -14,6 +14,7 @@ from clopsim.bounds.setting import number_from_zero, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 SMALLEST = 1e-16
@@ -179,6 +180,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """A pattern's directions in the span of the prototypes; T8 and T9 as the merged loss's case."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     P, nu, tau, p, x, k = sp.symbols("P nu tau p x K", positive=True)
@@ -226,6 +228,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """Every level of a pattern in the code, for a loss like no other, and the two weights."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement
 
     def answer(loss: ClassLoss, d: int, weight: float, name: str) -> float | None:

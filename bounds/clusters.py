@@ -5,10 +5,12 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.setting import Floats, Setting, whole_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -79,6 +81,7 @@ def _closed_forms(h: "sp.Symbol", M: "sp.Expr", kappa: "sp.Symbol", R: "sp.Expr"
 def derive() -> "Derivation":
     """Second derivatives along great circles, summed over pairs of points; M and h stay symbols."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     h, M, kappa, mu, R, pull, tau = sp.symbols("h M kappa mu R pull tau", positive=True)

@@ -7,13 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.effective_rate import critical_rate
 from clopsim.bounds.heavy_ball import NEVER, heavy_ball_collapse_rate
 from clopsim.bounds.setting import Floats, Setting, without_momentum
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -155,6 +157,7 @@ def _closed_forms(x: "sp.Symbol", n: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol: differentiate the loss, step, linearise the angles."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     n, mu, tau, pull, x = sp.symbols("n mu tau pull x", positive=True)

@@ -149,6 +149,7 @@ def _resistance(theta: float, W: float, x: float, K: int, m: int, tau: float) ->
 def derive() -> "Derivation":
     """The second variation at T8's state, of the loss itself, for every direction: spreads inside a class and means."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, p, s, g, a, b = sp.symbols("K m tau lambda theta p s g a b", positive=True)

@@ -7,6 +7,7 @@ from clopsim.bounds.setting import Floats, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -48,6 +49,7 @@ def _closed_forms(n: "sp.Symbol", tau: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Two or three groups of points on a great circle keep n a symbol; a second derivative does the rest."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
 
     n, tau = sp.symbols("n tau", positive=True)

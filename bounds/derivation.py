@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 import sympy as sp
+
 from clopsim.bounds.setting import Floats, Gradient, Keys, Loss, Reduction, Setting
 
 AGREE = 1e-12

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.critical_weight import sign_change
 from clopsim.bounds.setting import check_temperature, positive_number, whole_number
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from clopsim.bounds.derivation import Derivation
@@ -124,6 +125,7 @@ def _smallest_ceiling(F: NDArray[np.float64], c: NDArray[np.float64]) -> float:
 def derive() -> "Derivation":
     """The slope of a cone against a force, and the pull of the Euclidean distance summed over a rank-1 state."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, rho, S = sp.symbols("K m tau lambda rho S", positive=True)

@@ -11,10 +11,12 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
+
 from clopsim.bounds.setting import Floats, Gradient, one_of
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -154,6 +156,7 @@ def _closed_forms(c: "sp.Expr", a: "sp.Expr", mu: "sp.Expr") -> "dict[str, sp.Ex
 def derive() -> "Derivation":
     """A point on its great circle; of the gradient only its radial part and the slope of its tangent part are known."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     c, a, mu, b, n, tau, kappa, A = sp.symbols("c a mu b n tau kappa A_1", positive=True)

@@ -9,6 +9,7 @@ from clopsim.bounds.setting import Loss, number_from_zero, one_of, positive_numb
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 SMALL = 0.1
@@ -180,6 +181,7 @@ def _closed_forms(
 def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") -> "dict[str, Agreement]":
     """The code beside the derivation, in every branch."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement
 
     n, d, tau, v, c, r, theta, k = symbols
@@ -233,6 +235,7 @@ def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") 
 def derive() -> "Derivation":
     """The mean over noise is half its variance times the second derivatives; a quadratic loss; a linear one."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     n, d, tau, v, r, theta, k, lam = sp.symbols("n d tau sigma^2 r theta k lambda", positive=True)

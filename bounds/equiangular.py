@@ -226,6 +226,7 @@ def _resistance(c: float, x: float, K: int, m: int, tau: float, *, spare: bool, 
 def derive() -> "Derivation":
     """The loss along the angle to the prototypes' sum, and the second variation of a spread, for both kinds of keys."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, psi, turn, s, g, a, b = sp.symbols("K m tau lambda psi psi_0 s g a b", positive=True)

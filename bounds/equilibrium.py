@@ -139,6 +139,7 @@ def class_effective_rank(cosine: float, *, classes: int) -> float:
 def derive() -> "Derivation":
     """The loss along the one angle that the symmetry leaves, its only zero, the ends, and why it is the minimum."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     K, m, tau, lam, theta, s, f, x, P, p = sp.symbols("K m tau lambda theta s f x P p", positive=True)

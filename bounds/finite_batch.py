@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.bessel import bessel_ratios, defined_mean, defined_ratio, harmonics, kernel_harmonics
 from clopsim.bounds.setting import Floats, Keys, Loss, Setting, whole_number
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 Array = NDArray[np.float64]
@@ -140,6 +142,7 @@ def derived_stretch(symbols: Symbols, *, loss: Loss, keys: Keys) -> "sp.Expr":
 def derive() -> "Derivation":
     """The potentials of anchors and keys with the anchor left out; the radial part; M_0 term by term."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     n, M, A, Y, E, kappa, d = sp.symbols("n M_0 A Y E kappa d", positive=True)
@@ -223,6 +226,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, entry
 
     n, M, E, A = sp.symbols("n M E A")

@@ -5,11 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number, without_momentum
 from numpy.typing import NDArray
+
+from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -177,6 +179,7 @@ def _growth(cosine: "sp.Expr", M: "sp.Expr", N: "sp.Expr", shrink: "sp.Expr") ->
 def derive() -> "Derivation":
     """Differentiate the pull of the other view; fixed point, area, linearisation; then the same with momentum."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
 
     mu, w, tau, pull, X, Y = sp.symbols("mu w tau pull X Y", positive=True)

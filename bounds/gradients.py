@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -34,6 +35,7 @@ def _prototype_gradients(z: "sp.Matrix", c: "sp.Matrix") -> "dict[str, sp.Matrix
 def derive() -> "Derivation":
     """Derivatives of the losses along a generic direction W, against <W, closed form>."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     t = sp.symbols("t", real=True)

@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.effective_rate import ambient_rates
 from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 
@@ -124,6 +126,7 @@ def derive() -> "Derivation":
     a pair of product 1.
     """
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     mu, beta, h, n, x, A, tau, pull = sp.symbols("mu beta h n x A tau pull", positive=True)
@@ -223,6 +226,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.alignment import alignment_uniform_rate
     from clopsim.bounds.collapse import alignment_collapse_rate, collapse_rate, exact_rate
     from clopsim.bounds.derivation import Agreement, defined_pull, every_setting, written_out

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.critical_weight import sign_change
 from clopsim.bounds.setting import check_temperature, positive_number, whole_number
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from clopsim.bounds.derivation import Derivation
@@ -196,6 +197,7 @@ def _weight(total: float, m: tuple[int, int], tau: float) -> float:
 def derive() -> "Derivation":
     """Convexity for the unlabelled one; for the sizes the loss in two angles and the second variation of a spread."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     tau, lam, D, m, K, p = sp.symbols("tau lambda D m K p", positive=True)

@@ -5,11 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from clopsim.bounds.setting import Floats, Setting, positive_number, without_momentum
 from numpy.typing import NDArray
+
+from clopsim.bounds.setting import Floats, Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -101,6 +103,7 @@ def _closed_forms(mu: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Euler's identity makes the step a leg of a right triangle; relative to the table the pair obeys T10's map."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
     from clopsim.bounds.free_norm import _growth
 

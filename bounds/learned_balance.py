@@ -17,6 +17,7 @@ from clopsim.bounds.setting import Gradient, one_of, positive_number, whole_numb
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 Parametrisation = Literal["log", "sigma"]
@@ -140,6 +141,7 @@ def _closed_forms(K: "sp.Symbol", tau: "sp.Symbol", L: "sp.Symbol", f: "sp.Symbo
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane, and their means; calculus in sigma."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, L, sigma = sp.symbols("K m tau L sigma", positive=True)

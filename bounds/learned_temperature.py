@@ -8,6 +8,7 @@ from clopsim.bounds.uniform import uniform_rate
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 WIDEST = 1e-8
@@ -77,6 +78,7 @@ def derive() -> "Derivation":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     kappa, mu, pull, nu, A = sp.symbols("kappa mu pull nu A_1", positive=True)

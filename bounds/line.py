@@ -12,6 +12,7 @@ from clopsim.bounds.line_slopes import LineSlopes, SupConForm, cases, line_slope
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 
@@ -113,6 +114,7 @@ def _closed_forms(n: "sp.Expr", m: "sp.Expr", tau: "sp.Expr", y: "sp.Expr") -> "
 def derive() -> "Derivation":
     """Every move put into the matrix of slopes, then the slopes of the losses; K and H = m/2 are symbols."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
     from clopsim.bounds.line_slopes import _closed_slopes
 
@@ -175,6 +177,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """The code for every loss against the claims: levels with their numbers, pulls and rates."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement
     from clopsim.bounds.line_slopes import _closed_slopes
 

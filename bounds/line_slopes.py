@@ -5,11 +5,13 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.class_losses import ClassLossName, class_loss
 from clopsim.bounds.setting import one_of
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 SupConForm = Literal["out", "in"]
@@ -111,6 +113,7 @@ def _closed_slopes(
 def derive() -> "Derivation":
     """Every loss differentiated by the cosine of each kind of pair; K and H = m/2 are symbols."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     H, K, tau, y, q, beta = sp.symbols("H K tau y q beta", positive=True)
@@ -166,6 +169,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """The code for every loss against the claims."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, entry
 
     tau, q, beta = sp.Rational(3, 10), sp.Rational(3, 5), sp.Rational(7, 10)

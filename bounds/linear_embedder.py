@@ -5,13 +5,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.heavy_ball import heavy_ball_rate
 from clopsim.bounds.setting import Setting, positive_number
 from clopsim.bounds.uniform import harmonic_spectrum
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
@@ -137,6 +139,7 @@ def _uniform_form(n: "sp.Symbol", e: "sp.Expr", s: "sp.Symbol", d: "sp.Symbol") 
 def derive() -> "Derivation":
     """Second derivative of the loss along W + epsilon v w^T at collapse; moments of degree 2 on the sphere."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, entry, every_setting, written_out
     from clopsim.bounds.uniform import _closed_forms
 

@@ -7,6 +7,7 @@ from clopsim.bounds.setting import SMALLEST_TEMPERATURE, one_of, positive_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 Form = Literal["matrix", "cosine"]
@@ -157,6 +158,7 @@ def _closed_slopes(beta: "sp.Expr", delta: "sp.Expr") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol; psi enters by its value and its slope alone."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
     from clopsim.bounds.effective_rate import _closed_forms as rates
 

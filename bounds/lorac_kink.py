@@ -5,11 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.lorac import allowed_temperature, even_samples
 from clopsim.bounds.setting import positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 NODES = 200
@@ -129,6 +131,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """One sample of a simplex opens its views: first and second order of the loss; a swap; two views on their own."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     N, tau, beta, mu, f, h = sp.symbols("N tau beta mu f h", positive=True)

@@ -4,10 +4,12 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.setting import Floats, Keys, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 
@@ -80,6 +82,7 @@ def _closed_forms(t: "sp.Symbol") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """The first order of each ratio of Bessel functions, their product, the maximum of the limit."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
     from clopsim.bounds.uniform import _closed_forms as ripples
     from clopsim.bounds.uniform import _closed_stretch as stretches
@@ -145,6 +148,7 @@ def _agreements(best: "sp.Expr") -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 
     t = sp.symbols("t")

@@ -4,11 +4,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from clopsim.bounds.setting import Setting, positive_number, without_momentum
 from numpy.typing import NDArray
+
+from clopsim.bounds.setting import Setting, positive_number, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -128,6 +130,7 @@ def _softmax_by_definition(
 def derive() -> "Derivation":
     """Sum the gradients; the rows of P add up to 1, its columns to c_a."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry, written_out
 
     n = 4

@@ -4,11 +4,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from clopsim.bounds.collapse import spread_multiplier, view_multiplier
 from clopsim.bounds.setting import Floats, Setting, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 
@@ -104,6 +106,7 @@ def _noise_factor(x: "sp.Expr", B: "sp.Expr", variance: "sp.Expr") -> "sp.Expr":
 def derive() -> "Derivation":
     """The average over all batches, the fourth moments of the noise, and where the mean square stands still."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     b, N, y, c, p, x, B, variance = sp.symbols("b N y c p x B sigma^2", positive=True)
@@ -178,6 +181,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.collapse import _closed_forms as collapse
     from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 

@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.setting import Setting, number_from_zero, whole_number, without_momentum
 from clopsim.bounds.uniform import harmonic_spectrum
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 ANGLES = 64
@@ -94,6 +96,7 @@ def _closed_forms(m: "sp.Symbol", kappa: "sp.Symbol", E: "sp.Symbol", L: int) ->
 def derive() -> "Derivation":
     """Amplitudes of one ripple in the queries and in the keys: a 2x2 map; with a queue, a characteristic equation."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     m, kappa, E, mu, x = sp.symbols("m kappa E mu x", positive=True)
@@ -157,6 +160,7 @@ def _agreements() -> "dict[str, Agreement]":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, defined_pull
 
     m, kappa, E = sp.symbols("m kappa E", positive=True)

@@ -10,6 +10,7 @@ from clopsim.bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, posit
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -215,6 +216,7 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """The loss of class points in closed form; the spread inside a class by the first two orders of all cosines."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
     from clopsim.bounds.second_order import names, second_order, shares_in, within
 

@@ -7,6 +7,7 @@ from clopsim.bounds.setting import whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -168,6 +169,7 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Of every kind of directions one move, its curvature from the first two orders of all cosines."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
     from clopsim.bounds.second_order import class_moves, names, second_order, shares_in, within
 

@@ -6,11 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-from clopsim.bounds.setting import Gradient, check_temperature, one_of, whole_number
 from numpy.typing import ArrayLike, NDArray
+
+from clopsim.bounds.setting import Gradient, check_temperature, one_of, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 Array = NDArray[np.float64]
@@ -179,6 +181,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """A generic loss of cosines to second order, then the moves of every loss of the zoo with n and m as symbols."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     n, m, tau, beta, mu, w = sp.symbols("n m tau beta mu omega", positive=True)
@@ -260,6 +263,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """The code on n = 12 embeddings in three classes of four, against the claims; then three with own pulls."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, entry
 
     def of(slopes: "Callable[[], Array]", field: str) -> "Callable[[], Any]":

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+
 from clopsim.bounds.collapse import exact_rate
 from clopsim.bounds.distances import euclidean_critical_weight, manhattan_critical_weight
 from clopsim.bounds.equiangular import authors_etf_cosine, equiangular_critical_weight, equiangular_equilibrium

@@ -16,6 +16,7 @@ from clopsim.bounds.setting import number_from_zero, positive_number, whole_numb
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -171,6 +172,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane; second derivatives; the odds of two softmaxes multiplied."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, q, Q, p, x, scale = sp.symbols("K m tau q Q p x tau_s", positive=True)

@@ -8,6 +8,7 @@ from clopsim.bounds.setting import positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -37,6 +38,7 @@ def rank_one_gradient_floor(weight: float, class_counts: Sequence[int]) -> float
 def derive() -> "Derivation":
     """The prototype pull, projected at a rank-1 state, summed over the labelled samples."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     lam, S, N, K = sp.symbols("lambda S N K", positive=True)  # N = n_k of the largest class

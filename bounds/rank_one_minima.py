@@ -6,11 +6,13 @@ from itertools import product
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-from clopsim.bounds.setting import Loss, Reduction, Setting
 from numpy.typing import NDArray
+
+from clopsim.bounds.setting import Loss, Reduction, Setting
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 Array = NDArray[np.float64]
@@ -105,6 +107,7 @@ def _hessian(sigma: "tuple[int, ...]", q: "sp.Symbol", *, full: bool) -> "sp.Mat
 def derive() -> "Derivation":
     """The second derivative for all patterns of four embeddings; sides of any size; two samples."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     a, b, q = sp.symbols("a b q", positive=True)

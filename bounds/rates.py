@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from clopsim.bounds.alignment import alignment_is_resolved, alignment_uniform_rate
 from clopsim.bounds.antipodal_line import antipodal_line_rate, why_line_never_attracts
 from clopsim.bounds.bessel import kernel_harmonics

@@ -14,6 +14,7 @@ from clopsim.bounds.setting import Gradient, number_from_zero, positive_number, 
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -196,6 +197,7 @@ def _of_class(sizes: "Sequence[sp.Expr]", tau: "sp.Expr", beta: "sp.Expr") -> "t
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane, and second derivatives."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, beta, t = sp.symbols("K m tau beta t", positive=True)

@@ -83,6 +83,7 @@ def leading_share_bound(angle: float, classes: int) -> float:
 def derive() -> "Derivation":
     """The norm argument for the step, and a concave envelope for the share."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, every_setting, written_out
 
     mu, lam, tau, c, H, K = sp.symbols("mu lambda tau c H K", positive=True)

@@ -7,6 +7,7 @@ from clopsim.bounds.setting import number_from_zero, one_of, positive_number, wh
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
     Groups = list[tuple[sp.Expr, tuple[sp.Expr, ...]]]  # equal rows: their number and the vector
@@ -163,6 +164,7 @@ def _closed_forms(symbols: "dict[str, sp.Symbol]", form: Form) -> "dict[str, sp.
 def derive() -> "Derivation":
     """Sets of a few groups of equal rows: distances and products of pairs of groups, counted, keep K and m symbols."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     names = ("K", "m", "eps", "olean", "lambda")

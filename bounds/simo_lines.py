@@ -9,6 +9,7 @@ from clopsim.bounds.simo import Form, checked_eps
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -84,6 +85,7 @@ def _closed_forms(m: "sp.Expr", other: "sp.Expr", e: "sp.Expr", olean: "sp.Expr"
 def derive() -> "Derivation":
     """The two ends of a split class turned against each other by one angle; the rows of an end stay alike."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     m, other, e, olean, u = sp.symbols("m m' epsilon olean u", positive=True)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -15,6 +16,7 @@ def _closed_form(z: "sp.Matrix", slopes: "sp.Matrix") -> "sp.Matrix":
 def derive() -> "Derivation":
     """Chain rule for an undefined function of the cosine matrix, then the state +-z* with signs as symbols."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     n, d = 3, 3

@@ -6,10 +6,12 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.setting import Gradient, Loss, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 HALVINGS = 200
@@ -219,6 +221,7 @@ def _closed_forms(n: "sp.Expr", k: "sp.Expr", tau: "sp.Expr", mu: "sp.Expr") -> 
 def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") -> "dict[str, Agreement]":
     """The code beside the derivation: both losses, both gradients, few and many kept, and the ends."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement
 
     n, k, tau, mu = symbols
@@ -285,6 +288,7 @@ def _agreements(claims: "dict[str, sp.Expr]", symbols: "tuple[sp.Symbol, ...]") 
 def derive() -> "Derivation":
     """Kept and trimmed anchors moved along a circle, a few at a time; the rest of them coincide."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     n, k, tau, mu, x, zeta = sp.symbols("n k tau mu x zeta", positive=True)

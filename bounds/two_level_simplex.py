@@ -5,12 +5,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
 from clopsim.bounds.critical_weight import sign_change
 from clopsim.bounds.relaxed_penalty import Group, group_curvature
 from clopsim.bounds.setting import number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 
@@ -91,6 +93,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """A class spreads across the simplex of class points; the force of one anchor at the two-level simplex."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
 
     K, m, tau, beta, y, u, v = sp.symbols("K m tau beta y u v", positive=True)

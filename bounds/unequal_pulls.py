@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from clopsim.bounds.effective_rate import AttractingRates
 from numpy.typing import NDArray
+
+from clopsim.bounds.effective_rate import AttractingRates
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 FLAT = 1e-7
@@ -62,6 +64,7 @@ def derive() -> "Derivation":
     from functools import partial
 
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step
 
     mu = sp.symbols("mu", positive=True)

@@ -4,10 +4,12 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
+
 from clopsim.bounds.setting import Floats, Gradient, number_from_zero, one_of, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation
 
 Directions = Literal["simplex", "orthonormal"]
@@ -178,6 +180,7 @@ def _closed_forms(
 def derive() -> "Derivation":
     """The loss is linear in each row, so a row moves in the plane of itself and q: two coordinates are the proof."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, entry
     from clopsim.bounds.effective_rate import _closed_forms as rates
     from clopsim.bounds.effective_rate import critical_rate

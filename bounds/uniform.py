@@ -5,14 +5,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from clopsim.bounds.bessel import bessel_ratios, defined_mean, defined_ratio
 from clopsim.bounds.finite_batch import RESOLVED, derived_stretch, finite_mean_length, self_exclusion, unresolved_share
 from clopsim.bounds.heavy_ball import flip_rate, spin_rate
 from clopsim.bounds.setting import Floats, Setting, whole_number, without_momentum
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation
 
 Array = NDArray[np.float64]
@@ -134,6 +136,7 @@ def _closed_stretch(pull: "sp.Expr", A: "sp.Expr") -> "dict[str, sp.Expr]":
 def derive() -> "Derivation":
     """Funk-Hecke gives A_l, the potentials give e_l, the radial part gives the rates and their limit."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Derivation, Step
 
     d, kappa, mu, eps, Y, A, e, rho, k, nu = sp.symbols("d kappa mu epsilon Y A_l e rho k nu", positive=True)
@@ -230,6 +233,7 @@ def derive() -> "Derivation":
 def _agreements() -> "dict[str, Agreement]":
     """Spectrum, stretch, multiplier and rate in every setting, at n and as n -> infinity, from Bessel functions."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, defined_pull, entry, every_setting, written_out
 
     found: dict[str, Agreement] = {}

@@ -113,6 +113,7 @@ def _stiffness(loss: str, n: int, tau: float) -> tuple[float, float]:
 def derive() -> "Derivation":
     """Groups of coinciding points in a plane keep n a symbol; one step with a small pull, to first order."""
     import sympy as sp
+
     from clopsim.bounds.derivation import Agreement, Derivation, Step, defined_pull, every_setting, written_out
 
     n, mu, tau, pull, lam, q, K = sp.symbols("n mu tau pull lambda q K", positive=True)

@@ -51,7 +51,6 @@ def measure(name: str, *, quick: bool = False, on_progress: Callable[[float], No
     which has its own anyway.
     """
     from clopsim.figures.runs import Run
-
     from clopsim.runs.chunks import one_thread
 
     with nullcontext() if name in TRAINED_TOGETHER else one_thread():

@@ -10,13 +10,13 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+
 from clopsim.bounds import Setting, alignment_uniform_rate, swap_cosine
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final, part_of
 from clopsim.figures.style import BLUE, GREEN, ORANGE, PAGE, PURPLE, STYLE, VERMILION, headline, measured
-from matplotlib.figure import Figure
-
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import search

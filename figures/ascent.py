@@ -11,12 +11,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+
 from clopsim.bounds import Loss, Setting, exact_rate, largest_loss
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.style import AMBER, BLUE, GREEN, ORANGE, PAGE, SKY, STYLE, VERMILION, headline, plain_ticks
-from matplotlib.figure import Figure
-
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.gradient import contrastive_loss

@@ -12,6 +12,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
 from clopsim.bounds import Setting
 from clopsim.bounds.critical_weight import critical_weight
 from clopsim.bounds.equilibrium import class_equilibrium
@@ -20,10 +24,6 @@ from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import part_of
 from clopsim.figures.spheres import draw_globe, draw_points, screen
 from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from torch import Tensor
-
 from clopsim.sphere.dynamics import step
 
 CLASSES, PER_CLASS, TAU = 3, 8, 2.0

@@ -11,16 +11,16 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
 from clopsim.bounds import Setting, exact_rate
 from clopsim.bounds.rescue import gradient_bound, leading_share_bound, rescue_angle
 from clopsim.figures.drawing import Drawing, Gap
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final
 from clopsim.figures.style import BLACK, BLUE, ORANGE, OUTLINE, PAGE, SKY, STYLE, VERMILION, headline, plain_ticks
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-from torch import Tensor
-
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import step

@@ -12,6 +12,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+
 from clopsim.bounds import critical_rates, exact_rate, uniform_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
@@ -30,8 +32,6 @@ from clopsim.figures.style import (
     plain_ticks,
     rank_share,
 )
-from matplotlib.figure import Figure
-
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
 from clopsim.sphere import starts

@@ -10,6 +10,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+
 from clopsim.bounds import critical_rates, uniform_is_resolved, uniform_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
@@ -26,8 +28,6 @@ from clopsim.figures.style import (
     plain_ticks,
     rank_share,
 )
-from matplotlib.figure import Figure
-
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep
 

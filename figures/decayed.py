@@ -6,9 +6,9 @@ from threading import Lock
 
 import numpy as np
 import torch
+
 from clopsim.figures.fixed_views import SETTING, Cell, Ends, Floats, train
 from clopsim.figures.runs import Arrays, Run
-
 from clopsim.training.recipe import Embedder
 
 

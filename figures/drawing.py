@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from clopsim.figures.style import STYLE
 from matplotlib.figure import Figure
 
+from clopsim.figures.style import STYLE
 from clopsim.runs.store import write_atomically
 from clopsim.show.plots import undated
 

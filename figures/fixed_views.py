@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from clopsim.bounds import Setting
-from clopsim.bounds.free_norm import steady_squared_norm
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from clopsim.bounds import Setting
+from clopsim.bounds.free_norm import steady_squared_norm
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.metrics import geometry
 from clopsim.sphere.data import GaussianClusters, gaussian_clusters, views_of_points

@@ -10,6 +10,9 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
 from clopsim.bounds import Setting
 from clopsim.bounds.free_norm import decayed_view_cosine, steady_squared_norm, two_view_step
 from clopsim.figures.drawing import Drawing, Gap
@@ -28,9 +31,6 @@ from clopsim.figures.style import (
     measured,
     plain_ticks,
 )
-from matplotlib.figure import Figure
-from torch import Tensor
-
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import matplotlib as mpl
 import numpy as np
 import torch
-from clopsim.bounds import Setting, harmonic_spectrum
-from clopsim.figures.drawing import Drawing, Gap
-from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import BLUE, GREEN, PAGE, STYLE, VERMILION, headline, measured
 from matplotlib.figure import Figure
 from numpy.polynomial import Legendre
 from numpy.typing import NDArray
 
+from clopsim.bounds import Setting, harmonic_spectrum
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import BLUE, GREEN, PAGE, STYLE, VERMILION, headline, measured
 from clopsim.sphere.dynamics import step
 
 TEMPERATURES, DEGREES = (1.0, 0.5, 0.2), 8

@@ -10,6 +10,8 @@ from itertools import product
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+
 from clopsim.bounds.free_norm import decayed_view_cosine, effective_rate
 from clopsim.figures import decayed
 from clopsim.figures.decayed import LOST, MAIN
@@ -29,7 +31,6 @@ from clopsim.figures.style import (
     measured,
     plain_ticks,
 )
-from matplotlib.figure import Figure
 
 SHOWN = {"table": (BLACK, "D"), "linear": (ORANGE, "s"), "MLP": (SKY, "v"), MAIN: (BLUE, "o")}
 

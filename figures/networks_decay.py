@@ -10,6 +10,8 @@ from itertools import product
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+
 from clopsim.figures import decayed
 from clopsim.figures.decayed import MAIN
 from clopsim.figures.drawing import Drawing
@@ -28,7 +30,6 @@ from clopsim.figures.style import (
     measured,
     plain_ticks,
 )
-from matplotlib.figure import Figure
 
 DEPTHS = {1: (SKY, "v"), 2: (BLUE, "o"), 3: (PURPLE, "^"), 4: (BLACK, "D")}
 

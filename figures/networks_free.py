@@ -10,13 +10,14 @@ from itertools import product
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+
 from clopsim.figures import decayed
 from clopsim.figures.decayed import MAIN, WATCHED
 from clopsim.figures.drawing import Drawing
 from clopsim.figures.fixed_views import Cell
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.style import BLUE, ORANGE, PAGE, SKY, STYLE, VERMILION, headline, measured, plain_ticks
-from matplotlib.figure import Figure
 
 RATES = {0.1: (SKY, "v"), 1.0: (BLUE, "o"), 10.0: (ORANGE, "s"), 100.0: (VERMILION, "^")}
 

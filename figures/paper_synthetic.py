@@ -12,15 +12,15 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
-from clopsim.figures.drawing import Drawing
-from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.spheres import draw_globe, draw_great_circle, draw_points
-from clopsim.figures.style import AMBER, BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.spheres import draw_globe, draw_great_circle, draw_points
+from clopsim.figures.style import AMBER, BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline
 from clopsim.metrics import geometry
 from clopsim.training.datasets import load
 from clopsim.training.recipe import LossName, Training

@@ -11,13 +11,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+
 from clopsim.bounds import Setting, exact_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final
 from clopsim.figures.style import OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, headline, plain_ticks, rank_share
-from matplotlib.figure import Figure
-
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import search

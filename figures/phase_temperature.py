@@ -11,13 +11,13 @@ from itertools import product
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+
 from clopsim.bounds import Gradient, Setting, collapse_rate, uniform_is_resolved, uniform_rate
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.simulate import final, part_of
 from clopsim.figures.style import GREEN, GREY, OUTLINE, PAGE, RANK_MAP, STYLE, VERMILION, headline, plain_ticks
-from matplotlib.figure import Figure
-
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.thresholds import Kind, search

@@ -11,14 +11,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
-from clopsim.figures.drawing import Drawing, Gap
-from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import AMBER, BLUE, GREEN, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
+from clopsim.figures.drawing import Drawing, Gap
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import AMBER, BLUE, GREEN, ORANGE, PAGE, STYLE, VERMILION, headline, measured, plain_ticks
 from clopsim.losses import info_nce
 from clopsim.sphere.data import GaussianClusters, gaussian_clusters, views_of_points
 from clopsim.training.embedders import build

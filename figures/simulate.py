@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import torch
-from clopsim.bounds import Setting
 from torch import Tensor
 
+from clopsim.bounds import Setting
 from clopsim.sphere.dynamics import step
 
 CHUNK_ELEMENTS = 2**20

@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from clopsim.figures.style import GREY
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
+
+from clopsim.figures.style import GREY
 
 Floats = NDArray[np.float64]
 

@@ -12,12 +12,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from clopsim.figures.drawing import Drawing
-from clopsim.figures.runs import Arrays, Run
-from clopsim.figures.style import AMBER, BLUE, GREY, ORANGE, PAGE, STYLE, headline
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clopsim.figures.drawing import Drawing
+from clopsim.figures.runs import Arrays, Run
+from clopsim.figures.style import AMBER, BLUE, GREY, ORANGE, PAGE, STYLE, headline
 from clopsim.runs.recipes import TrainingSweep
 from clopsim.runs.training_sweep import run_training_sweep
 from clopsim.training.recipe import LossName, Training

@@ -11,11 +11,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+
 from clopsim.figures import training
 from clopsim.figures.drawing import Drawing
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.style import GREY, PAGE, STYLE, headline, plain_ticks
-from matplotlib.figure import Figure
 
 STEPS = (100, 1000, 4000)
 RATE = 10.0

@@ -13,6 +13,11 @@ from typing import Any, NamedTuple, get_args
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from clopsim.audit.experiments.cosine_losses import cosine_loss, with_prototypes
+from clopsim.audit.experiments.modes import Loss, step
 from clopsim.bounds import (
     Gradient,
     PaucSetting,
@@ -34,11 +39,6 @@ from clopsim.bounds import (
 from clopsim.figures.drawing import Drawing, Gap, apart
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, STYLE, VERMILION, headline
-from matplotlib.figure import Figure
-from torch import Tensor
-
-from clopsim.audit.experiments.cosine_losses import cosine_loss, with_prototypes
-from clopsim.audit.experiments.modes import Loss, step
 from clopsim.losses.anti_collapse import anti_collapse_of_rows
 from clopsim.losses.lorac import lorac_of_rows
 from clopsim.losses.pauc import pauc_of_rows

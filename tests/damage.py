@@ -15,9 +15,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from clopsim.figures import runs as figure_runs
 
 from clopsim.door import configfile
+from clopsim.figures import runs as figure_runs
 from clopsim.metrics import archive
 from clopsim.runs import executors, plan, results, store, training_run
 from clopsim.runs import folder as runs

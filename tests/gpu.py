@@ -24,9 +24,9 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # before JAX, w
 
 import numpy as np
 import torch
-from clopsim.bounds import Setting, exact_rate
 from torch import Tensor
 
+from clopsim.bounds import Setting, exact_rate
 from clopsim.sphere import engine, fused, starts
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.outcomes import classify

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
-from clopsim.bounds import Setting
 
+from clopsim.bounds import Setting
 from clopsim.sphere import engine, fused
 
 SIZES = ((16, 8), (32, 128), (50, 7), (64, 8), (64, 32), (64, 64), (64, 128), (128, 8), (128, 64))

@@ -124,9 +124,8 @@ def same(rows: Sequence[Sequence[float]]) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take down what is compared out of sight of the assertions, and move the starts where that is asked for."""
-    from clopsim.figures.drawing import Gap
-
     from clopsim.audit.experiments import Experiment
+    from clopsim.figures.drawing import Gap
 
     for kind, shown in ((Experiment, "{0.title}: {0.measured}"), (Gap, "{0.says}: {0.value}")):
         ask = kind.holds.fget

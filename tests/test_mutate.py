@@ -3,9 +3,9 @@
 import os
 
 import pytest
+
 from clopsim.bounds import Setting, together_curvature
 from clopsim.bounds.curvature import derive
-
 from tests import mutate
 
 pytestmark = [

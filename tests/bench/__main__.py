@@ -10,9 +10,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from clopsim.bounds import Setting
 from threadpoolctl import threadpool_info
 
+from clopsim.bounds import Setting
 from clopsim.sphere.outcomes import classify
 from tests.bench import contenders, roofline, scaling
 from tests.bench.workload import draw

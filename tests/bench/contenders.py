@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from clopsim.bounds import Setting
 from numpy.typing import NDArray
 
+from clopsim.bounds import Setting
 from clopsim.sphere import engine
 from clopsim.sphere.dynamics import step
 from clopsim.sphere.gradient import contrastive_loss

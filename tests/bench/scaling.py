@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from clopsim.bounds import Setting
 
+from clopsim.bounds import Setting
 from clopsim.sphere import engine
 from tests.bench.workload import draw
 

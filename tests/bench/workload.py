@@ -1,8 +1,8 @@
 """The workload that every contender is given."""
 
 import numpy as np
-from clopsim.bounds import Setting, exact_rate
 
+from clopsim.bounds import Setting, exact_rate
 from tests.bench.contenders import Array
 
 TAU = 0.5

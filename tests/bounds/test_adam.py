@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds.adam import adam_rate, derive
 
 

@@ -4,6 +4,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.anti_collapse import SETTINGS, _normal, _point, _unit, frame
+from clopsim.audit.experiments.modes import modes, step
 from clopsim.bounds import (
     anti_collapse,
     attracting_rates,
@@ -14,9 +17,6 @@ from clopsim.bounds import (
     critical_rate,
     multiplier,
 )
-
-from clopsim.audit.experiments.anti_collapse import SETTINGS, _normal, _point, _unit, frame
-from clopsim.audit.experiments.modes import modes, step
 from clopsim.losses.anti_collapse import anti_collapse_of_rows
 from clopsim.metrics import geometry
 

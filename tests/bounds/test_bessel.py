@@ -7,6 +7,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import bessel_ratios, harmonics, kernel_harmonics
 from clopsim.bounds.bessel import defined_mean, defined_ratio
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from clopsim.bounds import ClassLoss, Pattern, class_loss, class_losses
 from clopsim.bounds.class_losses import inside_curvatures, softmax_share, unheld_pull
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from clopsim.bounds import class_means
 from clopsim.bounds.class_means import free_means, held_means
 from clopsim.bounds.equilibrium import weight_that_balances

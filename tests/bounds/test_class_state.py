@@ -4,6 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+
+from clopsim.audit.experiments.class_state import ZOO, case
+from clopsim.audit.experiments.modes import modes
 from clopsim.bounds import (
     Setting,
     attracting_rates,
@@ -18,9 +21,6 @@ from clopsim.bounds import (
     multiplier,
     spread_curvature,
 )
-
-from clopsim.audit.experiments.class_state import ZOO, case
-from clopsim.audit.experiments.modes import modes
 
 VALUES = [  # zoo, K, m, d, tau, weight: s, Q, a, smallest and largest c, tangent and ambient rate (sum over anchors)
     ("nt_xent", {}, (6, 2, 6, 0.5), 0, -0.2, 0.475666, -2.28319, 1.82656, 5.09913, 0.392223, 3.75414),

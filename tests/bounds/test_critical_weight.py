@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+
 from clopsim.bounds.class_enclosures import enclose_critical_weight
 from clopsim.bounds.critical_weight import critical_angle, critical_weight, derive, spread_curvature
 from clopsim.bounds.equilibrium import class_equilibrium, class_weight

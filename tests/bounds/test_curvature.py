@@ -1,5 +1,6 @@
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting, apart_curvature, curvature, together_curvature
 
 

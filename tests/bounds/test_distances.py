@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from clopsim.bounds.distances import (
     derive,
     euclidean_critical_weight,

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import (
     Setting,
     alignment_uniform_rate,

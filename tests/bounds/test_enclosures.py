@@ -4,6 +4,8 @@ from itertools import pairwise, product
 import mpmath as mp
 import numpy as np
 import pytest
+from flint import arb
+
 from clopsim.bounds import (
     Setting,
     certify_collapse,
@@ -16,7 +18,6 @@ from clopsim.bounds import (
     harmonic_spectrum,
     uniform_rate,
 )
-from flint import arb
 
 FORMS = list(product(("merged", "full"), ("ambient", "tangent"), ("symmetric", "detached"), ("sum", "mean")))
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+
 from clopsim.bounds import class_equilibrium, critical_weight, spread_curvature
 from clopsim.bounds.equiangular import (
     authors_etf_cosine,

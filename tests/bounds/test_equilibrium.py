@@ -5,6 +5,8 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from scipy import optimize
+
 from clopsim.bounds.class_enclosures import enclose_class_cosine
 from clopsim.bounds.equilibrium import (
     class_cosine,
@@ -13,7 +15,6 @@ from clopsim.bounds.equilibrium import (
     class_weight,
     derive,
 )
-from scipy import optimize
 
 SETTINGS = [(4, 8, 8, 0.5), (3, 10, 16, 0.2), (5, 4, 9, 1.0), (2, 3, 2, 0.5), (3, 1, 4, 0.5)]
 """(K, m, d, tau)."""

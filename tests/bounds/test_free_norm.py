@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting, free_norm
 from clopsim.bounds.free_norm import (
     decayed_view_cosine,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from clopsim.bounds import Setting, gradients
 
+from clopsim.bounds import Setting, gradients
 from clopsim.sphere.gradient import gradient
 
 

@@ -3,6 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import optimize
+
 from clopsim.bounds import critical_weight
 from clopsim.bounds.labels import (
     class_curvatures,
@@ -12,7 +14,6 @@ from clopsim.bounds.labels import (
     pair_equilibrium,
     pair_weight,
 )
-from scipy import optimize
 
 
 def merged_loss(z, rows, tau):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+
 from clopsim.bounds import Setting, free_norm, lars
 from clopsim.bounds.lars import lars_norm_growth, lars_turn, lars_view_cosine, lars_view_growth
 

@@ -3,6 +3,10 @@ from importlib import import_module
 
 import pytest
 import torch
+
+from clopsim.audit.experiments.class_state import places
+from clopsim.audit.experiments.learned_balance import labels_of
+from clopsim.audit.experiments.modes import growth, modes
 from clopsim.bounds import (
     balance_factor,
     class_loss,
@@ -13,10 +17,6 @@ from clopsim.bounds import (
     sigma_rate,
     spread_rate,
 )
-
-from clopsim.audit.experiments.class_state import places
-from clopsim.audit.experiments.learned_balance import labels_of
-from clopsim.audit.experiments.modes import growth, modes
 from clopsim.losses.balance import learned_balance
 from clopsim.losses.blcl import blcl_of_rows
 

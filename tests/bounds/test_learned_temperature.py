@@ -2,6 +2,7 @@ import importlib
 
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting, alignment_uniform_rate, bessel_ratios, learned_temperature
 from clopsim.bounds.learned_temperature import derive
 

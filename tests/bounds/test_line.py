@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from clopsim.bounds import (
     Setting,
     antipodal_line_rate,

@@ -3,10 +3,10 @@ from importlib import import_module
 
 import pytest
 import torch
-from clopsim.bounds import line_slopes
-from clopsim.bounds.line_slopes import cases
 
 from clopsim.audit.experiments.cosine_losses import class_graphs, cosine_loss
+from clopsim.bounds import line_slopes
+from clopsim.bounds.line_slopes import cases
 
 SHAPE = {"classes": 3, "per_class": 4, "temperature": 0.5}
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from scipy.special import iv
+
 from clopsim.bounds import Setting, harmonic_spectrum, linear_embedder
 from clopsim.bounds.linear_embedder import (
     linear_collapse_curvatures,
@@ -13,7 +15,6 @@ from clopsim.bounds.linear_embedder import (
     linear_uniform_curvature,
     linear_uniform_rate,
 )
-from scipy.special import iv
 
 
 def loss_by_hand(weights, inputs, tau, *, full):

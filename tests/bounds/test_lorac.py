@@ -4,6 +4,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import modes
 from clopsim.bounds import (
     Setting,
     antipodal_line_rate,
@@ -16,8 +18,6 @@ from clopsim.bounds import (
     multiplier,
     together_curvature,
 )
-
-from clopsim.audit.experiments.modes import modes
 from clopsim.losses.lorac import lorac_of_rows
 
 SETTINGS = ((8, 4, 1.0, 15.0, 0.01), (12, 3, 0.5, 2.0, 0.001), (4, 3, 0.3, 5.0, 0.1))

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import lorac_antipodal_basin, lorac_antipodal_share, lorac_kink, lorac_residual_angle, lorac_swap
 
 from clopsim.audit.experiments.modes import step
+from clopsim.bounds import lorac_antipodal_basin, lorac_antipodal_share, lorac_kink, lorac_residual_angle, lorac_swap
 from clopsim.losses import lorac as lorac_loss
 from clopsim.losses.lorac import lorac_of_rows
 

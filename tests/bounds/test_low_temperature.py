@@ -4,6 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting, low_temperature, low_temperature_rate, uniform_rate
 from clopsim.bounds.low_temperature import steepest, universal_decay
 

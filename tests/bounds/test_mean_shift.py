@@ -4,9 +4,10 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
-from clopsim.bounds import Setting, mean_after_step, mean_length_bound, mean_shift, paper_range
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clopsim.bounds import Setting, mean_after_step, mean_length_bound, mean_shift, paper_range
 
 CASES = list(product(("merged", "full"), ("symmetric", "detached"), ("sum", "mean")))
 

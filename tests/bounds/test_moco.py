@@ -3,6 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting, harmonic_spectrum, moco, moco_rate, uniform_rate
 from clopsim.bounds.moco import derive
 

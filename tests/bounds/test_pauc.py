@@ -4,6 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import modes
 from clopsim.bounds import (
     PaucSetting,
     pauc,
@@ -16,8 +18,6 @@ from clopsim.bounds import (
     pauc_simplex,
 )
 from clopsim.bounds.pauc import pauc_shares
-
-from clopsim.audit.experiments.modes import modes
 from clopsim.losses.pauc import pauc_of_rows
 
 WEIGHED = PaucSetting(4, 3, 0.6, 1.3, 0.7, 0.9, 0.4, 1.7)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import modes
 from clopsim.bounds import (
     PaucSetting,
     Setting,
@@ -14,8 +16,6 @@ from clopsim.bounds import (
     pauc_spectra,
     together_curvature,
 )
-
-from clopsim.audit.experiments.modes import modes
 from clopsim.losses.pauc import pauc_of_rows
 
 WEIGHTS = (0.6, 1.3, 0.7, 0.9, 0.4, 1.7)

@@ -4,6 +4,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.cosine_losses import graph_loss
+from clopsim.audit.experiments.modes import modes
 from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
@@ -19,9 +22,6 @@ from clopsim.bounds import (
     together_curvature,
 )
 from clopsim.bounds.class_losses import inside_curvatures, unheld_pull
-
-from clopsim.audit.experiments.cosine_losses import graph_loss
-from clopsim.audit.experiments.modes import modes
 
 SAMPLES, CLASSES = np.arange(12) // 2, np.arange(12) // 4
 

@@ -1,4 +1,5 @@
 import pytest
+
 from clopsim.bounds import Setting, class_equilibrium, critical_weight, equiangular_critical_weight, prototype_weights
 
 SETTING = Setting(0.5, 8, 32)

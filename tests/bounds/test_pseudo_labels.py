@@ -3,6 +3,9 @@ from importlib import import_module
 
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import growth, modes
+from clopsim.audit.experiments.pseudo_labels import guessed, labels_of
 from clopsim.bounds import (
     binding_confidence,
     calibrated_holding_confidence,
@@ -14,9 +17,6 @@ from clopsim.bounds import (
     guessed_ways_out,
     holding_confidence,
 )
-
-from clopsim.audit.experiments.modes import growth, modes
-from clopsim.audit.experiments.pseudo_labels import guessed, labels_of
 
 A, B, C = {"classes": 3, "per_class": 4}, {"classes": 4, "per_class": 4}, {"classes": 10, "per_class": 8}
 

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds.rank_one_floor import derive, rank_one_gradient_floor
 
 COUNTS = [(6, 4, 2), (5, 5), (7, 0, 1), (1, 1, 1, 1), (3,)]

@@ -2,6 +2,7 @@ from dataclasses import asdict, fields
 from itertools import product
 
 import pytest
+
 from clopsim.bounds import CriticalRates, Setting, critical_rates
 
 

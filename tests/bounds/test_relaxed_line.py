@@ -1,8 +1,8 @@
 import pytest
-from clopsim.bounds import relaxed_line, relaxed_line_rate
 
 from clopsim.audit.experiments.modes import modes
 from clopsim.audit.experiments.relaxed_penalty import at_ends, dense
+from clopsim.bounds import relaxed_line, relaxed_line_rate
 
 A, B = {"classes": 3, "per_class": 4, "temperature": 0.5}, {"classes": 4, "per_class": 4, "temperature": 0.2}
 

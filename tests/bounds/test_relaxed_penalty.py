@@ -2,6 +2,9 @@ from importlib import import_module
 
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import growth, modes, step
+from clopsim.audit.experiments.relaxed_penalty import at_ends, dense, labels_of
 from clopsim.bounds import (
     attracting_penalty,
     critical_penalty,
@@ -10,9 +13,6 @@ from clopsim.bounds import (
     relaxed_collapse,
     relaxed_collapse_rate,
 )
-
-from clopsim.audit.experiments.modes import growth, modes, step
-from clopsim.audit.experiments.relaxed_penalty import at_ends, dense, labels_of
 from clopsim.losses.fedrcl import fedrcl_of_rows
 
 A, B, C = {"classes": 3, "per_class": 4}, {"classes": 4, "per_class": 4}, {"classes": 10, "per_class": 8}

@@ -4,6 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting
 from clopsim.bounds.rescue import derive, gradient_bound, leading_share_bound, rescue_angle
 

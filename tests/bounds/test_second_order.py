@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from clopsim.bounds.second_order import class_moves, names, second_order, shares_in, within
 
+from clopsim.bounds.second_order import class_moves, names, second_order, shares_in, within
 from clopsim.losses.pauc import pauc_of_rows
 
 K, M, D = 5, 3, 6

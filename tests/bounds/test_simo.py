@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import modes
+from clopsim.audit.experiments.simo import SETTINGS, _normal, _point, _unit, classes_at, loss_of
 from clopsim.bounds import (
     attracting_rates,
     multiplier,
@@ -8,9 +11,6 @@ from clopsim.bounds import (
     simo_collapse,
     simo_optimum,
 )
-
-from clopsim.audit.experiments.modes import modes
-from clopsim.audit.experiments.simo import SETTINGS, _normal, _point, _unit, classes_at, loss_of
 
 GRADIENTS = ("tangent", "ambient")
 COLLAPSE = ((3, 4, 4, 0.1, 0.0, "ratio"), (3, 3, 3, 1.5, 0.2, "ratio"), (2, 5, 3, 0.3, 1 / 137, "pair"),

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from clopsim.bounds import simo_leaning, simo_lines, simo_split_curvature, simo_split_limit
 
 from clopsim.audit.experiments.modes import modes, step
 from clopsim.audit.experiments.simo import _normal, _unit, loss_of, split
+from clopsim.bounds import simo_leaning, simo_lines, simo_split_curvature, simo_split_limit
 
 
 @pytest.mark.parametrize("form", ("pair", "ratio"))

@@ -1,8 +1,8 @@
 import numpy as np
 import sympy as sp
 import torch
-from clopsim.bounds import Setting, stationarity
 
+from clopsim.bounds import Setting, stationarity
 from clopsim.sphere.gradient import gradient
 
 

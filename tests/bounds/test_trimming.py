@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from clopsim.bounds import (
     Setting,
     collapse_rate,
@@ -14,7 +15,6 @@ from clopsim.bounds import (
     trimmed_volume_window,
     trimming,
 )
-
 from clopsim.losses.info_nce import info_nce_of_rows
 
 

@@ -3,10 +3,10 @@ from importlib import import_module
 
 import pytest
 import torch
-from clopsim.bounds import class_loss, class_point_penalty, class_state, two_level_simplex
 
 from clopsim.audit.experiments.modes import step
 from clopsim.audit.experiments.relaxed_penalty import dense, labels_of
+from clopsim.bounds import class_loss, class_point_penalty, class_state, two_level_simplex
 
 A, B, C = {"classes": 3, "per_class": 4}, {"classes": 4, "per_class": 4}, {"classes": 10, "per_class": 8}
 

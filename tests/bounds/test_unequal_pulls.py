@@ -3,6 +3,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+
 from clopsim.bounds import attracting_rates, unequal_attracting_rates
 from clopsim.bounds.unequal_pulls import derive
 

@@ -3,6 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from clopsim.audit.experiments.modes import modes, step
+from clopsim.audit.experiments.unhinged import SETTINGS, _setting
 from clopsim.bounds import (
     critical_rate,
     learned_direction_curvatures,
@@ -13,9 +16,6 @@ from clopsim.bounds import (
     unhinged_step,
     unhinged_swap,
 )
-
-from clopsim.audit.experiments.modes import modes, step
-from clopsim.audit.experiments.unhinged import SETTINGS, _setting
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.losses.unhinged import unhinged_of_rows
 

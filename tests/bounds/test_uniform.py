@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import (
     Setting,
     harmonic_spectrum,

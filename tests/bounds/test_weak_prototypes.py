@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import sympy as sp
+
 from clopsim.bounds import Setting, collapse_rate, spread_multiplier
 from clopsim.bounds.weak_prototypes import derive, energy_off_line, weak_displacement, weak_effective_rank
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from clopsim import figures
 from clopsim.figures import runs
 from clopsim.figures.drawing import Drawing, Gap, save
 from clopsim.figures.runs import Run
-
-from clopsim import figures
 
 FOLDER = Path(figures.__file__).parent
 ROOT = FOLDER.parent

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clopsim.figures import runs
-from clopsim.figures.runs import Run, Unusable
 
 from clopsim import figures
+from clopsim.figures import runs
+from clopsim.figures.runs import Run, Unusable
 
 NAME = "alignment_bifurcation"
 RUN = Run({"rate_over_mu_align": np.array([0.5, 1.5]), "samples": np.array(8), "view_cosine": np.ones((2, 1, 2))}, True)

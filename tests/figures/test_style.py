@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from clopsim.figures.style import measured, rank_share
 from matplotlib.figure import Figure
+
+from clopsim.figures.style import measured, rank_share
 
 
 @pytest.mark.parametrize("rank, share", [(1, 0), (4.5, 0.5), (8, 1)])

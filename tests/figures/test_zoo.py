@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from clopsim.figures import zoo
 
 from clopsim import figures
+from clopsim.figures import zoo
 
 FOLDER = Path(figures.__file__).parent
 NAMES = {

@@ -1,7 +1,7 @@
 import pytest
-from clopsim.bounds.derivation import Derivation
 
 from clopsim.audit.ledger import CLAIMS
+from clopsim.bounds.derivation import Derivation
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 from xml.etree import ElementTree
 
-from clopsim.bounds.derivation import Derivation, Step
-
 from clopsim.audit import graph
 from clopsim.audit.claim import Claim
 from clopsim.audit.ledger import CLAIMS
 from clopsim.audit.run import Finding, Proof
+from clopsim.bounds.derivation import Derivation, Step
 
 
 def finding(name: str, *steps: str, rests_on: tuple[str, ...] = (), assumes: str = "none") -> Finding:

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 import sympy as sp
-from clopsim.bounds.derivation import Agreement, Derivation, Step
 
 from clopsim.audit import run
 from clopsim.audit.claim import Claim
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.ledger import CLAIMS
+from clopsim.bounds.derivation import Agreement, Derivation, Step
 
 X = sp.Symbol("x", positive=True)
 

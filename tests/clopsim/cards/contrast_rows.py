@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import torch
+
 from clopsim.bounds import (
     Gradient,
     LineSlopes,
@@ -22,7 +23,6 @@ from clopsim.bounds import (
     line_state,
     positive_weights,
 )
-
 from tests.clopsim.cards.rows import Levels, Row, held, of_modes, over, shape
 
 SHAPES = ((3, 4, 4, 0.5), (2, 6, 3, 0.3), (6, 2, 5, 1.0))  # K, m, d, tau; n = 12

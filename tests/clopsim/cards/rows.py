@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from clopsim.bounds import Gradient
 from torch import Tensor
 
+from clopsim.bounds import Gradient
 from clopsim.cards import calculus, optimum, states
 from clopsim.cards.spectrum import Spectrum, spectrum
 from clopsim.cards.subject import Subject, random_rows, subject_of

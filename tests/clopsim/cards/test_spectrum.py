@@ -5,6 +5,8 @@ from functools import partial
 
 import pytest
 import torch
+
+import clopsim
 from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
@@ -14,8 +16,6 @@ from clopsim.bounds import (
     critical_weight,
     together_curvature,
 )
-
-import clopsim
 from clopsim.cards import calculus, simulation, states
 from clopsim.cards.card import portrait
 from clopsim.cards.spectrum import Critical, spectrum

@@ -11,17 +11,6 @@ from itertools import product
 
 import pytest
 import torch
-from clopsim.bounds import (
-    Gradient,
-    PaucSetting,
-    class_critical_weight,
-    class_loss,
-    class_state,
-    coding_weight,
-    immune_weight,
-    pauc_critical_weight,
-    two_level_simplex,
-)
 
 from clopsim.audit.experiments import (
     anti_collapse,
@@ -36,6 +25,17 @@ from clopsim.audit.experiments import (
     unhinged,
 )
 from clopsim.audit.ledger import CLAIMS
+from clopsim.bounds import (
+    Gradient,
+    PaucSetting,
+    class_critical_weight,
+    class_loss,
+    class_state,
+    coding_weight,
+    immune_weight,
+    pauc_critical_weight,
+    two_level_simplex,
+)
 from clopsim.cards import calculus, simulation, states
 from clopsim.cards.spectrum import Spectrum
 from clopsim.cards.subject import subject_of

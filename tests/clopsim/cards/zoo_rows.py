@@ -7,6 +7,8 @@ from itertools import product
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from clopsim.bounds import (
     PaucSetting,
     adversarial_curvature,
@@ -44,8 +46,6 @@ from clopsim.bounds import (
     unhinged_pull,
     unhinged_rate,
 )
-from torch import Tensor
-
 from clopsim.cards import calculus, states
 from clopsim.cards.subject import Subject, subject_of
 from clopsim.losses.blcl import blcl_of_rows

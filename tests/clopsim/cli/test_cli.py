@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import typer
 import xarray as xr
-from clopsim.bounds import Setting, critical_rates, exact_rate
 
 from clopsim import cli
+from clopsim.bounds import Setting, critical_rates, exact_rate
 from clopsim.door.configfile import EXECUTION
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep

@@ -7,6 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from scipy.special import chdtri
+
 from clopsim.bounds import (
     Setting,
     alignment_uniform_rate,
@@ -27,8 +29,6 @@ from clopsim.bounds import (
     weak_displacement,
 )
 from clopsim.bounds.free_norm import decayed_view_cosine, steady_squared_norm
-from scipy.special import chdtri
-
 from clopsim.metrics import geometry
 from clopsim.sphere import outcomes, starts
 from clopsim.sphere.dynamics import free_step, step

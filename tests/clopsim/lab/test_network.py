@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import Setting
 
+from clopsim.bounds import Setting
 from clopsim.sphere.gradient import contrastive_loss
 from clopsim.training.sharpness import sharpest
 

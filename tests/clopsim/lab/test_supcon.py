@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from clopsim.bounds.class_losses import class_loss
 from clopsim.bounds.class_state import class_state
 from clopsim.bounds.effective_rate import attracting_rates

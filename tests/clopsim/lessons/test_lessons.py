@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
-from clopsim.bounds import Setting, class_effective_rank, class_equilibrium, collapse_rate, uniform_rate
-from clopsim.bounds.derivation import Derivation
 from typer.testing import CliRunner
 
 from clopsim import cli
+from clopsim.bounds import Setting, class_effective_rank, class_equilibrium, collapse_rate, uniform_rate
+from clopsim.bounds.derivation import Derivation
 from clopsim.lab import assemble
 from clopsim.lessons import EXERCISES, LAB, NOTEBOOKS, TEACHER, check, read
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import Setting, class_equilibrium, exact_rate, spread_multiplier, stationarity
 
 from clopsim.audit.typeset import mathml
+from clopsim.bounds import Setting, class_equilibrium, exact_rate, spread_multiplier, stationarity
 from clopsim.lessons.tools import commit, growth, proof, runs, slide, spheres
 from clopsim.losses import OrthonormalPrototypes
 from clopsim.show.plots import Picture

@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 import torch
-from clopsim.bounds import Setting
 
+from clopsim.bounds import Setting
 from clopsim.losses import (
     CLOP,
     LOSSES,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import antipodal_line_rate
 
+from clopsim.bounds import antipodal_line_rate
 from clopsim.runs import results
 from clopsim.runs import sweep as job
 from clopsim.runs.config import Sweep

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+
 from clopsim.bounds import (
     Setting,
     exact_rate,
@@ -15,7 +16,6 @@ from clopsim.bounds import (
     spread_multiplier,
     view_multiplier,
 )
-
 from clopsim.metrics.geometry import harmonic_energy
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import free_step, observe, recorded_steps, run, step

@@ -5,9 +5,9 @@ from itertools import product
 
 import pytest
 import torch
-from clopsim.bounds import Setting, exact_rate
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from clopsim.bounds import Setting, exact_rate
 from clopsim.sphere import dynamics, engine, starts
 from clopsim.sphere.dynamics import step
 from tests.bench import scaling

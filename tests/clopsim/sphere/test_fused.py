@@ -9,7 +9,6 @@ import torch
 pytest.importorskip("triton", reason="the kernels need Triton: pip install 'clopsim[triton]'")
 
 from clopsim.bounds import Setting, exact_rate
-
 from clopsim.sphere import dynamics, engine, fused, starts
 from clopsim.sphere.dynamics import step
 

@@ -3,8 +3,8 @@ from itertools import product
 
 import pytest
 import torch
-from clopsim.bounds import Setting, loss_at_collapse
 
+from clopsim.bounds import Setting, loss_at_collapse
 from clopsim.sphere.gradient import contrastive_loss, gradient
 
 FORMS = list(product(("merged", "full"), ("symmetric", "detached"), ("sum", "mean")))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import Setting, alignment_uniform_rate, exact_rate, uniform_rate
 
+from clopsim.bounds import Setting, alignment_uniform_rate, exact_rate, uniform_rate
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run
 from clopsim.sphere.outcomes import classify, harmonics, is_uniform

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import Setting
 
+from clopsim.bounds import Setting
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.data import GaussianClusters, gaussian_clusters

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+
 from clopsim.bounds import (
     Setting,
     alignment_collapse_rate,
@@ -16,7 +17,6 @@ from clopsim.bounds import (
     uniform_is_resolved,
     uniform_rate,
 )
-
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.sphere.dynamics import run

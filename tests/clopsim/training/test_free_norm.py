@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from clopsim.bounds import Setting
 from clopsim.bounds.free_norm import (
     decayed_view_cosine,
@@ -13,7 +14,6 @@ from clopsim.bounds.free_norm import (
     swap_eigenvalue,
     view_growth,
 )
-
 from clopsim.losses import info_nce
 from clopsim.sphere import starts
 from clopsim.training.embedders import build

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 import torch
-from clopsim.bounds import Setting
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
+from clopsim.bounds import Setting
 from clopsim.metrics import geometry
 from clopsim.sphere import starts
 from clopsim.training import batches, checkpoint, loop

@@ -7,10 +7,10 @@ import weakref
 
 import pytest
 import torch
-from clopsim.bounds import Setting, effective_rate
 from torch import nn
 
 import clopsim
+from clopsim.bounds import Setting, effective_rate
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
 from clopsim.metrics import geometry, inspection
 from clopsim.training import monitor as module

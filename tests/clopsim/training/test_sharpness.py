@@ -3,9 +3,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from clopsim.bounds import Setting, uniform_rate
 from scipy.sparse.linalg import ArpackNoConvergence
 
+from clopsim.bounds import Setting, uniform_rate
 from clopsim.sphere import starts
 from clopsim.sphere.gradient import contrastive_loss
 from clopsim.sphere.thresholds import search

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from clopsim.bounds import adam_rate, heavy_ball_rate, nesterov_rate
 from torch import nn
 
 import clopsim
+from clopsim.bounds import adam_rate, heavy_ball_rate, nesterov_rate
 from clopsim.losses import by_name
 from tests import stability_noise
 from tests.stability import NETWORKS, observed_rate, settled
