@@ -42,7 +42,7 @@ def adversarial(
 
     Reduction: mean over the n anchors, sum, or none: (n,).
     At complete collapse: the base's value, a stationary state as every line is.
-    Critical rates: of the sum, a stable direction's falls by 2 sigma^2/entropy (bounds.entropic_adversary).
+    Critical rates: of the sum, a stable direction's falls by 2 sigma^2/entropy (clopsim.bounds.entropic_adversary).
 
     Source: Dong et al., arXiv:2002.05999 (ADT); a reconstruction for embeddings, ours: the authors' code moves the
     inputs inside a box, with a law that is learned in 7 sampled steps.

@@ -53,7 +53,8 @@ def anti_collapse(
     Reduction: none, R is not divided by n. A warning where gamma R can exceed 80 (pair form in d = 512: 281): there the
     gradient vanishes in float32; lower gamma.
     At complete collapse (pair): weight (1 + scale d/eps)^(-gamma/2), whatever n.
-    Critical rates: bounds.anti_collapse; complete collapse never attracts, ambient steps are stable at every rate.
+    Critical rates: clopsim.bounds.anti_collapse; complete collapse never attracts, ambient steps are stable at every
+    rate.
 
     Source: Jiang et al., arXiv:2407.03106 (authors' code).
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views.

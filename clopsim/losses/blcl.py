@@ -37,7 +37,7 @@ def blcl(
     Reduction: mean over the labelled embeddings, sum, or none: (V N,), view after view, 0 where unlabelled.
     At complete collapse: log K for K classes in the batch.
     Critical rates: no direction is ever lost at complete collapse, which never attracts; for the rates at the simplex,
-    alone and with learned balance, see bounds.learned_balance. Proportional to tau, times n for the mean.
+    alone and with learned balance, see clopsim.bounds.learned_balance. Proportional to tau, times n for the mean.
 
     Source: Raichur et al., arXiv:2405.11067 (style of: a reconstruction from the abstract, not the paper's loss).
     BLCL adds cross-entropy and the learned balance.

@@ -51,7 +51,7 @@ def fedrcl(
     none: (V N,), view after view.
     At complete collapse, K classes of m: code log 3 + beta log 2 (K, m >= 2), dense log(n - m + 1) + beta log m.
     Critical rates: dense: collapse attracts ambient steps above a rate once beta > m n/(2 (m - 1)(n - m + 1))
-    (bounds.relaxed_penalty); proportional to tau, times n for the mean.
+    (clopsim.bounds.relaxed_penalty); proportional to tau, times n for the mean.
 
     Source: Seo et al., arXiv:2401.04928 (code: authors' code, skynbe/FedRCL at 378beb4; dense: a reconstruction, ours).
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views;

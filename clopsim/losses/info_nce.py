@@ -28,7 +28,7 @@ def info_nce(
     after view.
     At complete collapse: log(V N - 1), at every temperature. With N = 1 and two views there is no negative and the loss
     is 0.
-    Critical rates: proportional to tau, times 2N for the mean (bounds.critical_rates with loss="full").
+    Critical rates: proportional to tau, times 2N for the mean (clopsim.bounds.critical_rates with loss="full").
 
     Source: SimCLR, arXiv:2002.05709 (authors' code).
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (V, N, d) or a list of V >= 2 views.

@@ -45,8 +45,8 @@ def l_statistic(
 
     Reduction: mean over the n anchors (so over the kept ones), sum, or none: (n,), w_i l_i in the order of the anchors.
     At complete collapse: the base's value.
-    Critical rates: collapse attracts merged InfoNCE at a higher ambient rate than without (bounds.trimming); full
-    InfoNCE never.
+    Critical rates: collapse attracts merged InfoNCE at a higher ambient rate than without (clopsim.bounds.trimming);
+    full InfoNCE never.
 
     Source: Maurer, Parletta, Paudice and Pontil, arXiv:2012.07399, reconstruction from the abstract: the mean weight of
     1, the ramp and the anchors of a contrastive loss are ours.

@@ -54,8 +54,9 @@ def lorac(
 
     Reduction: mean over the V N anchors, sum, or none: (V N,), view after view.
     At complete collapse: log(1 + (2N - 2) exp(sqrt(2)/(beta tau))), two views, smoothing 0. With N = 1 it is 0.
-    Critical rates: the views never align at a finite rate; below bounds.lorac_swap's rate they swap at an angle that is
-    proportional to it. Smoothed, at collapse and on the antipodal line: bounds.lorac_collapse, lorac_line (T35, ours).
+    Critical rates: the views never align at a finite rate; below clopsim.bounds.lorac_swap's rate they swap at an angle
+    that is proportional to it. Smoothed, at collapse and on the antipodal line: clopsim.bounds.lorac_collapse,
+    lorac_line (T35, ours).
 
     Source: Wang et al., arXiv:2108.02696; authors' code, here with both views as anchors and keys, no queue.
     first, second: (N, d) raw embeddings, normalised inside, or first alone as (V, N, d) or a list of V >= 2 views;

@@ -42,7 +42,8 @@ def pauc(
     At complete collapse: log(2N - 1) + prototypes log K + correlation for K >= 2 classes, log(2N - 1) for fewer.
     Critical rates: proportional to N tau only while the other weights are small beside 1/tau. Balanced classes, at
     collapse: the views come apart above 2/[2 (n - 2)/(tau n (n - 1)) + 8 alignment/n], n = 2N, both gradients; on the
-    simplex: bounds.pauc_simplex. Classes fall onto points above bounds.pauc_critical_prototypes (T34, ours).
+    simplex: clopsim.bounds.pauc_simplex. Classes fall onto points above clopsim.bounds.pauc_critical_prototypes (T34,
+    ours).
 
     Source: Mo et al., arXiv:2210.10194, reconstruction from the abstract: no code is public.
     first, second: (N, d) raw embeddings, normalised inside, or first alone as both; labels: (N,) integers or None;

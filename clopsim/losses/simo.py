@@ -37,10 +37,10 @@ def simo(
     samples (label < 0) are left out; without a labelled one the loss is 0.
 
     Reduction: the sums in the formula, so rates shrink as classes grow: SGD on the embeddings themselves needs one
-    below about 2/(2m/(1 + eps) + 2) in the pair form, m rows a class (bounds.simo).
+    below about 2/(2m/(1 + eps) + 2) in the pair form, m rows a class (clopsim.bounds.simo).
     At complete collapse, K classes of m rows: pair K m(m-1)/2 eps/(1+eps) + (m+1) K(K-1)/2 (1+1/eps)^(1-2 olean), ratio
     (m+1) K(K-1)/2 / eps with olean = 0.
-    Critical rates: bounds.simo; complete collapse never attracts at eps <= 1, and repels as 1/eps^2.
+    Critical rates: clopsim.bounds.simo; complete collapse never attracts at eps <= 1, and repels as 1/eps^2.
 
     Source: Bouhsine et al., arXiv:2410.05233. pair: authors' code, a later training file of theirs; ratio: in the style
     of the paper, a reconstruction from memory and reviews that quote it.

@@ -38,7 +38,7 @@ def sscl(
     after view.
     At complete collapse: log(V N - 1), whatever the guesses.
     Critical rates: proportional to tau, times n for the mean. Guesses bind a class at collapse only above the
-    confidence sqrt(n/(2n - m)), m embeddings a class (bounds.pseudo_labels).
+    confidence sqrt(n/(2n - m)), m embeddings a class (clopsim.bounds.pseudo_labels).
 
     Source: Zhang et al., arXiv:2105.07387 (style of: a reconstruction from the abstract, not the paper's loss).
     SsCL adds cross-entropy on the labels and on the guesses; calibrated makes the guesses.
@@ -120,7 +120,7 @@ def calibrated(logits: Tensor, embeddings: Tensor, means: Tensor, *, temperature
         p_k prop. to softmax(logits)_k softmax_k(z.m_k/tau_s);  label = argmax p, confidence = max p
 
     At the simplex of K classes this adds K/((K - 1) tau_s) to the log-odds of a confidence, at complete collapse
-    nothing: it cannot start the binding of a class, only keep it (bounds.pseudo_labels).
+    nothing: it cannot start the binding of a class, only keep it (clopsim.bounds.pseudo_labels).
 
     Source: Zhang et al., arXiv:2105.07387 (style of: that cosines calibrate the head is the paper's, the product a
     reconstruction).

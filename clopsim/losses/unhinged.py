@@ -30,7 +30,7 @@ def unhinged(
     Reduction: mean over the labelled rows, all views.
     At complete collapse: -z . mean_i q_y(i), which is 0 where the directions add up to 0 and classes are balanced. Not
     stationary (K >= 3), so no run is stuck there.
-    Critical rates: bounds.unhinged; 2n/|q| for tangent steps, n labelled rows, and none for ambient ones.
+    Critical rates: clopsim.bounds.unhinged; 2n/|q| for tangent steps, n labelled rows, and none for ambient ones.
 
     Source: Zhou et al., arXiv:2312.07841, equation (1) on the sphere (paper, reconstruction).
     first, second: (N, d) raw embeddings, normalised inside; or first alone as (N, d), (V, N, d) or a list of views;

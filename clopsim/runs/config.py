@@ -34,7 +34,7 @@ class Sweep:
     keys: Keys = "symmetric"
     reduction: Reduction = "sum"
     momentum: float = 0.0  # beta of the heavy ball
-    rates: tuple[float, ...] = DEFAULT_RATES  # in units of mu_c (bounds.exact_rate), increasing
+    rates: tuple[float, ...] = DEFAULT_RATES  # in units of mu_c (clopsim.bounds.exact_rate), increasing
     seeds: int = 8  # runs per rate, from seed, seed + 1, ...
     steps: int = 1000
     start: Start = "data"
