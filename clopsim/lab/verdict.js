@@ -10,7 +10,7 @@ const verdict = (() => {
   const NEAR = 0.1; // radians: small enough for the factors; smaller still where they are close to 1
   const FEW = 10; // steps in which a size must have grown where it should fade, or the other way round
   const VISIBLE = 0.14; // radians: R = 0.99
-  const PATIENCE = 1000; // steps that a run may move without coming close to what is predicted
+  const PATIENCE = 1000; // steps that a run may move, once away from a spot, without coming close to what is predicted
   const QUIET = 2e-4, REST = 1e-5; // a step that moves the points less has as good as come to rest; is at rest
   const BESIDE = 0.8; // R, or share of the leading direction: weak prototypes hold the points no farther off
   const ROUGH = 0.03; // of a rate: T5 and T13 are measured to within 2 %
@@ -59,7 +59,7 @@ const verdict = (() => {
   function watch(past, name, factor, { tau, momentum: beta = 0 }) {
     const size = past.records.at(-1)?.[name];
     if (!(size <= NEAR) || factor === null) return null;
-    const pace = Math.abs(Math.log(factor)), leaves = factor > 1;
+    const pace = Math.abs(Math.log(factor)), leaves = factor > 1, until = leaves ? 1.3 * needed(factor) + 200 : 0;
     const toGo = leaves ? Math.log(NEAR / Math.max(size, ROUNDING)) / pace : 0;
     // Beyond the first order the factor changes by about size^2/tau: too small to turn it round below this
     const small = Math.min(NEAR, 0.3 * Math.sqrt(pace * Math.min(1, tau)));
@@ -67,9 +67,9 @@ const verdict = (() => {
     const former = past.records.at(-1 - FEW)?.[name], stalled = leaves && size > small && Math.log(size / former) < (FEW * pace) / 3;
     const window = beta > 0 ? Math.max(FEW, Math.ceil(Math.log(5) / pace)) : FEW, settling = (10 * beta) / (1 - beta);
     const sizes = past.records.slice(-window).map((one) => one[name]);
-    if (past.since < window + settling || !sizes.every((one) => one <= small && one > FLOOR)) return { leaves, toGo, stalled, wrong: false };
+    if (past.since < window + settling || !sizes.every((one) => one <= small && one > FLOOR)) return { leaves, toGo, until, stalled, wrong: false };
     const end = beta > 0 ? Math.ceil(window / 4) : 1, first = Math.max(...sizes.slice(0, end)), last = Math.max(...sizes.slice(-end));
-    return { leaves, toGo, stalled, wrong: leaves ? last < first : last > first };
+    return { leaves, toGo, until, stalled, wrong: leaves ? last < first : last > first };
   }
 
   // ---- the verdict --------------------------------------------------------------------------------------------------
@@ -94,11 +94,11 @@ const verdict = (() => {
       .find((one) => one?.leaves && !one.stalled);
     const gone = !leaving || (leaving !== local.spot && leaving !== local.line); // from a spot or a line that does not hold the points
     if (gone && agrees(s, prediction, { ...seen, open }, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
-    if (leaving && past.since < (leaving.until ?? 3 * leaving.toGo + 200))
+    if (leaving && past.since < leaving.until)
       return say("leaving", `, leaving: ${steps(leaving.toGo)}${past.loosened ? ", set apart by 1° to show it" : ""}`, Math.ceil(leaving.toGo));
     const toGo = local ? fading(s, prediction, local, seen, past) : null;
     const still = seen.settled && !(s.gradient === "free" && motion); // a free norm grows as long as its points move
-    if (past.since < (toGo === null ? 0 : 3 * toGo + 100) || (!still && past.since < PATIENCE))
+    if (past.since < (toGo === null ? 0 : 3 * toGo + 100) || (!still && past.since < PATIENCE + (local?.spot?.until ?? 0)))
       return say("arriving", toGo === null || toGo < 1 ? "" : `, ${steps(toGo)}`, toGo === null ? null : Math.ceil(toGo));
     const tooSmall = local ? local.rough.even || local.rough.views : th.tooSmall.uniform || th.tooSmall.alignment;
     if (tooSmall && s.loss !== "supcon" && !(s.lambda > 0) && prediction.phase !== "point") return say("too-small", ": n is too small to tell (T13)");

@@ -74,7 +74,7 @@ def test_a_picture_that_fails_costs_nothing_else(said, monkeypatch, line, draw):
     assert not picture.exists()
     assert json.loads(said("runs --json")[1]) == []  # there are none in ./runs
     assert json.loads(said("runs . --json")[1])[0]["state"] == "complete"
-    assert said(f"show run --figure {picture}") == (0, printed, "")
+    assert said(f"show run --figure {picture}") == (0, f"{printed}\nDrawn in {picture}\n", "")
     assert picture.stat().st_size
 
 
