@@ -151,7 +151,7 @@ def complain(seen: Look, name: str) -> None:
             named = ", ".join(map(str, rows[:NAMED])) + (", ..." if len(rows) > NAMED else "")
             raise ValueError(
                 f"{name} must hold {what} rows, got {len(rows)} of {len(bad)} that are not: {named}; "
-                "mend them, or leave bad rows out with skip_bad"
+                "mend them, or leave bad rows out (skip_bad=True, --skip-bad)"
             )
 
 
