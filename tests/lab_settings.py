@@ -50,6 +50,7 @@ def draw(number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
         "decay": rng.choice([0, 0, 0, rng.uniform(0, 0.5)]), "lambda": rng.choice([0, 0, 0, log(0.25, 20)]),
         "start": rng.choice(["random", "collapse", "uniform", "views"]), "seed": rng.randint(1, 9999),
         "dim": rng.choice([3, 3, 3, rng.randint(3, 16)]), "momentum": rng.choice([0, 0, 0, 0, rng.uniform(0, 0.95)]),
+        "classes": rng.choice([3, 3, rng.randint(2, 8)]), "prototypes": rng.choice(["orthonormal", "simplex"]),
     }  # fmt: skip
     then = {"x": float(f"{setting['x'] * 2 ** rng.uniform(-2, 2):.4g}")} if rng.random() < 0.5 else None
     return setting, then

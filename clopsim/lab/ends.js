@@ -26,10 +26,10 @@ const ends = (() => {
       if (run.count % 20 === 0 && physics.moved(physics.unit(before, n), physics.unit(run.u, n), n) < REST) break;
     }
     const [z, one, two] = [run.u, before, earlier].map((points) => physics.unit(points, n));
-    const seen = physics.observe(z, n), state = outcome.state(z, n, run.loss, seen);
+    const seen = physics.observe(z, n, run), state = outcome.state(z, n, run.loss, seen);
     if (state === "diverged" || state === "point") return state;
     if (run.lambda > 0 && seen.prototype > 0.8) return "classes";
-    if (run.loss === "supcon" && outcome.classes(z, n).within < outcome.GATHERED) return "classes";
+    if (run.loss === "supcon" && outcome.classes(z, n, run).within < outcome.GATHERED) return "classes";
     if (run.loss === "full" && seen.view < 0.95) return "apart";
     if (state === "line") return "line";
     const moving = outcome.motion(physics.moved(one, z, n), physics.moved(two, z, n));

@@ -7,7 +7,9 @@ const ink = (() => {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { cache = {}; forgotten(); });
     return (name) => (cache[name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
   })();
-  const CLASSES = ["--class-a", "--class-b", "--class-c"];
+  // Of the classes: colours that the colour-blind tell apart, and shapes beside them
+  const CLASSES = ["--class-a", "--class-b", "--class-c", "--class-d", "--class-e", "--class-f", "--class-g", "--class-h"];
+  const SHAPES = ["●", "■", "▲", "◆", "▼", "✚", "★", "▬"], SUBSCRIPTS = "₁₂₃₄₅₆₇₈";
   const FONT = "system-ui, sans-serif";
 
   // Make a canvas as fine as the screen; false while it has no size
@@ -57,6 +59,21 @@ const ink = (() => {
       const a = (k * Math.PI) / 4;
       curve(pen, at, (t) => [Math.cos(a) * Math.cos(t), Math.sin(t), Math.sin(a) * Math.cos(t)]);
     }
+  }
+
+  // The path of a class's shape about a place, a closed polygon in units of its size
+  const ring = (radii) => radii.map((r, k) => [r * Math.sin((2 * Math.PI * k) / radii.length), -r * Math.cos((2 * Math.PI * k) / radii.length)]);
+  const box = (wide, tall) => [[-wide, -tall], [wide, -tall], [wide, tall], [-wide, tall]];
+  const POLYGONS = [
+    null, box(0.9, 0.9), [[0, -1.2], [1.2, 0.96], [-1.2, 0.96]], ring([1.3, 1.1, 1.3, 1.1]), [[0, 1.2], [1.2, -0.96], [-1.2, -0.96]],
+    [[-0.4, -1.2], [0.4, -1.2], [0.4, -0.4], [1.2, -0.4], [1.2, 0.4], [0.4, 0.4], [0.4, 1.2], [-0.4, 1.2], [-0.4, 0.4], [-1.2, 0.4], [-1.2, -0.4], [-0.4, -0.4]],
+    ring([1.5, 0.65, 1.5, 0.65, 1.5, 0.65, 1.5, 0.65, 1.5, 0.65]), box(1.4, 0.55),
+  ];
+  function shape(pen, kind, x, y, size) {
+    pen.beginPath();
+    if (!POLYGONS[kind]) return pen.arc(x, y, size, 0, 2 * Math.PI);
+    POLYGONS[kind].forEach(([a, b], k) => pen[k ? "lineTo" : "moveTo"](x + size * a, y + size * b));
+    pen.closePath();
   }
 
   function arrow(pen, [x, y], centre, size) {
@@ -120,5 +137,5 @@ const ink = (() => {
     pen.fillText(text, left, place);
   }
 
-  return { colour, fit, ball, curve, graticule, arrow, halo, label, CLASSES, FONT, set onForgotten(f) { forgotten = f; } };
+  return { colour, fit, ball, curve, graticule, arrow, halo, label, shape, CLASSES, SHAPES, SUBSCRIPTS, FONT, set onForgotten(f) { forgotten = f; } };
 })();

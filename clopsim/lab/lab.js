@@ -100,27 +100,40 @@
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
     rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
       (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
-    for (const name of ["tau", "n", "dim", "momentum", "lambda", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
+    for (const name of ["tau", "n", "dim", "momentum", "lambda", "classes", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
+    paintWeight();
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
     $("decay").disabled = !trained && chosen.gradient !== "free";
     $("decay-label").classList.toggle("off", $("decay").disabled);
     $("gradient").disabled = $("start").disabled = trained; // autograd through the norm, from weights of its own
     document.body.dataset.network = chosen.network;
     $("shake").disabled = chosen.network === "on"; // its points are outputs, moved by its weights alone
-    show("legend", [classed() ? `● ■ ▲ classes${chosen.lambda > 0 ? ", c₁ c₂ c₃ prototypes" : ""}` : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
+    show("legend", [classed() ? `${ink.SHAPES.slice(0, chosen.classes).join(" ")} classes${chosen.lambda > 0 ? `, c₁ to c${ink.SUBSCRIPTS[chosen.classes - 1]} prototypes` : ""}` : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
       "arrow: the mean", chosen.dim > 3 ? `the leading 3 of ${chosen.dim} directions` : "", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
+  }
+  // Beside the prototypes' weight: theory's critical one, as a mark on its slider and in words
+  function paintWeight() {
+    const [low, high] = [Number($("lambda").min), Number($("lambda").max)], words = story.kinds(chosen);
+    const star = words ? theory.criticalWeight(chosen) : null, mark = $("lambda-mark");
+    rich("kinds", words);
+    mark.hidden = !(star > low && star < high);
+    mark.style.left = `${(100 * (star - low)) / (high - low)}%`;
   }
   const classed = () => chosen.lambda > 0 || chosen.loss === "supcon" || chosen.network === "on"; // coloured by class or cluster
   const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5 && chosen.network === "off";
 
   function set(wanted, { resume = false } = {}) {
-    const found = valid(wanted);
+    const found = valid(wanted), { more, why } = settings.fitting(found);
+    Object.assign(found, more);
     const pairing = found.view === "pair" && chosen.view !== "pair";
-    const restart = pairing || RESTARTS.some((name) => name in found && found[name] !== chosen[name]);
+    const changed = (name) => name in found && found[name] !== chosen[name];
+    const restart = pairing || RESTARTS.some(changed) || (chosen.network === "on" && changed("classes")); // inputs come in clusters
     Object.assign(chosen, found);
     if (restart) reset(); else update();
     paintControls();
     paint();
+    show("fits", why);
+    if (why) show("status", why);
     toHash();
     share.follow();
     if (resume && resting && !still.matches) play(true);

@@ -6,14 +6,14 @@ const network = (() => {
   const CENTRE = 2, WITHIN = 0.5, BETWEEN_VIEWS = 0.2; // length of a cluster's mean; noise of a sample, and of its views
 
   // The inputs of the n embeddings, row by row: cluster of a sample as physics.label, the two views n/2 rows apart
-  function inputs({ n, seed }) {
+  function inputs({ n, seed, classes: K = physics.CLASSES }) {
     const normal = physics.normals(seed), x = new Float64Array(n * P);
-    const centres = Array.from({ length: physics.CLASSES }, () => {
+    const centres = Array.from({ length: K }, () => {
       const c = Float64Array.from({ length: P }, normal), size = Math.hypot(...c);
       return c.map((value) => (CENTRE * value) / size);
     });
     for (let i = 0; i < n / 2; i++) {
-      const sample = centres[physics.label(i, n)].map((c) => c + WITHIN * normal());
+      const sample = centres[physics.label(i, n, K)].map((c) => c + WITHIN * normal());
       for (const row of [i, i + n / 2]) for (let k = 0; k < P; k++) x[row * P + k] = sample[k] + BETWEEN_VIEWS * normal();
     }
     return x;

@@ -58,17 +58,17 @@ const outcome = (() => {
   const GATHERED = 0.05; // largest distance of a point from its class's mean where each class is on one point
 
   // Of the classes: the lowest cosine of a point with its prototype, the largest distance of a point from its class's mean
-  function classes(z, n) {
-    const d = z.length / n, K = physics.CLASSES, sum = Array.from({ length: K }, () => new Float64Array(d + 1));
+  function classes(z, n, s = {}) {
+    const d = z.length / n, c = physics.prototypes(s, d), K = c.length, sum = Array.from({ length: K }, () => new Float64Array(d + 1));
     let lowest = Infinity, within = 0;
     for (let i = 0; i < n; i++) {
-      const own = sum[physics.label(i, n)];
-      lowest = Math.min(lowest, z[i * d + physics.label(i, n)]);
+      const own = sum[physics.label(i, n, K)];
+      lowest = Math.min(lowest, physics.alignment(z, i, c, n));
       for (let k = 0; k < d; k++) own[k] += z[i * d + k];
       own[d]++;
     }
     for (let i = 0; i < n; i++) {
-      const own = sum[physics.label(i, n)];
+      const own = sum[physics.label(i, n, K)];
       let square = 0;
       for (let k = 0; k < d; k++) square += (z[i * d + k] - own[k] / own[d]) ** 2;
       within = Math.max(within, Math.sqrt(square));

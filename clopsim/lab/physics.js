@@ -3,7 +3,7 @@
 "use strict";
 const physics = (() => {
   const { unit, length, mean } = geometry;
-  const CLASSES = 3; // orthonormal prototypes: the first three axes, as many as a space of three dimensions holds
+  const CLASSES = 3; // where a setting names no other number
 
   // ---- one step -------------------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ const physics = (() => {
   // g_i = (1/tau) sum_a (P_ia + P_ai) z_a; full loss: - (2/tau) z_j(i); SupCon: - (2/tau) times the mean of the class-mates;
   // prototypes: - lambda c_y(i); tangent: projected
   function gradient(z, s) {
-    const { n, tau } = s, d = z.length / n;
+    const { n, tau, classes: K = CLASSES } = s, d = z.length / n, c = prototypes(s, d);
     const { w, rows } = kernel(z, n, tau);
     const inverse = rows.map((r) => 1 / r);
     const g = new Float64Array(n * d);
@@ -44,7 +44,7 @@ const physics = (() => {
           g[b] += p * z[a];
         }
       }
-    const mates = s.loss === "supcon" ? classMates(z, n) : null;
+    const mates = s.loss === "supcon" ? classMates(z, n, K) : null;
     for (let i = 0; i < n; i++) {
       const other = (i + n / 2) % n;
       for (let k = 0; k < d; k++) {
@@ -52,7 +52,7 @@ const physics = (() => {
         if (mates) g[i * d + k] -= 2 * mates[i * d + k];
         g[i * d + k] /= tau;
       }
-      if (s.lambda > 0) g[i * d + label(i, n)] -= s.lambda;
+      if (s.lambda > 0) c[label(i, n, K)].forEach((x, k) => { g[i * d + k] -= s.lambda * x; });
       if (s.gradient === "ambient") continue;
       let along = 0;
       for (let k = i * d; k < (i + 1) * d; k++) along += z[k] * g[k];
@@ -61,19 +61,31 @@ const physics = (() => {
     return { g, rows };
   }
 
-  // The class of an embedding, and so its prototype, the axis of that number. The two views of a sample share it.
-  const label = (i, n) => (i % (n / 2)) % CLASSES;
+  // The class of an embedding, one of K, and so its prototype. The two views of a sample share it.
+  const label = (i, n, K = CLASSES) => (i % (n / 2)) % K;
+
+  // The K prototypes, unit rows of d coordinates: orthonormal, the first K axes; or a simplex, a e_k + b (1, .., 1) on the
+  // first K axes. That takes K <= d; a simplex of d + 1 has its last corner at -(1, .., 1)/sqrt(d).
+  let known = {};
+  function prototypes({ classes: K = CLASSES, prototypes: kind = "orthonormal" }, d) {
+    const key = [K, kind, d].join();
+    if (known.key === key) return known.rows;
+    const wide = Math.min(K, d), a = Math.sqrt(K / (K - 1)), b = (K > d ? 1 / Math.sqrt(d) - a : -a) / wide;
+    const entry = (k, j) => (kind === "orthonormal" ? +(j === k) : j >= wide ? 0 : k === d ? -1 / Math.sqrt(d) : a * (j === k) + b);
+    known = { key, rows: Array.from({ length: K }, (_, k) => Float64Array.from({ length: d }, (_, j) => entry(k, j))) };
+    return known.rows;
+  }
 
   // The mean of an embedding's class-mates, both views of every other sample and its own other one
-  function classMates(z, n) {
-    const d = z.length / n, sums = new Float64Array(CLASSES * (d + 1)), mates = new Float64Array(n * d);
+  function classMates(z, n, K) {
+    const d = z.length / n, sums = new Float64Array(K * (d + 1)), mates = new Float64Array(n * d);
     for (let i = 0; i < n; i++) {
-      const own = label(i, n) * (d + 1);
+      const own = label(i, n, K) * (d + 1);
       for (let k = 0; k < d; k++) sums[own + k] += z[i * d + k];
       sums[own + d]++;
     }
     for (let i = 0; i < n; i++) {
-      const own = label(i, n) * (d + 1);
+      const own = label(i, n, K) * (d + 1);
       for (let k = 0; k < d; k++) mates[i * d + k] = (sums[own + k] - z[i * d + k]) / (sums[own + d] - 1);
     }
     return mates;
@@ -114,7 +126,7 @@ const physics = (() => {
     let sum = 0;
     for (const r of rows) sum += Math.log(r);
     if (s.loss === "full") return sum / s.n - geometry.viewCosine(z, s.n) / s.tau;
-    if (s.loss === "supcon") return sum / s.n - classMates(z, s.n).reduce((dot, m, k) => dot + m * z[k], 0) / (s.n * s.tau);
+    if (s.loss === "supcon") return sum / s.n - classMates(z, s.n, s.classes ?? CLASSES).reduce((dot, m, k) => dot + m * z[k], 0) / (s.n * s.tau);
     return sum / s.n;
   }
 
@@ -130,11 +142,14 @@ const physics = (() => {
     return sums;
   }
 
-  // As geometry.observe, and the mean cosine of an embedding with its prototype
-  function observe(z, n) {
-    const d = z.length / n;
+  // Cosine of embedding i with its prototype
+  const alignment = (z, i, c, n) => c[label(i, n, c.length)].reduce((sum, x, k) => sum + x * z[(i * z.length) / n + k], 0);
+
+  // As geometry.observe, and the mean cosine of an embedding with its prototype of the setting s
+  function observe(z, n, s = {}) {
+    const c = prototypes(s, z.length / n);
     let prototype = 0;
-    for (let i = 0; i < n; i++) prototype += z[i * d + label(i, n)] / n;
+    for (let i = 0; i < n; i++) prototype += alignment(z, i, c, n) / n;
     return { ...geometry.observe(z, n), prototype };
   }
 
@@ -182,6 +197,6 @@ const physics = (() => {
   }
 
   return {
-    ...geometry, observe, CLASSES, SPREAD, normals, gradient, step, radial, label, mean, lossPerAnchor, columnSums, perturbed, start,
+    ...geometry, observe, CLASSES, SPREAD, normals, gradient, step, radial, label, prototypes, alignment, mean, lossPerAnchor, columnSums, perturbed, start,
   };
 })();

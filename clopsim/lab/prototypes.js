@@ -1,56 +1,84 @@
-// Theory with class prototypes: the closed forms of bounds/rescue.py (T7), equilibrium.py (T8) and weak_prototypes.py
-// (T16) for K = 3 orthonormal prototypes, symmetric keys and the sum over anchors.
+// Theory with class prototypes: the closed forms of bounds/rescue.py (T7), equiangular.py (T18; orthonormal: T8 and T9) and
+// weak_prototypes.py (T16) for K orthonormal prototypes or a simplex, symmetric keys and the sum over anchors.
 "use strict";
 const prototypes = (() => {
-  const K = physics.CLASSES;
+  // K classes of m = n/K embeddings; top: how far a class can turn away from its prototype, where the classes are a simplex
+  function shape({ n, tau, loss, classes: K = physics.CLASSES, prototypes: kind = "orthonormal", dim: d = 3 }) {
+    const simplex = kind === "simplex";
+    return { K, d, tau, loss, simplex, m: n / K, top: simplex ? 0 : Math.asin(1 / Math.sqrt(K)), balanced: n % (2 * K) === 0 };
+  }
 
   // T7: after ONE ambient step the angle to the prototype is at most theta = arcsin((H + 1/mu)/lambda), where
   // H = (1 + c)/tau (full loss: (3 + c)/tau), for lambda > least = H + 1/mu; c: the largest column sum. share bounds
-  // the energy of the leading direction.
-  function rescue({ rate, tau, lambda, loss }, column = 1) {
-    const h = ((loss === "full" ? 3 : 1) + column) / tau;
-    const least = h + 1 / rate;
-    if (!(lambda > least)) return { least, angle: null, share: null };
-    const angle = Math.asin(least / lambda);
-    return { least, angle, share: Math.cos(Math.max(0, Math.acos(1 / Math.sqrt(K)) - angle)) ** 2 };
+  // the energy of the leading direction, of orthonormal prototypes.
+  function rescue(s, column = 1) {
+    const { K, simplex } = shape(s), h = ((s.loss === "full" ? 3 : 1) + column) / s.tau, least = h + 1 / s.rate;
+    if (!(s.lambda > least)) return { least, angle: null, share: null };
+    const angle = Math.asin(least / s.lambda);
+    return { least, angle, share: simplex ? null : Math.cos(Math.max(0, Math.acos(1 / Math.sqrt(K)) - angle)) ** 2 };
   }
 
-  // T8: the class-collapsed state between simplex ETF and orthonormal frame (tangent gradient, K balanced classes of
-  // m = n/K >= 1 points): v_k = cos(theta) c_k - sin(theta) b_k. null where the classes are not balanced.
-  function equilibrium({ n, tau, lambda }) {
-    if (n % (2 * K) || !(lambda > 0)) return null;
-    const m = n / K, root = Math.sqrt(K - 1);
-    const cosine = (t) => {
-      const p = Math.cos(t), q = -Math.sin(t) / root;
-      return 2 * p * q + (K - 2) * q * q;
-    };
-    const excess = (t) => {
-      const other = m * Math.exp((cosine(t) - 1) / tau);
-      const share = other / (m - 1 + (K - 1) * other);
-      const pull = (2 * share) / tau;
-      const turn = (Math.cos(t) - root * Math.sin(t)) * (Math.sin(t) + root * Math.cos(t));
-      return pull * turn - lambda * Math.sin(t);
-    };
-    let low = 0, high = Math.atan(1 / root);
-    for (let k = 0; k < 100; k++) {
-      const middle = (low + high) / 2;
-      if (excess(middle) > 0) low = middle;
+  // Where a rising function changes sign between low and high, to neighbouring numbers
+  function signChange(f, low, high) {
+    for (let middle = (low + high) / 2; low < middle && middle < high; middle = (low + high) / 2)
+      if (f(middle) <= 0) low = middle;
       else high = middle;
-    }
-    const s = cosine(low);
-    const energy = [(1 + (K - 1) * s) / K, ...Array(K - 1).fill((1 - s) / K)];
-    const rank = Math.exp(-energy.reduce((sum, x) => sum + (x > 0 ? x * Math.log(x) : 0), 0));
-    return { angle: low, cosine: s, prototype: Math.cos(low), rank, R: Math.sqrt(energy[0]) };
+    return high;
   }
 
-  // Whether T8's state attracts at this rate: a small perturbation of it must fade under the step itself. That covers
-  // T9 (too small a weight lets the classes spread) and steps too large for the prototypes' pull, which T8 leaves open.
+  // (1 - s)/tau, s the cosine of two classes that sit at the sine c from the plane of a simplex
+  const room = (c, { K, tau }) => (K * (1 - c * c)) / ((K - 1) * tau);
+  const share = (x, { K, m }) => (m * x) / (m - 1 + (K - 1) * m * x); // P, the softmax's of one other class
+
+  // T8, T18: the class-collapsed state of a weight (K balanced classes): each at this angle from its prototype, turned away
+  // from the sum of all; a simplex holds it at its corners at any weight. null where the classes are not balanced.
+  function equilibrium(s) {
+    const of = shape(s), { K, tau, top } = of;
+    if (!of.balanced || !(s.lambda > 0)) return null;
+    const alpha = signChange((a) => { // what is left to turn
+      const c = Math.sin(a), pull = (K * share(Math.exp(-room(c, of)), of)) / tau;
+      return pull * 2 * c * Math.sqrt(1 - c * c) - s.lambda * Math.sin(top - a);
+    }, 0, top);
+    const angle = top - alpha, cosine = (K * Math.sin(alpha) ** 2 - 1) / (K - 1);
+    const energy = [Math.sin(alpha) ** 2, ...Array(K - 1).fill((1 - cosine) / K)];
+    const rank = Math.exp(-energy.reduce((sum, x) => sum + (x > 0 ? x * Math.log(x) : 0), 0));
+    return { angle, cosine, prototype: Math.cos(angle), rank, R: Math.sin(alpha) };
+  }
+
+  // T9, T18: the weight lambda* above which each class falls onto one point. Views pull together, so the full loss has the same
+  // one, or 0 for one sample a class, which has nothing else inside. null where the classes are not balanced.
+  function criticalWeight(s) {
+    const of = shape(s), { K, d, m, tau, top, simplex } = of;
+    if (!of.balanced) return null;
+    if (of.loss === "full" && m === 2) return 0;
+    const scale = (x) => ((2 / tau) * m) / (m - 1 + (K - 1) * m * x);
+    if (simplex) {
+      const x = Math.exp(-room(0, of));
+      return scale(x) * (-Math.expm1(-room(0, of)) - (d === K - 1 ? x * room(0, of) : 0));
+    }
+    const resistance = (c, x) => { // V: what the softmax's variance adds where there is no room beside the prototypes
+      if (d > K) return 0;
+      const along = (K * K * c * c * (1 - c * c) * (2 / (K - 1) - share(x, of))) / (2 * tau);
+      return K === 2 ? along : Math.min(along, room(c, of));
+    };
+    const alpha = signChange((a) => {
+      const c = Math.sin(a), x = Math.exp(-room(c, of));
+      return Math.sin(top - a) * (Math.expm1(-room(c, of)) + x * resistance(c, x)) + x * K * c * Math.cos(top);
+    }, 0, top);
+    const c = Math.sin(alpha), x = Math.exp(-room(c, of));
+    return (scale(x) * (-Math.expm1(-room(c, of)) - x * (resistance(c, x) - K * c * c))) / Math.cos(top - alpha);
+  }
+
+  // Whether T8's state attracts at this rate: a small perturbation of it must fade under the step itself. T9 speaks of small
+  // steps; this covers steps too large for the prototypes' pull, which it leaves open.
   const PERTURBATION = 1e-4, PERTURBED_STEPS = 40;
   function equilibriumAttracts(s, { angle }) {
-    const d = s.dim ?? 3, points = new Float64Array(d * s.n);
+    const d = s.dim ?? 3, c = physics.prototypes(s, d), K = c.length, points = new Float64Array(d * s.n);
     for (let i = 0; i < s.n; i++)
-      for (let k = 0; k < K; k++)
-        points[d * i + k] = physics.label(i, s.n) === k ? Math.cos(angle) : -Math.sin(angle) / Math.sqrt(K - 1);
+      c.forEach((row, k) => {
+        const part = physics.label(i, s.n, K) === k ? Math.cos(angle) : -Math.sin(angle) / Math.sqrt(K - 1);
+        row.forEach((x, j) => { points[d * i + j] += part * x; });
+      });
     const apart = (u) => Math.sqrt(u.reduce((sum, x, k) => sum + (x - points[k]) ** 2, 0));
     let run = { ...s, u: physics.perturbed(points, PERTURBATION, s.n), v: null };
     const before = apart(run.u);
@@ -73,5 +101,5 @@ const prototypes = (() => {
     return { own: alpha, common: loss === "full" ? lambda / ((2 / tau) * common - 2 / rate) : 0 };
   }
 
-  return { rescue, equilibrium, equilibriumAttracts, weakDisplacement };
+  return { rescue, equilibrium, criticalWeight, equilibriumAttracts, weakDisplacement };
 })();

@@ -4,7 +4,7 @@ const report = (() => {
   const { $, show, rich, fixed } = text;
   const THIRD = {
     view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
-    prototype: ["Prototype cosine", "1: on its own axis", [-1, 1]],
+    prototype: ["Prototype cosine", "1: on its prototype", [-1, 1]],
   };
   const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];

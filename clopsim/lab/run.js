@@ -2,7 +2,7 @@
 "use strict";
 const runs = (() => {
   const EVERY = 25; // steps between two looks at a network's sharpness
-  const SHARPENS = ["tau", "loss", "lambda", "momentum", "decay"]; // what a network's stable rate depends on besides its weights
+  const SHARPENS = ["tau", "loss", "lambda", "prototypes", "momentum", "decay"]; // what a network's stable rate depends on besides its weights
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
@@ -63,7 +63,7 @@ const runs = (() => {
     }
 
     function record() {
-      const seen = { ...physics.observe(directions(now.u), now.n), norm: squaredNorm() };
+      const seen = { ...physics.observe(directions(now.u), now.n, now), norm: squaredNorm() };
       const { R, rank, view, prototype, loss } = prediction;
       if (now.w && now.count % EVERY === 0) look();
       charts.push(past, { count: now.count, ...seen, edge: edge ?? NaN, loss: NaN, predicted: { R, rank, view, prototype, loss, edge: now.w ? now.rate : null } });
@@ -164,7 +164,7 @@ const runs = (() => {
     // What there is to see and to say, now
     function read() {
       predict();
-      const z = directions(now.u), seen = physics.observe(z, now.n);
+      const z = directions(now.u), seen = physics.observe(z, now.n, now);
       seen.norm = squaredNorm();
       const averaged = { ...seen };
       if (prediction.norm !== null) // there every pair circulates (T10): averages are what can be compared
@@ -175,7 +175,7 @@ const runs = (() => {
       const state = outcome.state(z, now.n, chosen.loss, seen);
       const distance = (u) => physics.moved(directions(u), z, now.n);
       const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
-      const shown = { ...averaged, ...outcome.classes(z, now.n), z, state, moved, back, settled: settled() };
+      const shown = { ...averaged, ...outcome.classes(z, now.n, now), z, state, moved, back, settled: settled() };
       const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
       if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
       const waits = answer.verdict === "not there yet"; // slow is not settled
@@ -192,7 +192,7 @@ const runs = (() => {
         z[k] = part >= 1 ? flip * to[k] : (1 - part) * beforeFlip * from[k] + part * flip * to[k];
       frame = physics.leading(z, now.n, frame);
       const flat = (points) => physics.project(points, now.n, frame);
-      const axes = Array.from({ length: physics.CLASSES }, (_, k) => frame.map((direction) => direction[k]));
+      const axes = physics.prototypes(now, z.length / now.n).map((c) => frame.map((direction) => c.reduce((sum, x, k) => sum + x * direction[k], 0)));
       const { gathered } = reading, ring = gathered.ring && { ...gathered.ring, axis: gathered.ring.axis.map((x) => flip * x) };
       return { ...gathered, ring, z: flat(part >= 1 ? z : directions(z)), before: flat(from.map((x) => beforeFlip * x)), axes };
     }

@@ -19,6 +19,8 @@ const settings = (() => {
     gradient: { check: word("ambient", "tangent", "free"), initial: "ambient" },
     decay: { check: number(0, 0.5), initial: 0 },
     lambda: { check: number(0, 20), initial: 0 },
+    classes: { check: whole(2, 8), initial: 3 }, // K
+    prototypes: { check: word("orthonormal", "simplex"), initial: "orthonormal" },
     dim: { check: whole(3, 16), initial: 3 },
     network: { check: word("off", "on"), initial: "off" }, // embeddings: free points, or outputs of a small network
     momentum: { check: number(0, 0.95), initial: 0 }, // beta of the heavy ball
@@ -40,6 +42,15 @@ const settings = (() => {
     }
     return found;
   }
+  // As many prototypes fit into d dimensions as it has, and one more as a simplex. Where K are more, d grows with them, or K
+  // gives way to a d that was asked for alone. Returns what changes besides what is wanted, and why.
+  function fitting(wanted) {
+    const { classes: K, prototypes: kind, dim: d } = { ...values, ...wanted }, most = kind === "simplex" ? d + 1 : d;
+    if (K <= most) return { more: {}, why: "" };
+    const need = kind === "simplex" ? K - 1 : K, what = `${K} ${kind === "simplex" ? "corners of a simplex" : "orthonormal prototypes"} need ${need} dimensions`;
+    if ("dim" in wanted && !("classes" in wanted)) return { more: { classes: most }, why: `${what}: with d = ${d}, K is now ${most}.` };
+    return { more: { dim: need }, why: `${what}: d is now ${need}, where it was ${d}.` };
+  }
   const address = () => new URLSearchParams(location.hash.slice(1));
   const fromHash = () => valid(Object.fromEntries(address()));
   let writing = 0;
@@ -56,5 +67,5 @@ const settings = (() => {
     return Number.isInteger(stop) && tour[stop - 1] ? stop - 1 : null;
   };
 
-  return { values, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash };
+  return { values, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fitting, fromHash, stopFromHash, toHash, hash };
 })();

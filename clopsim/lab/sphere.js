@@ -99,7 +99,7 @@ const spheres = (() => {
     if (scene.loss === "full") pairs(pen, points, scene.n, size);
     const groups = scene.groups.map(({ first }) => ({ point: points[first] }));
     for (const { point } of groups)
-      ink.halo(pen, point, ink.colour(scene.classed ? ink.CLASSES[physics.label(point[3], scene.n)] : tint), size);
+      ink.halo(pen, point, ink.colour(scene.classed ? ink.CLASSES[physics.label(point[3], scene.n, scene.axes.length)] : tint), size);
     if (scene.ring) circle(pen, scene.ring, at, tint, size);
     const far = points.filter((p) => p[2] < 0).sort((p, q) => p[2] - q[2]);
     const near = points.filter((p) => p[2] >= 0).sort((p, q) => p[2] - q[2]);
@@ -151,15 +151,12 @@ const spheres = (() => {
   // Colour and shape say the class, filled or hollow the view, size and strength the depth
   function mark(pen, [x, y, depth, i], scene, tint, dot) {
     const { classed } = scene;
-    const kind = classed ? physics.label(i, scene.n) : 0;
+    const kind = classed ? physics.label(i, scene.n, scene.axes.length) : 0;
     const hollow = scene.loss === "full" && i >= scene.n / 2;
-    const size = dot * (1 + 0.28 * depth) * (kind === 2 ? 1.2 : 1);
+    const size = dot * (1 + 0.28 * depth);
     pen.globalAlpha = depth < 0 ? 0.35 + 0.1 * depth : 0.95;
     const fill = ink.colour(classed ? ink.CLASSES[kind] : hollow ? "--pair" : tint);
-    pen.beginPath();
-    if (kind === 0) pen.arc(x, y, size, 0, 2 * Math.PI);
-    else if (kind === 1) pen.rect(x - 0.9 * size, y - 0.9 * size, 1.8 * size, 1.8 * size);
-    else { pen.moveTo(x, y - size); pen.lineTo(x + size, y + 0.8 * size); pen.lineTo(x - size, y + 0.8 * size); pen.closePath(); }
+    ink.shape(pen, kind, x, y, size);
     pen.fillStyle = hollow ? ink.colour("--ball-light") : fill;
     pen.fill();
     pen.lineWidth = hollow ? dot * 0.4 : Math.max(1, dot * 0.22);
@@ -181,7 +178,7 @@ const spheres = (() => {
       pen.moveTo(x0, y0);
       pen.lineTo(x1, y1);
       pen.stroke();
-      pen.fillText(["c₁", "c₂", "c₃"][k], x1 + 0.028 * size * Math.cos(out), y1 + 0.028 * size * Math.sin(out));
+      pen.fillText(`c${ink.SUBSCRIPTS[k]}`, x1 + 0.028 * size * Math.cos(out), y1 + 0.028 * size * Math.sin(out));
     });
   }
 

@@ -5,9 +5,9 @@ const story = (() => {
   const towards = (degree) => (degree === null ? "as its points start to spin (T14)" : `${BREAKS[degree] || `into clusters, degree ${degree}`} (T5)`);
   const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2));
 
-  // null: theory gives no number. caught: other places to rest lie on the way
+  // null: theory gives no number. caught: other places to rest lie on the way; spread: no class stays on one point
   function predict(s, th, column = 1) {
-    const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false, top: "" };
+    const nothing = { R: null, rank: null, view: null, prototype: null, norm: null, caught: false, spread: false, top: "" };
     if (s.network === "on")
       return { ...nothing, phase: "silent", text: "Descent of the mean loss: a step on the weights is stable below 2(1 + β)/sharpness, the diamond ◆ (T14). Above it the outputs " +
         "grow until it is stable again: the diamond comes to the learning rate and stays there (measured, not proved)." };
@@ -40,16 +40,24 @@ const story = (() => {
     return say("point", `Complete collapse attracts: the points should end on one spot (T4)${unless}.`, { R: 1, rank: 1, caught, top });
   }
 
-  // SupCon draws the three classes onto the corners of a simplex, an equilateral triangle about the origin
+  // SupCon draws the K classes onto the corners of a simplex, of three an equilateral triangle about the origin
   function classes(s, th, say) {
     if (s.lambda > 0) return say("silent", "For SupCon with prototypes there is no theory in the lab.");
-    if (th.simplex === null) return say("silent", "The classes are of different size: for their places there is no theory in the lab. Take n from 6, 12, 18 and so on.");
+    if (th.simplex === null) return say("silent", "The classes are of different size: for their places there is no theory in the lab. " + evened(s));
     if (s.gradient === "free" && s.decay > 0) return say("silent", "Decay shrinks the norms and the effective rate climbs; for SupCon there is no theory.");
+    const K = s.classes ?? physics.CLASSES, corners = COUNT[K];
     if (s.gradient !== "free" && s.rate >= th.simplex)
-      return say("between", "Above μ_S no class stays on one point: the simplex of the three breaks (T29), and collapse never attracts (T28).");
-    return say("classes", "Each class gathers on one point, the three on a simplex, at cosine −½ to each other; below μ_S that attracts (T29).",
-      { R: 0, rank: physics.CLASSES - 1 });
+      return say("between", `Above μ_S no class stays on one point: the simplex of the ${corners} breaks (T29), and collapse never attracts (T28).`);
+    return say("classes", `Each class gathers on one point, the ${corners} on a simplex, at cosine ${["−1", "−½", "−⅓", "−¼", "−⅕", "−⅙", "−1/7"][K - 2]} to each other; ` +
+      (th.simplex === Infinity ? "that attracts at any rate (T29)." : "below μ_S that attracts (T29)."), { R: 0, rank: K - 1 });
   }
+
+  const COUNT = [, , "two", "three", "four", "five", "six", "seven", "eight"];
+  // The numbers of points nearby of which K classes of equal size can be made
+  const evened = ({ n, classes: K = physics.CLASSES }) => {
+    const below = 2 * K * Math.floor(n / (2 * K)), fits = [below, below + 2 * K].filter((k) => k >= 6 && k <= 200);
+    return `Take n = ${fits.join(" or ")}.`;
+  };
 
   const AGREE = "The two views of a sample agree and the samples spread evenly (T5)";
 
@@ -102,35 +110,54 @@ const story = (() => {
       { ...even, view: steady.cosine, norm: steady.squaredNorm });
   }
 
+  const degrees = (cosine) => `${Math.round((180 / Math.PI) * Math.acos(cosine))}°`;
+
   function withPrototypes(s, th, column, say) {
-    const end = s.gradient === "free" ? null : equilibrium(s), weak = theory.weakDisplacement(s);
+    const simplex = s.prototypes === "simplex", critical = theory.criticalWeight(s), weak = theory.weakDisplacement(s);
+    const end = s.gradient === "free" ? null : equilibrium(s), rescue = theory.rescue(s, column);
     const ends = end ? { R: end.R, rank: end.rank, prototype: end.prototype } : {};
     const plain = s.gradient === "ambient" && !(s.momentum > 0);
-    const rescue = theory.rescue(s, column);
+    const place = end && `one point ${simplex ? "on" : "close to"} its prototype, ${degrees(end.cosine)} from the others (${simplex ? "T18" : "T8"})`;
     if (plain && rescue.angle !== null)
       return say("rescued", "The prototypes win: one step brings every point within " +
-        `${Math.ceil((180 / Math.PI) * rescue.angle)}° of its own, at any learning rate (T7).`, ends);
+        `${Math.ceil((180 / Math.PI) * rescue.angle)}° of its own, at any learning rate (T7).` + (end ? ` Each class then settles on ${place}.` : ""), ends);
     const t7 = plain ? ` A rescue in one step needs λ > ${rescue.least.toFixed(1)} (T7).` : "";
     if (weak) {
       const beside = s.loss === "full" ? "a line with antipodal views" : "one spot";
       const turn = `Weak prototypes do not stop collapse at this rate: beside ${beside} a run stays, each class ${two(weak.own)} off (T16)`;
       if (!end) return say("beside", `${turn}.${t7}`, {});
-      return say("either", `${turn}; or each class settles close to its prototype (T8). The start decides.${t7}`, {});
+      return say("either", `${turn}; or each class settles on ${place}. The start decides.${t7}`, {});
     }
-    if (end) return say("open", "No collapsed state is at rest (T6): each class should settle close to its prototype (T8)." + t7, ends);
-    return say("open", "No collapsed state is at rest (T6), so the points cannot stay on one spot." + t7);
+    const opposite = simplex && s.classes === 2; // on the line of its two prototypes no gradient is left
+    const unrest = opposite ? "Two corners lie opposite, and on their line all is at rest" : "No collapsed state is at rest (T6)";
+    const star = critical === null ? "" : `λ* = ${critical.toPrecision(3)} (${simplex ? "T18" : "T9"})`;
+    if (end) return say("open", `${unrest}. Above ${star} each class should settle on ${place}.${t7}`, ends);
+    if (critical === null) return say("open", `${unrest}${opposite ? "" : ", so the points cannot stay on one spot"}. The classes differ in size, and their places are known for equal ones. ${evened(s)}${t7}`);
+    if (s.lambda <= critical)
+      return say("open", `${unrest}. Below ${star} prototypes part the classes, but do not hold one on a point: it keeps some spread.${t7}`, { spread: s.lambda < 0.99 * critical });
+    if (s.gradient === "free") return say("open", `${unrest}${opposite ? "" : ", so the points cannot stay on one spot"}.`);
+    return say("open", `${unrest}. Above ${star} small steps gather each class on a point, but at this rate it does not stay there.${t7}`);
   }
 
-  // T8's state where it attracts; kept for the setting, as it takes some steps to find out
+  // What either kind of prototypes does at a setting, beside the weight; "" where theory does not speak of it
+  function kinds(s) {
+    if (!["merged", "full"].includes(s.loss) || s.network === "on") return "";
+    const K = s.classes, star = (kind) => theory.criticalWeight({ ...s, prototypes: kind });
+    if (star(s.prototypes) === null) return `The weight λ* that gathers a class on one point is known for classes of equal size. ${evened(s)}`;
+    const axes = K > s.dim ? `K = ${K} orthonormal prototypes need d = ${K}` : `Orthonormal prototypes: classes up to 90° apart, up to rank ${K}, each on one point above λ* = ${star("orthonormal").toPrecision(3)} (T9)`;
+    return `${axes}. A simplex: ${degrees(-1 / (K - 1))} apart, rank ${K - 1}, λ* = ${star("simplex").toPrecision(3)} (T18).`;
+  }
+
+  // T8's state above T9's weight, where it attracts; kept for the setting, as it takes some steps to find out
   let known = {};
   function equilibrium(s) {
-    const key = [s.n, s.dim, s.tau, s.lambda, s.loss, s.gradient, s.rate, s.momentum].join();
+    const key = [s.n, s.dim, s.tau, s.lambda, s.loss, s.gradient, s.rate, s.momentum, s.classes, s.prototypes].join();
     if (known.key !== key) {
       const end = theory.equilibrium(s);
-      known = { key, end: end && theory.equilibriumAttracts(s, end) ? end : null };
+      known = { key, end: end && s.lambda > theory.criticalWeight(s) && theory.equilibriumAttracts(s, end) ? end : null };
     }
     return known.end;
   }
 
-  return { predict, ascent, equilibrium };
+  return { predict, ascent, kinds };
 })();

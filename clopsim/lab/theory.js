@@ -57,7 +57,7 @@ const theory = (() => {
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
   // for the effective rate mu/|u|^2. With momentum beta the rates are T14's. They are rates of embeddings: the weights of a
   // network have none of them.
-  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off" }) {
+  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off", classes: K }) {
     const S = selfExclusion(tau, n, d);
     const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
     const ambient = gradient === "ambient", full = loss === "full", classes = loss === "supcon";
@@ -83,7 +83,7 @@ const theory = (() => {
         alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
       },
       unresolved: leftAtBreak,
-      simplex: classes ? simplexRate({ tau, n, gradient, dim: d, momentum: beta }) : null, // T29: SupCon's classes, each on a point
+      simplex: classes ? simplexRate({ tau, n, gradient, dim: d, momentum: beta, classes: K }) : null, // T29: SupCon's classes, each on a point
       alignmentAtCollapse: full ? (1 + beta) * exact : null, // T4
       line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
       safe: 1 / Math.max(...spectrum(tau, 1, d).e), // half of mu_T of many points: a rate at which points spread evenly
@@ -104,18 +104,19 @@ const theory = (() => {
     return margin > 0 ? (tau * (1 - beta * beta) * (N - 1 + N * q)) / margin : null;
   }
 
-  // T29: the rate above which the simplex of SupCon's three class points breaks, for balanced classes of m embeddings; every
+  // T29: the rate above which the simplex of SupCon's K class points breaks, for balanced classes of m embeddings; every
   // curvature c there and the pull a, with T27 and T14. Infinity where no rate is too large, null for unbalanced classes.
-  function simplexRate({ tau, n, gradient, dim: d = 3, momentum: beta = 0 }) {
-    const K = physics.CLASSES, m = n / K;
+  function simplexRate({ tau, n, gradient, dim: d = 3, momentum: beta = 0, classes: K = physics.CLASSES }) {
+    const m = n / K;
     if (n % (2 * K)) return null;
     const x = Math.exp(-K / ((K - 1) * tau)), P = x / ((m - 1) / m + (K - 1) * x), Q = (K - 1) * P;
     const a = (-2 / tau) * Q * (K / (K - 1)), inside = ((2 / tau) * Q) / (m - 1) - a, square = K / (K - 1); // h^2
-    const c = [
-      inside, inside + (2 * P * square) / tau ** 2, // a class spreads, across the plane of the three and in it
-      (2 * K * P) / tau, // all leave the plane
-      ((2 / tau) * Q * K * (K - 2)) / (K - 1) ** 2 + ((Q * K * K) / (tau ** 2 * (K - 1) ** 3)) * (2 - (Q * (K - 2)) / (K - 1)),
-    ];
+    const c = [];
+    if (d >= K) c.push(inside, (2 * K * P) / tau); // out of the span of the class points: a class spreads, all leave it
+    if (K > 2) // inside it: a class spreads, classes move
+      c.push(inside + (2 * P * square) / tau ** 2,
+        ((2 / tau) * Q * K * (K - 2)) / (K - 1) ** 2 + ((Q * K * K) / (tau ** 2 * (K - 1) ** 3)) * (2 - (Q * (K - 2)) / (K - 1)));
+    if (K > 3) c.push((4 * P * square) / tau ** 2);
     return flipRate(Math.max(...c), gradient === "ambient" ? -a : 0, beta);
   }
 

@@ -13,6 +13,7 @@ const verdict = (() => {
   const PATIENCE = 1000; // steps that a run may move, once away from a spot, without coming close to what is predicted
   const QUIET = 2e-4, REST = 1e-5; // a step that moves the points less has as good as come to rest; is at rest
   const BESIDE = 0.8; // R, or share of the leading direction: weak prototypes hold the points no farther off
+  const TIGHT = 1e-3; // distance of a class's points from their mean below which it rests on one point
   const ROUGH = 0.03; // of a rate: T5 and T13 are measured to within 2 %
 
   // kind -> the verdict in short (also its style) and the badge
@@ -159,9 +160,9 @@ const verdict = (() => {
     if (!(s.lambda > 0) || past.since === 0) return null;
     if (phase === "rescued" && seen.lowest < Math.cos(rescue.angle) - 1e-9)
       return "a point is farther from its prototype than one step may leave it (T7)";
-    if (past.since > 1 && past.records.at(-1).spread < 1e-9 * s.lambda * Math.min(1, s.rate))
+    if (past.since > 1 && !(s.prototypes === "simplex" && s.classes === 2) && past.records.at(-1).spread < 1e-9 * s.lambda * Math.min(1, s.rate))
       return "the points rest on one spot, though none is at rest there (T6)";
-    if (prototype !== null && s.gradient !== "free" && past.records.at(-1).stir < REST && seen.lowest > 0.5 && seen.within < 1e-3 && Math.abs(seen.prototype - prototype) > 0.02)
+    if (prototype !== null && s.gradient !== "free" && past.records.at(-1).stir < REST && seen.lowest > 0.5 && seen.within < TIGHT && Math.abs(seen.prototype - prototype) > 0.02)
       return "each class rests on one point, but not where it should (T8)";
     return null;
   }
@@ -182,13 +183,13 @@ const verdict = (() => {
     return numbers && (prediction.view !== null || seen.view < 0.95); // apart
   }
 
-  function agreesWithPrototypes(s, { phase, prototype, rescue }, seen, numbers) {
+  function agreesWithPrototypes(s, { phase, prototype, rescue, spread }, seen, numbers) {
     const beside = s.loss === "full" ? seen.state === "line" || seen.share > BESIDE : seen.state === "point" || seen.R > BESIDE;
     if (phase === "beside") return beside;
     const settled = numbers && (prototype === null || Math.abs(seen.prototype - prototype) <= 0.04);
     if (phase === "either") return beside || (seen.prototype > 0.5 && seen.state !== "point");
     if (phase === "rescued") return settled && seen.lowest >= Math.cos(rescue.angle) - 1e-9;
-    return settled && seen.state !== "point";
+    return settled && seen.state !== "point" && !(spread && seen.within < TIGHT);
   }
 
   // Steps until what should fade has faded, from how much there is and the factors; null where they say nothing
@@ -208,6 +209,7 @@ const verdict = (() => {
     const { state } = seen, full = s.loss === "full", swap = full && seen.view < 0.99; // or all points go, views together
     if (state === "point" || state === "diverged") return WORDS[state];
     const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
+    if (s.lambda > 0 && seen.within < GATHERED && !beside) return `each class on one point, at cosine ${two(seen.prototype)} to its prototype`;
     if (s.lambda > 0) return `${beside}each point on average at cosine ${two(seen.prototype)} to its prototype`;
     if (s.loss === "supcon" && seen.within < GATHERED) return "each class on one point";
     return WORDS[state] + (full ? `, views at cosine ${two(seen.view)}` : "") +

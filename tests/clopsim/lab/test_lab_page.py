@@ -9,7 +9,8 @@ from clopsim.lab import assemble
 
 DEFAULTS = {
     "view": "one", "x": 1.08, "tau": 0.5, "n": 60, "loss": "merged", "gradient": "ambient", "decay": 0, "lambda": 0,
-    "dim": 3, "network": "off", "momentum": 0, "start": "uniform", "seed": 1, "speed": 6,
+    "classes": 3, "prototypes": "orthonormal", "dim": 3, "network": "off", "momentum": 0,
+    "start": "uniform", "seed": 1, "speed": 6,
 }  # fmt: skip
 
 ASCENT = " Each step goes up the slope of the loss: {} at this rate is maximisation (T11)."
@@ -132,7 +133,8 @@ def test_the_address_holds_the_settings_and_survives_nonsense(visit):
     here = quiet(visit)
     wanted = {
         "view": "one", "x": 0.3, "tau": 0.21, "n": 44, "loss": "full", "gradient": "free",
-        "decay": 0.125, "lambda": 2.5, "dim": 9, "network": "on", "momentum": 0.35,
+        "decay": 0.125, "lambda": 2.5, "classes": 5, "prototypes": "simplex", "dim": 9, "network": "on",
+        "momentum": 0.35,
         "start": "views", "seed": 12, "speed": 33,
     }  # fmt: skip
     here("([s]) => clopsim.set(s)", wanted)

@@ -109,7 +109,9 @@ def test_bad_rows_are_counted_named_and_left_out_on_request():
     x[::4] = 0
     x[7] = np.inf
     good = np.flatnonzero(np.isfinite(x).all(axis=1) & (x != 0).any(axis=1))
-    with pytest.raises(ValueError, match=r"^file must hold finite rows, got 1 of 240 that are not: 7; .* .skip_bad=True, --skip-bad.$"):
+    with pytest.raises(
+        ValueError, match=r"^file must hold finite rows, got 1 of 240 that are not: 7; .* .skip_bad=True, --skip-bad.$"
+    ):
         inspection.inspect(x)
     x[7] = 0
     with pytest.raises(

@@ -1,0 +1,207 @@
+"""Two to eight classes, orthonormal prototypes or a simplex: steps, states, weights and rates are Python's."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from clopsim import OrthonormalPrototypes
+from clopsim.bounds import Setting
+from clopsim.bounds.class_losses import class_loss
+from clopsim.bounds.class_state import class_critical_weight, class_state
+from clopsim.bounds.effective_rate import attracting_rates
+from clopsim.bounds.equiangular import equiangular_critical_weight, equiangular_equilibrium
+from clopsim.bounds.rescue import leading_share_bound
+from clopsim.metrics import geometry
+from clopsim.sphere import starts
+from clopsim.sphere.dynamics import step
+
+KINDS = ("orthonormal", "simplex")
+SHAPES = [  # kind, K, d: room to spare, none, and a corner more than dimensions
+    ("orthonormal", 2, 3), ("orthonormal", 3, 3), ("orthonormal", 4, 6), ("orthonormal", 8, 8),
+    ("simplex", 2, 3), ("simplex", 3, 3), ("simplex", 4, 3), ("simplex", 5, 7), ("simplex", 8, 8),
+]  # fmt: skip
+
+
+@pytest.fixture
+def here(lab):
+    """The module's page, on which nothing plays, with its own settings again afterwards."""
+    lab("() => { clopsim.pause(); clopsim.visit(null); clopsim.set(settings.INITIAL) }")
+    yield lab
+    lab("() => clopsim.set(settings.INITIAL)")
+
+
+def vectors(lab, kind, K, d):
+    rows = lab("([s, d]) => clopsim.physics.prototypes(s, d).map((c) => [...c])", {"classes": K, "prototypes": kind}, d)
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def labels(n, K):
+    """The two views of sample k belong to class k mod K."""
+    return torch.arange(n) % (n // 2) % K
+
+
+def cosine(kind, K):
+    return -1 / (K - 1) if kind == "simplex" else 0.0
+
+
+@pytest.mark.parametrize("kind, K, d", SHAPES)
+def test_the_prototypes_have_python_s_cosines(lab, kind, K, d):
+    page = vectors(lab, kind, K, d)
+    expected = OrthonormalPrototypes(K, d, kind=kind, dtype=torch.float64).vectors
+    torch.testing.assert_close(page @ page.T, expected @ expected.T, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind, K, d", SHAPES)
+@pytest.mark.parametrize("loss, form", [("merged", "ambient"), ("full", "tangent")])
+def test_steps_and_observables_are_python_s(lab, loss, form, kind, K, d):
+    n, tau, weight = 28, 0.4, 2.5
+    setting = Setting(tau, d, n, loss=loss, gradient=form)
+    z, c = starts.random_directions(setting, seed=K), vectors(lab, kind, K, d)
+    s = {
+        "n": n,
+        "tau": tau,
+        "loss": loss,
+        "gradient": form,
+        "lambda": weight,
+        "dim": d,
+        "classes": K,
+        "prototypes": kind,
+    }
+    lab("([s, u]) => { clopsim.set(s); clopsim.load(u) }", {**s, "x": 0.3}, z.flatten().tolist())
+    lab("clopsim.step(4)")
+    state, own = lab.state(), c[labels(n, K)]
+    for _ in range(4):
+        z = step(z, state["rate"], tau, setting, prototypes=weight * own)
+    np.testing.assert_allclose(state["u"], z.flatten().numpy(), rtol=0, atol=1e-12)
+    assert state["prototype"] == pytest.approx(float((z * own).sum(dim=1).mean()), abs=1e-12)
+    seen = lab("([z, n, s]) => clopsim.outcome.classes(Float64Array.from(z), n, s)", state["u"], n, s)
+    means = torch.stack([z[labels(n, K) == k].mean(dim=0) for k in range(K)])[labels(n, K)]
+    assert seen["lowest"] == pytest.approx(float((z * own).sum(dim=1).min()), abs=1e-12)
+    assert seen["within"] == pytest.approx(float((z - means).norm(dim=1).max()), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind, K, d", SHAPES)
+@pytest.mark.parametrize("loss", ("merged", "full"))
+def test_equilibrium_and_critical_weight_are_python_s(lab, loss, kind, K, d):
+    for samples, tau in itertools.product((1, 2, 9), (0.05, 0.5, 2.0)):
+        m = 2 * samples
+        shape = {"classes": K, "per_class": m, "temperature": tau, "dimension": d}
+        s = {"n": K * m, "tau": tau, "loss": loss, "dim": d, "classes": K, "prototypes": kind}
+        critical = equiangular_critical_weight(prototype_cosine=cosine(kind, K), **shape)
+        expected = critical if loss == "merged" or m > 2 else 0
+        assert lab("([s]) => clopsim.theory.criticalWeight(s)", s) == pytest.approx(expected, rel=1e-12)
+        for weight in (0.3, 4.0, 20.0):
+            page = lab("([s]) => clopsim.theory.equilibrium(s)", {**s, "lambda": weight})
+            state = equiangular_equilibrium(weight, prototype_cosine=cosine(kind, K), allow_unstable=True, **shape)
+            assert page["angle"] == pytest.approx(state.angle, rel=1e-9, abs=1e-12)
+            assert page["cosine"] == pytest.approx(state.cosine, abs=1e-12)
+            assert page["rank"] == pytest.approx(state.effective_rank, rel=1e-12)
+            assert page["R"] == pytest.approx(math.sqrt(max(0, 1 + (K - 1) * state.cosine) / K), abs=1e-7)
+
+
+@pytest.mark.parametrize("K, d, m", [(2, 3, 6), (3, 3, 4), (4, 6, 16), (3, 5, 2)])
+def test_of_the_full_loss_it_is_t29_s(lab, K, d, m):
+    for tau in (0.2, 1.0):
+        of = class_loss("nt_xent", classes=K, per_class=m, temperature=tau)
+        s = {"n": K * m, "tau": tau, "loss": "full", "dim": d, "classes": K}
+        page = lab("([s]) => clopsim.theory.criticalWeight(s)", s)
+        assert page == pytest.approx(class_critical_weight(of, dimension=d), rel=1e-9)
+
+
+def test_classes_of_different_size_have_no_closed_form(lab):
+    for name in ("criticalWeight", "equilibrium"):
+        assert lab(f"() => clopsim.theory.{name}({{ n: 60, tau: 0.5, lambda: 4, dim: 4, classes: 4 }})") is None
+
+
+@pytest.mark.parametrize("K, d", [(2, 3), (3, 3), (4, 6)])
+@pytest.mark.parametrize("form", ("ambient", "tangent"))
+@pytest.mark.parametrize("loss", ("merged", "nt_xent"))
+def test_the_state_is_said_to_attract_up_to_t29_s_rate(lab, loss, form, K, d):
+    weight, tau, m = 4.5, 0.5, 8
+    state = class_state(class_loss(loss, classes=K, per_class=m, temperature=tau), dimension=d, weight=weight)
+    most = attracting_rates([c for c in state.curvatures if c], pull=state.pull, gradient=form).below
+    s = {
+        "n": K * m, "tau": tau, "loss": "full" if loss == "nt_xent" else loss, "gradient": form, "dim": d, "decay": 0,
+        "classes": K, "lambda": weight,
+    }  # fmt: skip
+    attracts = "([s]) => clopsim.theory.equilibriumAttracts(s, clopsim.theory.equilibrium(s))"
+    assert math.isfinite(most) or form == "ambient"
+    for rate, holds in ((0.9 * most, True), (1.1 * most, False)) if math.isfinite(most) else ((50.0, True),):
+        assert lab(attracts, {**s, "rate": rate}) == holds
+
+
+@pytest.mark.parametrize("K", (2, 4, 8))
+def test_the_share_after_a_rescue_is_python_s(lab, K):
+    s = {"rate": 2.0, "tau": 0.5, "lambda": 9.0, "loss": "merged", "classes": K}
+    bound = lab("([s]) => clopsim.theory.rescue(s)", s)
+    assert bound["share"] == pytest.approx(leading_share_bound(bound["angle"], K), rel=1e-12)
+    simplex = lab("([s]) => clopsim.theory.rescue(s)", {**s, "prototypes": "simplex"})
+    assert (simplex["angle"], simplex["share"]) == (bound["angle"], None)
+
+
+@pytest.mark.parametrize("form", ("ambient", "tangent"))
+def test_the_rate_of_supcon_s_simplex_is_python_s_for_any_number_of_classes(lab, form):
+    for K, m, tau, spare in itertools.product((2, 3, 4, 8), (2, 10), (0.1, 1.0), (0, 3)):
+        d = max(3, K - 1 + spare)
+        state = class_state(class_loss("supcon", classes=K, per_class=m, temperature=tau), dimension=d)
+        rates = attracting_rates([c for c in state.curvatures if c], pull=state.pull, gradient=form)
+        s = {"n": K * m, "tau": tau, "loss": "supcon", "gradient": form, "dim": d, "classes": K}
+        exact = 1e-12 if rates.below < 1e3 else 1e-7  # Python's difference of two numbers near 1 is not
+        assert lab("([s]) => clopsim.theory.thresholds(s)", s)["simplex"] == pytest.approx(rates.below, rel=exact)
+
+
+@pytest.mark.parametrize(
+    "kind, K, d", [("orthonormal", 3, 3), ("orthonormal", 2, 4), ("simplex", 3, 3), ("simplex", 4, 3)]
+)
+@pytest.mark.parametrize("factor, gathers", [(0.97, False), (1.03, True)])
+def test_each_class_falls_onto_one_point_above_the_critical_weight(here, kind, K, d, factor, gathers):
+    n = 16 * K
+    s = {
+        "n": n, "dim": d, "classes": K, "prototypes": kind, "tau": 0.5, "x": 0.35, "gradient": "tangent",
+        "loss": "merged", "momentum": 0, "start": "random",
+    }  # fmt: skip
+    star = here("([s]) => { clopsim.set(s); return clopsim.theory.criticalWeight(s) }", s)
+    here("([weight]) => { clopsim.set({ lambda: weight }); clopsim.reset() }", factor * star)
+    here("clopsim.step(1200)")
+    state = here.state()
+    within = here("([z, n, s]) => clopsim.outcome.classes(Float64Array.from(z), n, s).within", state["u"], n, s)
+    assert (within < 1e-4) if gathers else (within > 0.05)
+    assert state["verdict"] == "as predicted"
+    said = here.page.locator("#theory").text_content()
+    assert ("Above λ* = " if gathers else "Below λ* = ") in said
+    if gathers:
+        z = torch.tensor(state["u"], dtype=torch.float64).reshape(n, d)
+        assert state["rank"] == pytest.approx(state["prediction"]["rank"], abs=1e-3)
+        apart = math.degrees(math.acos(float(z[0] @ z[1])))
+        assert f"{apart:.0f}° from the others" in said
+        assert float(geometry.mean_resultant_length(z)) == pytest.approx(state["prediction"]["R"], abs=1e-3)
+
+
+def test_classes_that_rest_on_a_point_below_the_critical_weight_are_not_as_predicted_yet(here):
+    s = {"lambda": 2.5, "classes": 3, "prototypes": "simplex", "gradient": "tangent", "x": 0.3}
+    here("([s]) => clopsim.set(s)", s)
+    z = vectors(here, "simplex", 3, 3)[labels(60, 3)]
+    here("([u]) => clopsim.load(clopsim.physics.perturbed(Float64Array.from(u), 1e-9))", z.flatten().tolist())
+    here("clopsim.step(5)")
+    assert here.state()["verdict"] == "not there yet"
+    here("clopsim.step(600)")
+    assert here.state()["verdict"] == "as predicted"
+
+
+def test_two_corners_lie_opposite_where_even_collapse_is_at_rest(here):
+    """T6 needs two directions: a run put on a corner of a simplex of two stays there, and is not called wrong."""
+    here("() => clopsim.set({ lambda: 3, classes: 2, prototypes: 'simplex', gradient: 'tangent', x: 0.3 })")
+    corner = vectors(here, "simplex", 2, 3)[:1].expand(60, 3)
+    here("([u]) => clopsim.load(u)", corner.flatten().tolist())
+    here("clopsim.step(50)")
+    state = here.state()
+    assert (state["state"], state["kind"]) == ("point", "elsewhere")
+    assert "T6" not in here.page.locator("#theory").text_content()
+    here("() => { clopsim.set({ lambda: 6 }); clopsim.reset() }")
+    here("clopsim.step(300)")
+    state = here.state()
+    assert (state["state"], state["verdict"]) == ("line", "as predicted")
+    assert state["rank"] == pytest.approx(1, abs=1e-3)
