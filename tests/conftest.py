@@ -11,6 +11,8 @@ if not shutil.which("nvidia-smi"):
 import pytest
 from typer.testing import CliRunner
 
+from tests.browser import ARGUMENTS, CHROMIUM
+
 
 @pytest.fixture
 def parse():
@@ -40,3 +42,15 @@ def clopsim(tmp_path, monkeypatch):
     monkeypatch.setenv("TTY_COMPATIBLE", "0")
     monkeypatch.setenv("NO_COLOR", "1")
     return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")  # not longer: playwright keeps an event loop running, which other tests may not expect
+def browser():
+    """One headless Chromium with a fresh profile for the tests of a module."""
+    if CHROMIUM is None:
+        pytest.skip("needs the chromium of the system, as in `apt-get install chromium`")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, in the test extra")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -75,7 +75,7 @@ def drive(visit: Any, count: int, *, first: int, steps: int = STEPS) -> tuple[Co
 def main(count: int = 1500, first: int = 0) -> int:
     from playwright.sync_api import sync_playwright
 
-    from tests.clopsim.lab.conftest import ARGUMENTS, CHROMIUM
+    from tests.browser import ARGUMENTS, CHROMIUM
 
     kinds: Counter[str] = Counter()
     failures = 0

@@ -1,30 +1,12 @@
-"""The lab in a real browser: one headless Chromium for the tests that drive the page, loaded from a file."""
+"""The lab in a real browser, loaded from a file."""
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from clopsim.lab import assemble
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")  # not longer: playwright keeps an event loop running, which other tests may not expect
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs the chromium of the system, as in `apt-get install chromium`")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, in the test extra")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)  # headless, with a fresh profile
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
