@@ -199,9 +199,17 @@ IN_SIGHT = """(ids) => ids.every((id) => {
 })"""
 
 
-@pytest.mark.parametrize("height", [844, 740])
-def test_on_a_phone_next_sphere_and_slider_are_seen_together(visit, height):
-    here = visit("#stop=1", reduced_motion="reduce", viewport={"width": 390, "height": height}, has_touch=True)
+@pytest.mark.parametrize("width, height", [(320, 568), (375, 667), (568, 320), (844, 390)])
+@pytest.mark.parametrize("view", ["one", "pair"])
+def test_a_small_phone_s_first_screen_has_sphere_and_slider(visit, width, height, view):
+    here = visit(f"?hide=map#view={view}", reduced_motion="reduce", viewport={"width": width, "height": height})
+    assert here.page.evaluate(IN_SIGHT, ["sphere", "x", "play"] + ["sphere-1"] * (view == "pair"))
+    assert here("scrollY") == 0
+
+
+@pytest.mark.parametrize("width, height", [(390, 844), (390, 740), (320, 568)])
+def test_on_a_phone_next_sphere_and_slider_are_seen_together(visit, width, height):
+    here = visit("#stop=1", reduced_motion="reduce", viewport={"width": width, "height": height}, has_touch=True)
     for stop in range(6):
         here.page.evaluate("scrollTo(0, 0)")
         if height < 800:  # a small one: once the text is read
@@ -212,7 +220,7 @@ def test_on_a_phone_next_sphere_and_slider_are_seen_together(visit, height):
             here.page.tap("#card-next")
 
 
-@pytest.mark.parametrize("width, height", [(320, 568), (640, 400), (390, 844)])
+@pytest.mark.parametrize("width, height", [(320, 568), (320, 256), (568, 320), (640, 400), (390, 844)])
 @pytest.mark.parametrize("hash", ["", "#stop=4", "#stop=6", "#gradient=free&loss=full&dim=16"])
 def test_nothing_overflows(visit, width, height, hash):
     """640 x 400 is a screen of 1280 x 800 at 200 %."""
