@@ -16,6 +16,8 @@ from typing import Any
 from clopsim.lab import assemble
 
 STEPS = 600
+BASE = ["merged", "merged", "full", "full", "supcon"]
+ZOO = ["simo", "unhinged", "blcl", "fedrcl", "sscl"]
 PART = 50  # settings between two signs of life
 
 RUN = """([setting, then, steps]) => {
@@ -45,7 +47,7 @@ def draw(number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
     setting = {
         "x": log(1 / 16, 16), "tau": log(0.05, 2), "n": 2 * round(log(3, 50)),
-        "loss": rng.choice(["merged", "merged", "full", "full", "supcon"]),
+        "loss": rng.choice(BASE if rng.random() < 0.5 else ZOO),
         "gradient": rng.choice(["ambient", "ambient", "tangent", "free"]),
         "decay": rng.choice([0, 0, 0, rng.uniform(0, 0.5)]), "lambda": rng.choice([0, 0, 0, log(0.25, 20)]),
         "start": rng.choice(["random", "collapse", "uniform", "views"]), "seed": rng.randint(1, 9999),

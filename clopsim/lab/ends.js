@@ -29,16 +29,23 @@ const ends = (() => {
     const seen = physics.observe(z, n, run), state = outcome.state(z, n, run.loss, seen);
     if (state === "diverged" || state === "point") return state;
     if (run.lambda > 0 && seen.prototype > 0.8) return "classes";
-    if (run.loss === "supcon" && outcome.classes(z, n, run).within < outcome.GATHERED) return "classes";
+    const moved = physics.moved(one, z, n), reading = { ...seen, ...outcome.classes(z, n, run), z, state, moved, loss: physics.lossPerAnchor(z, run) };
+    const there = run.lambda > 0 ? null : th.places?.find((place) => places.reached(place, reading, run));
+    if (there) return there.end ?? there.is;
     if (run.loss === "full" && seen.view < 0.95) return "apart";
     if (state === "line") return "line";
-    const moving = outcome.motion(physics.moved(one, z, n), physics.moved(two, z, n));
+    const moving = outcome.motion(moved, physics.moved(two, z, n));
     return state === "even" && !moving ? "even" : "between";
   }
 
   // Cell by cell, [number, outcome]
   function* cells(setting) {
-    for (const k of ORDER) yield [k, end({ ...setting, x: rate(k % COLUMNS), tau: tau(Math.floor(k / COLUMNS)) })];
+    const alike = losses[setting.loss].unit ? new Map() : null; // without a temperature all rows are
+    for (const k of ORDER) {
+      const column = k % COLUMNS, found = alike?.get(column) ?? end({ ...setting, x: rate(column), tau: tau(Math.floor(k / COLUMNS)) });
+      alike?.set(column, found);
+      yield [k, found];
+    }
   }
 
   return { COLUMNS, ROWS, STEPS, STRIDES, LOW, HIGH, TAU, rate, tau, end, cells };

@@ -92,17 +92,22 @@
     const trained = chosen.network === "on";
     const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th);
     const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
-    const unit = `μ_c${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`, units = `${+chosen.x.toPrecision(3)} × ${unit}`;
+    const unit = `${th.unitName}${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`, units = `${+chosen.x.toPrecision(3)} × ${unit}`;
     rich("x-value", `μ = ${rate.toPrecision(3)}`);
     rich("x-units", chosen.view === "pair" ? `${units}, the spheres at ${FACTORS.join(" and ")} of it` : units);
     $("x").setAttribute("aria-valuetext", `learning rate ${rate.toPrecision(3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
     rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
-      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02) = ${th.unit.toPrecision(4)}`);
+      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = ${th.unitFormula} = ${th.unit.toPrecision(4)}`);
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "classes", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     paintWeight();
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
+    const { name: called, about, unit: timeless } = losses[chosen.loss];
+    $("tau").disabled = Boolean(timeless);
+    $("tau").closest("label").classList.toggle("off", $("tau").disabled);
+    if (timeless) show("tau-value", "none in this loss");
+    rich("about", about ? `${called}: ${about}` : "");
     $("decay").disabled = !trained && chosen.gradient !== "free";
     $("decay-label").classList.toggle("off", $("decay").disabled);
     $("gradient").disabled = $("start").disabled = trained; // autograd through the norm, from weights of its own
@@ -119,7 +124,7 @@
     mark.hidden = !(star > low && star < high);
     mark.style.left = `${(100 * (star - low)) / (high - low)}%`;
   }
-  const classed = () => chosen.lambda > 0 || chosen.loss === "supcon" || chosen.network === "on"; // coloured by class or cluster
+  const classed = () => chosen.lambda > 0 || losses[chosen.loss].classed || chosen.network === "on"; // coloured by class or cluster
   const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5 && chosen.network === "off";
 
   function set(wanted, { resume = false } = {}) {
@@ -245,6 +250,6 @@
     load(u) { both[0].load(chosen, Float64Array.from(u)); begin(); paint(); },
     get state() { return state(both[0]); },
     get states() { return shown().map(state); },
-    get records() { return both[0].past.records; }, hash, physics, theory, stability, outcome, story, verdict, ends, map, tour, track, gathering, network,
+    get records() { return both[0].past.records; }, hash, physics, theory, stability, outcome, story, verdict, ends, map, tour, track, gathering, network, losses, places,
   };
 })();

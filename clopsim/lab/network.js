@@ -49,7 +49,7 @@ const network = (() => {
   // Gradient of the mean loss in the weights, the outputs, and the loss itself (without the prototypes' part)
   function gradient(w, { x, ...s }) {
     const { n } = s, { hidden, u, d } = forward(w, x, n), [a, b, c] = sizes(d);
-    const z = physics.unit(u, n), { g, rows } = physics.gradient(z, { ...s, gradient: "tangent" });
+    const z = physics.unit(u, n), { g, loss } = physics.gradient(z, { ...s, gradient: "tangent" });
     const slope = new Float64Array(w.length), back = new Float64Array(H);
     for (let i = 0; i < n; i++) {
       const scale = 1 / (n * physics.length(u, i, d));
@@ -68,7 +68,7 @@ const network = (() => {
         for (let k = 0; k < P; k++) slope[h * P + k] += into * x[i * P + k];
       }
     }
-    return { slope, u, loss: physics.lossPerAnchor(z, s, rows) };
+    return { slope, u, loss };
   }
 
   // What a run of the network holds besides its settings

@@ -76,6 +76,13 @@ const outcome = (() => {
     return { lowest, within };
   }
 
+  // The least share, over the classes, of a class's points that lies along one direction: 1 where each is on a line or a point
+  function classLines(z, s) {
+    const { n } = s, d = z.length / n, K = places.number(s), own = Array.from({ length: K }, () => []);
+    for (let i = 0; i < n; i++) own[physics.label(i, n, K)].push(...z.subarray(i * d, (i + 1) * d));
+    return Math.min(...own.map((rows) => Math.max(...physics.eigen(physics.secondMoment(Float64Array.from(rows), rows.length / d)).values) / (rows.length / d)));
+  }
+
   // How far the points went in a step, up to a common flip
   function stir(z, next, n) {
     let on = 0, over = 0;
@@ -86,5 +93,5 @@ const outcome = (() => {
     return Math.sqrt(Math.min(on, over) / n);
   }
 
-  return { state, order, motion, sizes, bent, classes, GATHERED, stir, chance, RESTLESS };
+  return { state, order, motion, sizes, bent, classes, classLines, GATHERED, stir, chance, RESTLESS };
 })();

@@ -29,13 +29,10 @@ const physics = (() => {
     return { w, rows };
   }
 
-  // g_i = (1/tau) sum_a (P_ia + P_ai) z_a; full loss: - (2/tau) z_j(i); SupCon: - (2/tau) times the mean of the class-mates;
-  // prototypes: - lambda c_y(i); tangent: projected
-  function gradient(z, s) {
-    const { n, tau, classes: K = CLASSES } = s, d = z.length / n, c = prototypes(s, d);
-    const { w, rows } = kernel(z, n, tau);
-    const inverse = rows.map((r) => 1 / r);
-    const g = new Float64Array(n * d);
+  // The softmax over all others, pulled to the weighted mean p_i of an anchor's positives where the loss has some, their
+  // weights symmetric: g_i = (1/tau) [sum_a (P_ia + P_ai) z_a - 2 p_i]
+  function contrast(z, s, positives) {
+    const { n, tau } = s, d = z.length / n, { w, rows } = kernel(z, n, tau), inverse = rows.map((r) => 1 / r), g = new Float64Array(n * d);
     for (let i = 0; i < n; i++)
       for (let j = i + 1; j < n; j++) {
         const p = w[i * n + j] * (inverse[i] + inverse[j]);
@@ -44,21 +41,30 @@ const physics = (() => {
           g[b] += p * z[a];
         }
       }
-    const mates = s.loss === "supcon" ? classMates(z, n, K) : null;
-    for (let i = 0; i < n; i++) {
-      const other = (i + n / 2) % n;
-      for (let k = 0; k < d; k++) {
-        if (s.loss === "full") g[i * d + k] -= 2 * z[other * d + k];
-        if (mates) g[i * d + k] -= 2 * mates[i * d + k];
-        g[i * d + k] /= tau;
+    const pulled = positives?.(z, s);
+    let loss = rows.reduce((sum, r) => sum + Math.log(r), 0);
+    for (let k = 0; k < n * d; k++) {
+      if (pulled) {
+        g[k] -= 2 * pulled[k];
+        loss -= (pulled[k] * z[k]) / tau;
       }
+      g[k] /= tau;
+    }
+    return { g, loss: loss / n };
+  }
+
+  // The gradient of the summed loss, prototypes: - lambda c_y(i); tangent: projected. loss: per point, without prototypes
+  function gradient(z, s) {
+    const { n, classes: K = CLASSES } = s, d = z.length / n, c = prototypes(s, d), own = losses[s.loss];
+    const { g, loss } = own.gradient ? own.gradient(z, s) : contrast(z, s, own.positives);
+    for (let i = 0; i < n; i++) {
       if (s.lambda > 0) c[label(i, n, K)].forEach((x, k) => { g[i * d + k] -= s.lambda * x; });
       if (s.gradient === "ambient") continue;
       let along = 0;
       for (let k = i * d; k < (i + 1) * d; k++) along += z[k] * g[k];
       for (let k = i * d; k < (i + 1) * d; k++) g[k] -= along * z[k];
     }
-    return { g, rows };
+    return { g, loss };
   }
 
   // The class of an embedding, one of K, and so its prototype. The two views of a sample share it.
@@ -74,21 +80,6 @@ const physics = (() => {
     const entry = (k, j) => (kind === "orthonormal" ? +(j === k) : j >= wide ? 0 : k === d ? -1 / Math.sqrt(d) : a * (j === k) + b);
     known = { key, rows: Array.from({ length: K }, (_, k) => Float64Array.from({ length: d }, (_, j) => entry(k, j))) };
     return known.rows;
-  }
-
-  // The mean of an embedding's class-mates, both views of every other sample and its own other one
-  function classMates(z, n, K) {
-    const d = z.length / n, sums = new Float64Array(K * (d + 1)), mates = new Float64Array(n * d);
-    for (let i = 0; i < n; i++) {
-      const own = label(i, n, K) * (d + 1);
-      for (let k = 0; k < d; k++) sums[own + k] += z[i * d + k];
-      sums[own + d]++;
-    }
-    for (let i = 0; i < n; i++) {
-      const own = label(i, n, K) * (d + 1);
-      for (let k = 0; k < d; k++) mates[i * d + k] = (sums[own + k] - z[i * d + k]) / (sums[own + d] - 1);
-    }
-    return mates;
   }
 
   // rho_i = z_i . g_i of the ambient gradient (T11)
@@ -108,7 +99,7 @@ const physics = (() => {
   function step(s) {
     const { n, momentum: beta = 0 } = s, free = s.gradient === "free", d = s.u.length / n;
     const z = free ? unit(s.u, n) : s.u;
-    const { g, rows } = gradient(z, s);
+    const { g, loss } = gradient(z, s);
     if (free)
       for (let i = 0; i < n; i++) {
         const size = length(s.u, i, d);
@@ -116,19 +107,12 @@ const physics = (() => {
       }
     const v = beta > 0 ? g.map((x, k) => beta * (s.v ? s.v[k] : 0) + x) : g;
     const next = s.u.map((x, k) => x - s.rate * v[k]);
-    return { ...s, u: free ? next : unit(next, n), v: beta > 0 ? v : null, count: s.count + 1, lossBefore: lossPerAnchor(z, s, rows) };
+    return { ...s, u: free ? next : unit(next, n), v: beta > 0 ? v : null, count: s.count + 1, lossBefore: loss };
   }
 
   // ---- observables of the loss ----------------------------------------------------------------------------------
 
-  // The contrastive loss over n (the prototype term is not part of it)
-  function lossPerAnchor(z, s, rows = kernel(z, s.n, s.tau).rows) {
-    let sum = 0;
-    for (const r of rows) sum += Math.log(r);
-    if (s.loss === "full") return sum / s.n - geometry.viewCosine(z, s.n) / s.tau;
-    if (s.loss === "supcon") return sum / s.n - classMates(z, s.n, s.classes ?? CLASSES).reduce((dot, m, k) => dot + m * z[k], 0) / (s.n * s.tau);
-    return sum / s.n;
-  }
+  const lossPerAnchor = (z, s) => gradient(z, s).loss;
 
   // c_a = sum_i P_ia: how often embedding a is hit as a key; 1 each in a balanced state
   function columnSums(z, s) {

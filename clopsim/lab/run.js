@@ -58,7 +58,7 @@ const runs = (() => {
       const from = now.count > 0 ? before : now.u; // T7 speaks of the step that has just been made
       const column = columns ? Math.max(...physics.columnSums(directions(from), now)) : 1;
       prediction = story.predict(now, th, Number.isFinite(column) ? column : 1);
-      prediction.loss = prediction.phase === "point" ? theory.lossAtCollapse(now) : null;
+      prediction.loss ??= prediction.phase === "point" ? theory.lossAtCollapse(now) : null;
       prediction.rescue = theory.rescue(now, column);
     }
 
@@ -175,7 +175,7 @@ const runs = (() => {
       const state = outcome.state(z, now.n, chosen.loss, seen);
       const distance = (u) => physics.moved(directions(u), z, now.n);
       const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
-      const shown = { ...averaged, ...outcome.classes(z, now.n, now), z, state, moved, back, settled: settled() };
+      const shown = { ...averaged, loss: seen.loss, ...outcome.classes(z, now.n, now), z, state, moved, back, settled: settled() };
       const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
       if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
       const waits = answer.verdict === "not there yet"; // slow is not settled

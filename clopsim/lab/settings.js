@@ -15,7 +15,7 @@ const settings = (() => {
     x: { check: number(1 / 16, 16), initial: 1.08 }, // learning rate in units of mu_c
     tau: { check: number(0.05, 2), initial: 0.5 },
     n: { check: whole(6, 200, 2), initial: 60 }, // even: two views a sample
-    loss: { check: word("merged", "full", "supcon"), initial: "merged" },
+    loss: { check: (name) => (Object.hasOwn(losses, name) ? name : undefined), initial: "merged" },
     gradient: { check: word("ambient", "tangent", "free"), initial: "ambient" },
     decay: { check: number(0, 0.5), initial: 0 },
     lambda: { check: number(0, 20), initial: 0 },

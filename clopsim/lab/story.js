@@ -12,7 +12,7 @@ const story = (() => {
       return { ...nothing, phase: "silent", text: "Descent of the mean loss: a step on the weights is stable below 2(1 + β)/sharpness, the diamond ◆ (T14). Above it the outputs " +
         "grow until it is stable again: the diamond comes to the learning rate and stays there (measured, not proved)." };
     const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
-    if (s.loss === "supcon") return classes(s, th, say);
+    if (th.places) return ofPlaces(s, th, say);
     const points = s.loss === "full" ? s.n / 2 : s.n;
     const even = { R: 0, rank: Math.min(s.dim ?? 3, points - 1) }; // a simplex, where no more points than dimensions are
     if (s.lambda > 0) return withPrototypes(s, th, column, say);
@@ -40,19 +40,22 @@ const story = (() => {
     return say("point", `Complete collapse attracts: the points should end on one spot (T4)${unless}.`, { R: 1, rank: 1, caught, top });
   }
 
-  // SupCon draws the K classes onto the corners of a simplex, of three an equilateral triangle about the origin
-  function classes(s, th, say) {
-    if (s.lambda > 0) return say("silent", "For SupCon with prototypes there is no theory in the lab.");
-    if (th.simplex === null) return say("silent", "The classes are of different size: for their places there is no theory in the lab. " + evened(s));
-    if (s.gradient === "free" && s.decay > 0) return say("silent", "Decay shrinks the norms and the effective rate climbs; for SupCon there is no theory.");
-    const K = s.classes ?? physics.CLASSES, corners = COUNT[K];
-    if (s.gradient !== "free" && s.rate >= th.simplex)
-      return say("between", `Above μ_S no class stays on one point: the simplex of the ${corners} breaks (T29), and collapse never attracts (T28).`);
-    return say("classes", `Each class gathers on one point, the ${corners} on a simplex, at cosine ${["−1", "−½", "−⅓", "−¼", "−⅕", "−⅙", "−1/7"][K - 2]} to each other; ` +
-      (th.simplex === Infinity ? "that attracts at any rate (T29)." : "below μ_S that attracts (T29)."), { R: 0, rank: K - 1 });
+  // A loss that says where its runs may come to rest: the places that attract at this rate. A free norm grows until its
+  // rate is safe.
+  function ofPlaces(s, th, say) {
+    const { name, unknown, otherwise } = losses[s.loss], free = s.gradient === "free";
+    if (s.lambda > 0) return say("silent", `For ${name} with prototypes there is no theory in the lab.`);
+    if (!th.places.length) return say("silent", "The classes are of different size: for their places there is no theory in the lab. " + evened(s));
+    if (unknown?.(s)) return say("silent", unknown(s));
+    if (free && s.decay > 0) return say("silent", `Decay shrinks the norms and the effective rate climbs; for ${name} there is no theory.`);
+    const holds = ({ above, below }) => above !== null && (free ? above === 0 : s.rate >= above && s.rate < below);
+    const held = th.places.filter(holds), one = held.length === 1 ? held[0] : {};
+    const clauses = th.places.map((place) => (holds(place) ? place.holds : place.lost)).concat(held.length ? [] : otherwise).filter(Boolean).join("; ");
+    const text = `${clauses[0].toUpperCase()}${clauses.slice(1)}.${held.length > 1 ? " The start decides." : ""}`;
+    const { R = null, rank = null } = one;
+    return say(held.length ? (one.is ?? "either") : "between", text, { R, rank, loss: one.loss?.(s) ?? null, held });
   }
 
-  const COUNT = [, , "two", "three", "four", "five", "six", "seven", "eight"];
   // The numbers of points nearby of which K classes of equal size can be made
   const evened = ({ n, classes: K = physics.CLASSES }) => {
     const below = 2 * K * Math.floor(n / (2 * K)), fits = [below, below + 2 * K].filter((k) => k >= 6 && k <= 200);

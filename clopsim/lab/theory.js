@@ -57,10 +57,11 @@ const theory = (() => {
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
   // for the effective rate mu/|u|^2. With momentum beta the rates are T14's. They are rates of embeddings: the weights of a
   // network have none of them.
-  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off", classes: K }) {
+  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off", classes }) {
+    if (!losses[loss].base) return ofPlaces({ tau, n, loss, gradient, dim: d, momentum: beta, network, classes });
     const S = selfExclusion(tau, n, d);
     const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
-    const ambient = gradient === "ambient", full = loss === "full", classes = loss === "supcon";
+    const ambient = gradient === "ambient", full = loss === "full";
     const largest = Math.max(...e), broken = e.indexOf(largest) + 1;
     const rho = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
     const flip = flipRate(largest, rho, beta), spin = beta > 0 && rho < 0 ? (1 - beta) ** 2 / -rho : Infinity;
@@ -69,12 +70,12 @@ const theory = (() => {
     const left = unresolvedShare({ tau, n, loss, dim: d }, 0), leftAtBreak = unresolvedShare({ tau, n, loss, dim: d }, broken);
     const collapses = (1 - beta) * (n - 1) - (1 + beta);
     const found = {
-      unit: exact, // mu_c without momentum, what the slider counts in
-      paperEdge: beta > 0 || classes ? null : tau, // T3: the paper's range is 0 < mu < tau, for plain steps
+      ...meanUnit({ tau, n }), // mu_c without momentum, what the slider counts in
+      paperEdge: beta > 0 ? null : tau, // T3: the paper's range is 0 < mu < tau, for plain steps
       // T4, T14: complete collapse attracts above
       collapse: ambient && loss === "merged" && collapses > 1e-9 ? (tau * (1 - beta * beta) * (n - 1)) / collapses : null,
-      uniform: uniform < Infinity && !classes ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
-      degree: flip <= spin && flip < Infinity && !classes ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
+      uniform: uniform < Infinity ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
+      degree: flip <= spin && flip < Infinity ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
       alignment: full ? flipRate(4 / tau, rho, beta) : null, // T5a: views come apart above, Infinity for never
       limit: S === null, // the rates of the even spread are those of many points
       // T13: n is too small to tell the two rates of the even spread
@@ -83,12 +84,29 @@ const theory = (() => {
         alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
       },
       unresolved: leftAtBreak,
-      simplex: classes ? simplexRate({ tau, n, gradient, dim: d, momentum: beta, classes: K }) : null, // T29: SupCon's classes, each on a point
       alignmentAtCollapse: full ? (1 + beta) * exact : null, // T4
       line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
-      safe: 1 / Math.max(...spectrum(tau, 1, d).e), // half of mu_T of many points: a rate at which points spread evenly
+      safe: evenRate(tau, d),
     };
-    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, simplex: null, paperEdge: null };
+    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, paperEdge: null };
+  }
+
+  const named = ({ rate, name, formula }) => ({ unit: rate, unitName: name, unitFormula: formula });
+  const meanUnit = ({ tau, n }) => named({ rate: (tau * (n - 1)) / (n - 2), name: "μ_c", formula: "τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02)" });
+
+  // Half of mu_T of many points: a rate at which points spread evenly
+  const evenRate = (tau, d) => 1 / Math.max(...spectrum(tau, 1, d).e);
+
+  // Of a loss that says where its runs may come to rest: those places, with the rates between which each attracts
+  function ofPlaces(s) {
+    const { places: list, balanced, unit } = losses[s.loss], K = places.number(s);
+    const found = s.network !== "on" && !(balanced && s.n % (2 * K)) ? list(s) : [];
+    const rate = (is) => found.find((place) => place.is === is)?.above || null;
+    return {
+      ...(unit ? named(unit(s)) : meanUnit(s)), places: found, collapse: rate("point"), line: rate("line"), safe: evenRate(s.tau, s.dim ?? 3),
+      paperEdge: null, uniform: null, degree: null, alignment: null, alignmentAtCollapse: null, limit: false, unresolved: 0,
+      tooSmall: { uniform: false, alignment: false },
+    };
   }
 
   // T14: 2 (1 + beta)/(h - 2 rho/(1 - beta)): a mode of curvature h flips and grows above, where a step stretches each
@@ -104,22 +122,6 @@ const theory = (() => {
     return margin > 0 ? (tau * (1 - beta * beta) * (N - 1 + N * q)) / margin : null;
   }
 
-  // T29: the rate above which the simplex of SupCon's K class points breaks, for balanced classes of m embeddings; every
-  // curvature c there and the pull a, with T27 and T14. Infinity where no rate is too large, null for unbalanced classes.
-  function simplexRate({ tau, n, gradient, dim: d = 3, momentum: beta = 0, classes: K = physics.CLASSES }) {
-    const m = n / K;
-    if (n % (2 * K)) return null;
-    const x = Math.exp(-K / ((K - 1) * tau)), P = x / ((m - 1) / m + (K - 1) * x), Q = (K - 1) * P;
-    const a = (-2 / tau) * Q * (K / (K - 1)), inside = ((2 / tau) * Q) / (m - 1) - a, square = K / (K - 1); // h^2
-    const c = [];
-    if (d >= K) c.push(inside, (2 * K * P) / tau); // out of the span of the class points: a class spreads, all leave it
-    if (K > 2) // inside it: a class spreads, classes move
-      c.push(inside + (2 * P * square) / tau ** 2,
-        ((2 / tau) * Q * K * (K - 2)) / (K - 1) ** 2 + ((Q * K * K) / (tau ** 2 * (K - 1) ** 3)) * (2 - (Q * (K - 2)) / (K - 1)));
-    if (K > 3) c.push((4 * P * square) / tau ** 2);
-    return flipRate(Math.max(...c), gradient === "ambient" ? -a : 0, beta);
-  }
-
   // T5: cosine of the views in the swap of period two; tangent gradient, full loss, no momentum
   const swapCosine = (rate, tau) => Math.min(1, tau / (2 * rate));
 
@@ -127,14 +129,14 @@ const theory = (() => {
   const freeNorm = (rate, tau, decay) =>
     rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
 
-  // Loss per anchor when all embeddings are equal
-  const lossAtCollapse = ({ n, tau, loss }) => Math.log(n - 1) + (loss === "merged" ? 1 / tau : 0);
+  // Loss per point when all embeddings are equal
+  const lossAtCollapse = (s) => losses[s.loss].collapsed(s);
 
   // T11: whether an ambient step of rate mu is one of gradient ascent: mu rho_i > 1 for every embedding
   const ascends = (rate, rho) => rho.every((value) => rate * value > 1);
 
   return {
-    ...prototypes, besselRatios, spectrum, harmonics, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, flipRate, simplexRate,
+    ...prototypes, besselRatios, spectrum, harmonics, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, flipRate,
     swapCosine, freeNorm, lossAtCollapse, ascends,
   };
 })();

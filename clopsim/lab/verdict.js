@@ -78,15 +78,16 @@ const verdict = (() => {
   // s: the run's settings with its rate; th: its thresholds; prediction: story.predict's; seen: the observables, with z,
   // state, moved and back (the largest change of a cosine in the last step and over the last two), lowest (the smallest
   // cosine with a prototype) and settled; past: as noted since the settings last changed
-  // Returns kind, verdict, badge, words (what the run shows), stepsToGo (null where nobody knows), motion.
+  // Returns kind, verdict, badge, words (what the run shows), stepsToGo (null where nobody knows), motion, there (the place where it rests).
   function of(s, { th, prediction }, { seen, past }) {
     const motion = outcome.motion(seen.moved, seen.back);
-    let words = describe(s, seen, motion);
+    const there = th.places?.find((place) => places.reached(place, seen, s)) ?? null; // where a run may come to rest
+    let words = describe(s, there, seen, motion);
     const say = (kind, more = "", stepsToGo = null) =>
-      ({ kind, verdict: KINDS[kind][0], badge: KINDS[kind][1], words: words + more, stepsToGo, motion });
+      ({ kind, verdict: KINDS[kind][0], badge: KINDS[kind][1], words: words + more, stepsToGo, motion, there: there?.is ?? null });
     if (prediction.phase === "silent") return say("silent");
     if (seen.state === "diverged") return say("diverged");
-    const local = s.lambda > 0 || s.gradient === "free" || s.loss === "supcon" ? null : neighbourhood(s, th, past);
+    const local = s.lambda > 0 || s.gradient === "free" || th.places ? null : neighbourhood(s, th, past);
     const broken = local ? contradiction(s, local, seen, past) : brokenPromise(s, prediction, seen, past);
     if (broken) return say("not-predicted", `: ${broken}`);
     const open = seen.state === "point" && local && (local.spot ? local.spot.stalled : past.records.at(-1).spread > NEAR);
@@ -94,7 +95,7 @@ const verdict = (() => {
     const leaving = local && [local.spot, local.line, !local.rough.views && local.views, seen.state === "even" && !local.rough.even && local.ripple]
       .find((one) => one?.leaves && !one.stalled);
     const gone = !leaving || (leaving !== local.spot && leaving !== local.line); // from a spot or a line that does not hold the points
-    if (gone && agrees(s, prediction, { ...seen, open }, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
+    if (gone && agrees(s, th, prediction, { ...seen, open }, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
     if (leaving && past.since < leaving.until)
       return say("leaving", `, leaving: ${steps(leaving.toGo)}${past.loosened ? ", set apart by 1° to show it" : ""}`, Math.ceil(leaving.toGo));
     const toGo = local ? fading(s, prediction, local, seen, past) : null;
@@ -102,7 +103,7 @@ const verdict = (() => {
     if (past.since < (toGo === null ? 0 : 3 * toGo + 100) || (!still && past.since < PATIENCE + (local?.spot?.until ?? 0)))
       return say("arriving", toGo === null || toGo < 1 ? "" : `, ${steps(toGo)}`, toGo === null ? null : Math.ceil(toGo));
     const tooSmall = local ? local.rough.even || local.rough.views : th.tooSmall.uniform || th.tooSmall.alignment;
-    if (tooSmall && s.loss !== "supcon" && !(s.lambda > 0) && prediction.phase !== "point") return say("too-small", ": n is too small to tell (T13)");
+    if (tooSmall && !(s.lambda > 0) && prediction.phase !== "point") return say("too-small", ": n is too small to tell (T13)");
     if (seen.state === "line" || seen.state === "point") return say("elsewhere", ", where every gradient vanishes (T1)");
     return say("elsewhere", still ? ", caught on the way" : ", and still moving");
   }
@@ -167,14 +168,14 @@ const verdict = (() => {
     return null;
   }
 
-  function agrees(s, prediction, seen, motion) {
+  function agrees(s, th, prediction, seen, motion) {
     const near = (x, y, slack) => y === null || Math.abs(x - y) <= slack;
-    const { phase } = prediction, { state } = seen, full = s.loss === "full";
+    const { phase, held } = prediction, { state } = seen, full = s.loss === "full";
     const numbers = near(seen.rank, prediction.rank, 0.04 * (s.dim ?? 3)) && near(seen.R, prediction.R, 0.1) &&
       (!full || near(seen.view, prediction.view, 0.04));
     const still = state === "even" && seen.moved <= RESTLESS;
     if (s.lambda > 0) return agreesWithPrototypes(s, prediction, seen, numbers);
-    if (s.loss === "supcon") return numbers && (phase === "classes") === (seen.within < GATHERED);
+    if (held) return held.length ? held.some((place) => places.reached(place, seen, s)) : !th.places.some((place) => !place.open && places.reached(place, seen, s));
     if (phase === "even") return numbers && still;
     if (phase === "point") return numbers && state === "point";
     if (phase === "either" && !full) return state === "point" || still;
@@ -205,13 +206,13 @@ const verdict = (() => {
     return fades.length ? Math.max(...fades) : null;
   }
 
-  function describe(s, seen, motion) {
+  function describe(s, there, seen, motion) {
     const { state } = seen, full = s.loss === "full", swap = full && seen.view < 0.99; // or all points go, views together
     if (state === "point" || state === "diverged") return WORDS[state];
     const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
     if (s.lambda > 0 && seen.within < GATHERED && !beside) return `each class on one point, at cosine ${two(seen.prototype)} to its prototype`;
     if (s.lambda > 0) return `${beside}each point on average at cosine ${two(seen.prototype)} to its prototype`;
-    if (s.loss === "supcon" && seen.within < GATHERED) return "each class on one point";
+    if (there?.shows) return there.shows;
     return WORDS[state] + (full ? `, views at cosine ${two(seen.view)}` : "") +
       { oscillating: swap ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion];
   }
@@ -222,7 +223,7 @@ const verdict = (() => {
   // the settings change from s, at which the state attracts, to next, at which it does not, they are set apart a little.
   const UNSEEN = 0.01;
   function loosened(u, s, next) {
-    if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || next.loss === "supcon" || next.loss !== s.loss) return u;
+    if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || !losses[next.loss].base || next.loss !== s.loss) return u;
     const { spread, apart } = outcome.sizes(u, s.n, s.loss), full = s.loss === "full";
     const attracts = (one) => (full ? apart > 2 - UNSEEN && stability.line(one) < 1 : stability.collapse(one).spread < 1);
     const gathered = full ? apart > 2 - UNSEEN && outcome.bent(u, s.n) < UNSEEN : spread < UNSEEN;

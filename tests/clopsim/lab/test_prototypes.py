@@ -150,7 +150,9 @@ def test_the_rate_of_supcon_s_simplex_is_python_s_for_any_number_of_classes(lab,
         rates = attracting_rates([c for c in state.curvatures if c], pull=state.pull, gradient=form)
         s = {"n": K * m, "tau": tau, "loss": "supcon", "gradient": form, "dim": d, "classes": K}
         exact = 1e-12 if rates.below < 1e3 else 1e-7  # Python's difference of two numbers near 1 is not
-        assert lab("([s]) => clopsim.theory.thresholds(s)", s)["simplex"] == pytest.approx(rates.below, rel=exact)
+        assert lab("([s]) => clopsim.theory.thresholds(s)", s)["places"][0]["below"] == pytest.approx(
+            rates.below, rel=exact
+        )
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,13 @@ def test_the_rate_of_the_simplex_is_python_s(lab, form):
         rates = attracting_rates([c for c in state.curvatures if c], pull=state.pull, gradient=form)
         s = {"n": 3 * m, "tau": tau, "loss": "supcon", "gradient": form, "dim": d}
         page = lab("([s]) => clopsim.theory.thresholds(s)", s)
-        assert page["simplex"] == pytest.approx(rates.below, rel=1e-12)
-        assert [page[name] for name in ("collapse", "uniform", "alignment", "line", "paperEdge")] == [None] * 5
-        never += page["simplex"] == float("inf")
+        simplex = next(place for place in page["places"] if place["is"] == "classes")
+        assert (simplex["above"], simplex["below"]) == pytest.approx(rates, rel=1e-12)
+        assert [page[name] for name in ("collapse", "uniform", "alignment", "paperEdge")] == [None] * 4
+        never += simplex["below"] == float("inf")
     assert never == 0 or form == "ambient"
-    assert lab("() => clopsim.theory.simplexRate({ n: 20, tau: 0.5, gradient: 'tangent' })") is None
+    s = {"n": 20, "tau": 0.5, "loss": "supcon", "gradient": "tangent", "dim": 3}
+    assert lab("([s]) => clopsim.theory.thresholds(s)", s)["places"] == []
 
 
 def corners(rng, n=60):
@@ -83,7 +85,7 @@ def test_the_simplex_holds_below_its_rate_and_breaks_above(here, factor, holds, 
     plain = {"loss": "supcon", "gradient": "tangent", "n": 60, "tau": 1, "lambda": 0, "momentum": beta, "dim": 3}
     here("([s]) => { clopsim.set(s); clopsim.reset() }", plain)
     thresholds = here.state()["thresholds"]
-    here("([x]) => clopsim.set({ x })", factor * thresholds["simplex"] / thresholds["unit"])
+    here("([x]) => clopsim.set({ x })", factor * thresholds["places"][0]["below"] / thresholds["unit"])
     here("([u]) => clopsim.load(u)", corners(np.random.default_rng(0)))
     here("clopsim.step(400)")
     state = here.state()
