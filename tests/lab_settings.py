@@ -6,7 +6,6 @@ status 1 if there was one: theory's formulas are held to Python's, so the page m
 """
 
 import json
-import math
 import random
 import sys
 import tempfile
@@ -56,7 +55,8 @@ def draw(number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
         "classes": rng.choice([3, 3, rng.randint(2, 8)]), "prototypes": rng.choice(["orthonormal", "simplex"]),
     }  # fmt: skip
     if setting["loss"] in ZOO and rng.random() < 0.8:  # theory speaks of classes of one size, free norms without decay
-        setting |= {"n": 6 * math.ceil(setting["n"] / 6), "lambda": 0, "decay": 0}
+        K = min(setting["classes"], setting["dim"])
+        setting |= {"classes": K, "n": 2 * K * max(2, setting["n"] // (2 * K)), "lambda": 0, "decay": 0}
     then = {"x": float(f"{setting['x'] * 2 ** rng.uniform(-2, 2):.4g}")} if rng.random() < 0.5 else None
     return setting, then
 
