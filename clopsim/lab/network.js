@@ -86,16 +86,17 @@ const network = (() => {
   }
 
   // Sharpness: the largest eigenvalue of the Hessian in the weights, by Lanczos, power iteration that keeps what it has
-  // seen. Products with the Hessian are central differences of the gradient.
-  const PRODUCTS = 60, APART = 1e-4;
-  function sharpness(s) {
+  // seen. Products with the Hessian are central differences of the gradient; after each of them it can be put off.
+  const PRODUCTS = 60, APART = 1e-4, SAME = 1e-10; // at most; of a weight; of the eigenvalue, from one product to the next
+  function* looking(s) {
     const size = s.w.length, normal = physics.normals(1), basis = [], alpha = [], beta = [];
-    let v = Float64Array.from({ length: size }, normal);
+    let v = Float64Array.from({ length: size }, normal), found = NaN;
     for (let k = 0; k < Math.min(PRODUCTS, size); k++) {
       for (let round = 0; round < 2; round++) // against rounding, twice is enough
         for (const q of basis) {
-          const along = v.reduce((sum, value, j) => sum + value * q[j], 0);
-          v = v.map((value, j) => value - along * q[j]);
+          let along = 0;
+          for (let j = 0; j < size; j++) along += v[j] * q[j];
+          for (let j = 0; j < size; j++) v[j] -= along * q[j];
         }
       const length = Math.hypot(...v);
       if (!(length > 1e-12)) break; // the space is used up, or the numbers are no longer finite
@@ -105,15 +106,38 @@ const network = (() => {
       const [more, less] = [1, -1].map((sign) => gradient(s.w.map((value, j) => value + sign * APART * v[j]), s).slope);
       const product = more.map((value, j) => (value - less[j]) / (2 * APART));
       alpha.push(product.reduce((sum, value, j) => sum + value * v[j], 0));
+      if (!Number.isFinite(alpha[k])) return NaN;
+      const before = found;
+      found = largest(alpha, beta);
+      if (Math.abs(found - before) < SAME * Math.abs(found)) break;
       v = product;
+      yield;
     }
-    if (!alpha.every(Number.isFinite) || !alpha.length) return NaN;
-    const matrix = alpha.map((value, k) => alpha.map((_, j) => (j === k ? value : j === k + 1 ? beta[k] : j === k - 1 ? beta[j] : 0)));
-    return Math.max(...physics.eigen(matrix).values);
+    return found;
+  }
+
+  // The largest eigenvalue of a symmetric tridiagonal matrix, by bisection: above it all pivots are negative
+  function largest(diagonal, beside) {
+    let low = Math.max(...diagonal), high = low + 2 * Math.max(0, ...beside);
+    for (;;) {
+      const middle = (low + high) / 2;
+      if (!(low < middle && middle < high)) return high;
+      let pivot = 0;
+      const above = diagonal.every((a, k) => (pivot = a - middle - (k ? beside[k - 1] ** 2 / pivot : 0)) < 0);
+      if (above) high = middle; else low = middle;
+    }
+  }
+
+  function sharpness(s) {
+    const products = looking(s);
+    for (;;) {
+      const { done, value } = products.next();
+      if (done) return value;
+    }
   }
 
   // The rate above which descent along the sharpest direction flips and grows: 2 (1 + beta)/(sharpness + decay) (T14)
-  const edge = (s) => (2 * (1 + (s.momentum ?? 0))) / (sharpness(s) + (s.decay ?? 0));
+  const edge = (s, sharp = sharpness(s)) => (2 * (1 + (s.momentum ?? 0))) / (sharp + (s.decay ?? 0));
 
-  return { gradient, begin, step, sharpness, edge };
+  return { gradient, begin, step, looking, sharpness, edge };
 })();

@@ -59,10 +59,11 @@ const report = (() => {
       charts.draw($("plot-edge"), list.map(({ past }) => past), "edge", [0, Math.ceil(11 * Math.max(...rates)) / 10]);
       numbers("now-edge", list.map((run) => fixed(run.reading.edge)));
       numbers("theory-edge", list.map((run) => fixed(run.now.rate)));
-      $("plot-edge").setAttribute("aria-label", `The rate up to which steps on the weights are stable, now ${fixed(reading.edge)}, beside the learning rate, ${fixed(now.rate)}`);
+      $("plot-edge").setAttribute("aria-label", `The rate up to which steps on the weights are stable, now ${list.map((run) => fixed(run.reading.edge)).join(" and ")}, beside the learning rate, ${list.map((run) => fixed(run.now.rate)).join(" and ")}`);
     }
     if (trained || chosen.gradient === "free") track.effective((trained ? reading.edge : effective) / th.unit, trained);
     list.forEach((run, k) => says(run, SUFFIX[k]));
+    if (pair && list[1].prediction.text === list[0].prediction.text) show("theory-1", "The same.");
     show("head-0", pair ? side(list[0], 0) : "Theory");
     if (!pair) return;
     show("head-1", side(list[1], 1));

@@ -2,11 +2,12 @@
 "use strict";
 const runs = (() => {
   const EVERY = 25; // steps between two looks at a network's sharpness
+  const WORK = 60_000; // points times weights of the products with the Hessian that a step may take: a few milliseconds
   const SHARPENS = ["tau", "loss", "lambda", "prototypes", "momentum", "decay"]; // what a network's stable rate depends on besides its weights
   const KEPT = 40; // steps that "settled" and averages look back on
 
   function create() {
-    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame, edge, moments, stride;
+    let chosen, th, now, before, earlier, flip, beforeFlip, past, since, queued, prediction, reading, frame, edge, watched, moments, stride;
 
     function physical() {
       const { x, ...rest } = chosen; // x of a run is what goes into its network
@@ -26,7 +27,7 @@ const runs = (() => {
       now = { ...physical(), v: null, count: 0 };
       if (chosen.network === "on") Object.assign(now, network.begin(chosen)); // its outputs, not the given points
       else now.u = onSphere(u);
-      edge = null;
+      edge = watched = null;
       before = earlier = now.u;
       flip = beforeFlip = 1;
       frame = null;
@@ -41,7 +42,7 @@ const runs = (() => {
     // Settings have changed: the points stay where they are, but for a collapsed state that they set free
     function change(setting) {
       const former = now;
-      if (SHARPENS.some((name) => setting[name] !== chosen[name])) edge = null; // a look takes a quarter of a second
+      if (SHARPENS.some((name) => setting[name] !== chosen[name])) edge = watched = null;
       chosen = { ...setting };
       th = theory.thresholds(chosen);
       now = { ...now, ...physical() };
@@ -65,7 +66,7 @@ const runs = (() => {
     function record() {
       const seen = { ...physics.observe(directions(now.u), now.n, now), norm: squaredNorm() };
       const { R, rank, view, prototype, loss } = prediction;
-      if (now.w && now.count % EVERY === 0) look();
+      if (now.w) watch();
       charts.push(past, { count: now.count, ...seen, edge: edge ?? NaN, loss: NaN, predicted: { R, rank, view, prototype, loss, edge: now.w ? now.rate : null } });
       queued.push(seen);
       if (queued.length > KEPT) queued.shift();
@@ -91,7 +92,7 @@ const runs = (() => {
       before = earlier = now.u;
       flip = beforeFlip = nearest.flip;
       past.cursor = now.count;
-      edge = null;
+      edge = watched = null;
       queued = [];
       since = verdict.newPast(directions(now.u), now);
     }
@@ -135,6 +136,21 @@ const runs = (() => {
     }
 
     const look = () => { edge = network.edge(now); };
+
+    // A network's stable rate: at once where none is known, then every so often a look that takes some steps, so that no
+    // frame waits for all of it; what is drawn of these steps follows
+    function watch() {
+      if (edge === null) return look();
+      if (!watched && now.count % EVERY === 0) watched = { then: now, products: network.looking(now) };
+      for (let left = Math.ceil(WORK / (now.n * now.w.length)); watched && left > 0; left--) {
+        const { done, value } = watched.products.next();
+        if (!done) continue;
+        edge = network.edge(watched.then, value);
+        for (const kept of [...past.records, past.latest]) if (kept.count >= watched.then.count) kept.edge = edge;
+        watched = null;
+      }
+    }
+
     const squaredNorm = () => now.u.reduce((sum, x) => sum + x * x, 0) / now.n;
 
     function advance(steps) {

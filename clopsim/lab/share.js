@@ -66,7 +66,7 @@ const share = (() => {
       write((badge && `${badge}: `) + said("words"), `20px ${ink.FONT}`, "--ink");
     });
     const plots = ["plot-R", "plot-rank", "plot-third"].map($).filter((plot) => plot.clientWidth), size = balls.length > 1 ? 480 : 560;
-    const map = $("map").clientWidth ? $("map") : null, tall = map ? (wide * map.height) / map.width : 0;
+    const map = ["map", "plot-edge"].map($).find((wide) => wide.clientWidth), tall = map ? (wide * map.height) / map.width : 0;
     canvas.width = width;
     canvas.height = 110 + size + 30 * lines.length + (plots.length ? 150 : 0) + (map ? tall + 50 : 0) + 60;
     pen.fillStyle = ink.colour("--paper");
@@ -92,7 +92,8 @@ const share = (() => {
     if (plots.length) y += 150;
     if (map) {
       pen.font = `16px ${ink.FONT}`;
-      pen.fillText("Where runs end: temperature τ upwards, learning rate from 1/16 to 16 × μc to the right, theory’s lines over it", edge, y + 10, wide);
+      pen.fillText(map === $("map") ? "Where runs end: temperature τ upwards, learning rate from 1/16 to 16 × μc to the right, theory’s lines over it" :
+        "Stable rate 2(1 + β)/sharpness over the steps; dashed: the learning rate", edge, y + 10, wide);
       pen.drawImage(map, edge, y + 24, wide, tall);
     }
     pen.font = `15px ${ink.FONT}`;

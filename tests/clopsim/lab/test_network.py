@@ -160,6 +160,42 @@ def test_the_rate_is_moved_without_another_look_at_the_sharpness(visit):
         edge = here.state()["edge"]
 
 
+@pytest.mark.parametrize("n, dim, most", [(200, 16, 1), (60, 3, 6)])
+def test_a_look_at_the_sharpness_is_spread_over_steps_and_is_the_same(visit, n, dim, most):
+    """No step takes all products with the Hessian; recorded is the edge of the weights at the step looked at."""
+    here = visit(f"?hide=map#network=on&loss=full&x=2&n={n}&dim={dim}&view=one", reduced_motion="reduce")
+    here("""() => {
+        const { looking } = clopsim.network;
+        window.products = 0;
+        clopsim.network.looking = function* (s) {
+            for (const products = looking(s); ;) {
+                const { done, value } = products.next();
+                window.products++;
+                if (done) return value;
+                yield;
+            }
+        };
+    }""")
+    taken = here("""() => Array.from({ length: 60 }, () => {
+        window.products = 0;
+        clopsim.step(1);
+        return window.products;
+    })""")
+    assert max(taken) == most
+    assert sum(count > 0 for count in taken) > 3
+    expected = here("""() => {
+        const s = { ...clopsim.state.settings, rate: clopsim.state.rate };
+        let run = { ...s, ...clopsim.network.begin(s), count: 0, v: null };
+        const edges = {};
+        for (let k = 0; k <= 50; k++, run = clopsim.network.step(run))
+            if (k % 25 === 0) edges[k] = clopsim.network.edge(run);
+        return edges;
+    }""")
+    for record in here("clopsim.records.map(({ count, edge }) => ({ count, edge }))"):
+        if record["count"] < 50:
+            assert record["edge"] == expected[str(record["count"] // 25 * 25)], record
+
+
 def test_a_network_is_a_setting_like_others(visit):
     here = visit("#network=on&loss=full&n=30&seed=7&dim=4", reduced_motion="reduce")
     assert here.page.locator("#network").input_value() == "on"
