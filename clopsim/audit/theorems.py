@@ -265,8 +265,8 @@ THEOREMS: tuple[Claim, ...] = (
         source=OURS,
         assumptions="as T8 and T9, which are the cosine 0; a simplex included; symmetric or detached keys",
         verdict="proved",
-        finding="Closed form up to one angle. The more obtuse the prototypes, the larger the weight; detached keys need"
-        " half of it for d > K, up to 0.516 of it at d = K.",
+        finding="Closed form up to one angle. The more obtuse the prototypes, the larger the weight at low temperature,"
+        " the smaller at high; detached keys need half of it for d > K, up to 0.516 of it at d = K.",
         derivations=(derivation_of("equiangular"), derivation_of("prototype_weights")),
         experiments=(equiangular.lowest_curvature, equiangular.stability_turns),
     ),

@@ -122,7 +122,7 @@
     const star = words ? theory.criticalWeight(chosen) : null, mark = $("lambda-mark");
     rich("kinds", words);
     mark.hidden = !(star > low && star < high);
-    mark.style.left = `${(100 * (star - low)) / (high - low)}%`;
+    mark.style.left = `calc(8px + (100% - 16px) * ${(star - low) / (high - low)})`; // a thumb is 16 pixels wide
   }
   const classed = () => chosen.lambda > 0 || losses[chosen.loss].classed || chosen.network === "on"; // coloured by class or cluster
   const flips = () => chosen.loss === "merged" && chosen.gradient === "ambient" && chosen.lambda === 0 && chosen.x > 0.5 && chosen.network === "off";

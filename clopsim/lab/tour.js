@@ -1,4 +1,4 @@
-// The guided tour: six stops, a theorem each. A preset, two sentences, and a question with what to try for it: settings on
+// The guided tour: seven stops, a theorem each. A preset, two sentences, and a question with what to try for it: settings on
 // top of the page's own, from the preset's start (restart), moving at once (play).
 "use strict";
 const tour = [
@@ -66,6 +66,18 @@ const tour = [
       { label: "λ = 0", set: { lambda: 0, speed: 12 }, restart: true, play: true },
       { label: "λ = 0.25", set: { lambda: 0.25 }, play: true },
       { label: "λ = 8", set: { lambda: 8 }, play: true },
+    ],
+  },
+  {
+    name: "Axes or a simplex", theorem: "T8, T9, T18", play: true,
+    preset: { x: 0.3, tau: 0.5, n: 60, loss: "merged", gradient: "tangent", lambda: 3.25, start: "random", speed: 24 },
+    text: "Three orthonormal prototypes hold the classes about 90° apart, in three directions; a simplex 120° apart, in two (T8, T18). " +
+      "Either holds a class on one point only above its own critical weight λ* (T9).",
+    question: "At λ = 3.25, which kind puts each class on one point, and how far apart? At λ = 4 both do.",
+    tries: [
+      { label: "simplex", set: { prototypes: "simplex", lambda: 3.25 }, restart: true, play: true },
+      { label: "axes", set: { prototypes: "orthonormal", lambda: 3.25 }, restart: true, play: true },
+      { label: "λ = 4", set: { lambda: 4 }, play: true },
     ],
   },
 ];

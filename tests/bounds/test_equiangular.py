@@ -151,6 +151,15 @@ def test_reference_values(K, m, d, tau, rho, expected):
     assert equiangular_critical_weight(**named(K, m, d, tau, rho)) == pytest.approx(expected, abs=digits)
 
 
+@pytest.mark.parametrize("K, crossing", [(4, 0.680), (10, 0.447), (100, 0.2407)])
+def test_a_simplex_needs_more_weight_than_orthonormal_prototypes_at_low_temperature_only(K, crossing):
+    for temperature, more in ((0.5 * crossing, True), (0.97 * crossing, True), (1.03 * crossing, False), (2.0, False)):
+        simplex, axes = (
+            equiangular_critical_weight(**named(K, 8, K + 2, temperature, rho)) for rho in (-1 / (K - 1), 0.0)
+        )
+        assert (simplex > axes) == more
+
+
 @pytest.mark.parametrize(
     "K, m, d, tau, share",
     [(3, 20, 3, 1.0, 0.510780), (2, 2, 2, 1.0, 0.515090), (2, 2, 2, 1.36, 0.5161), (4, 8, 8, 0.5, 0.5)],

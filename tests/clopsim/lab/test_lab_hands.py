@@ -173,7 +173,7 @@ def test_a_kept_curve_stays_while_the_run_begins_anew(here):
 def test_buttons_of_the_card_do_what_it_asks_and_lead_on(visit):
     here = visit("?hide=map#stop=1", reduced_motion="reduce")
     assert here.page.locator("#card-back").is_disabled()
-    for stop in range(6):
+    for stop in range(7):
         assert here("clopsim.tour.open") == stop
         tries = here(f"clopsim.tour[{stop}].tries.map(({{label, play, restart, ...rest}}) => rest.set)")
         buttons = here.page.locator("#card-tries button")
@@ -185,11 +185,11 @@ def test_buttons_of_the_card_do_what_it_asks_and_lead_on(visit):
             assert {name: pytest.approx(v) if isinstance(v, float) else v for name, v in wanted.items()}.items() <= (
                 settings.items()
             )
-        if stop < 5:
+        if stop < 6:
             here.page.click("#card-next")
     assert here.page.locator("#card-next").is_disabled()
     here.page.click("#card-back")
-    assert here("clopsim.tour.open") == 4
+    assert here("clopsim.tour.open") == 5
 
 
 IN_SIGHT = """(ids) => ids.every((id) => {
@@ -210,13 +210,13 @@ def test_a_small_phone_s_first_screen_has_sphere_and_slider(visit, width, height
 @pytest.mark.parametrize("width, height", [(390, 844), (390, 740), (320, 568)])
 def test_on_a_phone_next_sphere_and_slider_are_seen_together(visit, width, height):
     here = visit("#stop=1", reduced_motion="reduce", viewport={"width": width, "height": height}, has_touch=True)
-    for stop in range(6):
+    for stop in range(7):
         here.page.evaluate("scrollTo(0, 0)")
         if height < 800:  # a small one: once the text is read
             here.page.evaluate("scrollTo(0, document.getElementById('card').getBoundingClientRect().bottom)")
         assert here.page.evaluate(IN_SIGHT, ["card-next", "sphere", "x", "play"]), stop
         assert here.page.locator("#card-tries button").first.is_visible()
-        if stop < 5:
+        if stop < 6:
             here.page.tap("#card-next")
 
 

@@ -167,17 +167,18 @@ def test_a_link_can_open_a_stop_of_the_tour(visit):
     here.until("location.hash.includes('stop=6')")
     here.page.click("#card-close")
     here.until("!location.hash.includes('stop')")
-    for stop in ("0", "7", "x", "1.5", ""):
+    for stop in ("0", "8", "x", "1.5", ""):
         assert quiet(visit, f"#stop={stop}").page.locator("#card").is_hidden()
 
 
 STOPS = [  # what each preset shows when it is left alone: steps, outcome, and the theorems in the title
     ("T1, T2", 200, "even"), ("T3", 1, "between"), ("T4", 200, "point"),
     ("T5", 200, "between"), ("T5, T10", 60, "even"), ("T6–T8", 60, "between"),
+    ("T8, T9, T18", 200, "between"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("stop", range(6))
+@pytest.mark.parametrize("stop", range(7))
 def test_every_stop_of_the_tour_shows_what_its_theorem_predicts(here, stop):
     theorem, steps, outcome = STOPS[stop]
     here(
@@ -412,7 +413,7 @@ def test_dark_mode_and_phone_width_and_touch(visit):
     paper = "getComputedStyle(document.body).backgroundColor"
     dark = quiet(visit, color_scheme="dark", viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True)
     assert dark(paper) != quiet(visit)(paper)
-    for stop in range(6):
+    for stop in range(7):
         dark.page.locator("#stops button").nth(stop).tap()
         assert dark("document.documentElement.scrollWidth") <= 375
     dark.page.locator("#step").tap()

@@ -1,5 +1,7 @@
 """What each stop of the tour asks can be answered on the page, from its preset, by what it offers to try."""
 
+import re
+
 import pytest
 
 
@@ -113,3 +115,23 @@ def test_the_large_weight_brings_the_classes_back_and_the_small_one_does_not(her
     assert state["prototype"] > 0.99
     assert "T7" in here.page.locator("#theory").text_content()
     assert (state["state"], state["verdict"]) == ("between", "as predicted")
+
+
+def test_of_two_kinds_of_prototypes_one_gathers_each_class_and_the_other_does_at_a_larger_weight(here):
+    here("clopsim.visit(6)")
+    ends = {"simplex": (False, "Below λ* = 3.62 (T18)"), "orthonormal": (True, "Above λ* = 2.97 (T9)")}
+    for number, (kind, (gathers, said)) in enumerate(ends.items()):
+        attempt(here, 6, number)
+        here("clopsim.step(400)")
+        state = here.state()
+        assert state["settings"]["prototypes"] == kind
+        assert words(here).startswith("each class on one point" if gathers else "each point on average at cosine 0.98")
+        assert said in here.page.locator("#theory").text_content()
+        assert state["verdict"] == "as predicted"
+    for number, rank, apart in ((0, 2, "120°"), (1, 2.9, "9.°")):
+        attempt(here, 6, number)
+        attempt(here, 6, 2)
+        here("clopsim.step(400)")
+        assert words(here).startswith("each class on one point")
+        assert here.state()["rank"] == pytest.approx(rank, abs=0.05)
+        assert re.search(f"{apart} from the others", here.page.locator("#theory").text_content())
