@@ -40,7 +40,7 @@ const ends = (() => {
 
   // Cell by cell, [number, outcome]
   function* cells(setting) {
-    const alike = losses[setting.loss].unit ? new Map() : null; // without a temperature all rows are
+    const alike = losses[setting.loss].timeless ? new Map() : null; // without a temperature all rows are
     for (const k of ORDER) {
       const column = k % COLUMNS, found = alike?.get(column) ?? end({ ...setting, x: rate(column), tau: tau(Math.floor(k / COLUMNS)) });
       alike?.set(column, found);

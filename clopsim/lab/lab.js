@@ -103,7 +103,7 @@
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "classes", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     paintWeight();
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
-    const { name: called, about, unit: timeless } = losses[chosen.loss];
+    const { name: called, about, timeless } = losses[chosen.loss];
     $("tau").disabled = Boolean(timeless);
     $("tau").closest("label").classList.toggle("off", $("tau").disabled);
     if (timeless) show("tau-value", "none in this loss");

@@ -30,14 +30,13 @@ const labelled = (() => {
   }
 
   const CONFIDENCE = 0.95;
-  const softmaxCollapsed = ({ n }) => Math.log(n - 1);
   const supcon = {
-    name: "SupCon", classed: true, balanced: true, collapsed: softmaxCollapsed, positives: (z, s) => weighted(z, s, 1),
+    name: "SupCon", classed: true, balanced: true, positives: (z, s) => weighted(z, s, 1),
     places: (s) => ofGuesses(1, s), otherwise: "collapse never attracts (T28)",
     about: "The mean over an anchor’s class outside the logarithm.",
   };
   const sscl = {
-    name: "SsCL", classed: true, balanced: true, collapsed: softmaxCollapsed, positives: (z, s) => weighted(z, s, CONFIDENCE),
+    name: "SsCL", classed: true, balanced: true, positives: (z, s) => weighted(z, s, CONFIDENCE),
     places: (s) => ofGuesses(CONFIDENCE, s), otherwise: "collapse never attracts (T38)",
     about: `In the style of the paper: SupCon with guessed classes. All guesses have the confidence q = ${CONFIDENCE}; a class-mate counts q², the other view 1.`,
   };
@@ -93,7 +92,6 @@ const labelled = (() => {
 
   const fedrcl = {
     name: "FedRCL", classed: true, balanced: true, gradient: relaxed, places: ofPenalty, otherwise: "complete collapse does not attract (T37)",
-    collapsed: (s) => Math.log(s.n - perClass(s) + 1) + PENALTY * Math.log(perClass(s)),
     about: `The dense form (ours): all pairs in the place of the hardest, no threshold, β = ${PENALTY}.`,
   };
 
@@ -136,7 +134,7 @@ const labelled = (() => {
   }
 
   const blcl = {
-    name: "BLCL", classed: true, balanced: true, gradient: means, collapsed: (s) => Math.log(number(s)),
+    name: "BLCL", classed: true, balanced: true, gradient: means,
     places: (s) => [classPoints(simplex({ r: 1, rho: 1, nu: 1, patterns: [{ alpha: 0, omega: 0 }] }, s), s, "")],
     otherwise: "complete collapse never attracts (T36)",
     about: "In the style of the paper: the contrastive part alone, at the fixed balance 1, without a memory.",

@@ -29,10 +29,11 @@ const physics = (() => {
     return { w, rows };
   }
 
-  // The softmax over all others, pulled to the weighted mean p_i of an anchor's positives where the loss has some, their
+  // The softmax over all others, of weighted anchors where the loss has weights, pulled to the weighted mean p_i of an anchor's positives where the loss has some, their
   // weights symmetric: g_i = (1/tau) [sum_a (P_ia + P_ai) z_a - 2 p_i]
-  function contrast(z, s, positives) {
-    const { n, tau } = s, d = z.length / n, { w, rows } = kernel(z, n, tau), inverse = rows.map((r) => 1 / r), g = new Float64Array(n * d);
+  function contrast(z, s, { positives, weights }) {
+    const { n, tau } = s, d = z.length / n, { w, rows } = kernel(z, n, tau), g = new Float64Array(n * d), logs = rows.map(Math.log);
+    const counts = weights?.(logs), inverse = rows.map((r, i) => (counts ? counts[i] : 1) / r);
     for (let i = 0; i < n; i++)
       for (let j = i + 1; j < n; j++) {
         const p = w[i * n + j] * (inverse[i] + inverse[j]);
@@ -42,7 +43,7 @@ const physics = (() => {
         }
       }
     const pulled = positives?.(z, s);
-    let loss = rows.reduce((sum, r) => sum + Math.log(r), 0);
+    let loss = logs.reduce((sum, x, i) => sum + (counts ? counts[i] : 1) * x, 0);
     for (let k = 0; k < n * d; k++) {
       if (pulled) {
         g[k] -= 2 * pulled[k];
@@ -56,7 +57,7 @@ const physics = (() => {
   // The gradient of the summed loss, prototypes: - lambda c_y(i); tangent: projected. loss: per point, without prototypes
   function gradient(z, s) {
     const { n, classes: K = CLASSES } = s, d = z.length / n, c = prototypes(s, d), own = losses[s.loss];
-    const { g, loss } = own.gradient ? own.gradient(z, s) : contrast(z, s, own.positives);
+    const { g, loss } = own.gradient ? own.gradient(z, s) : contrast(z, s, own);
     for (let i = 0; i < n; i++) {
       if (s.lambda > 0) c[label(i, n, K)].forEach((x, k) => { g[i * d + k] -= s.lambda * x; });
       if (s.gradient === "ambient") continue;
@@ -181,6 +182,6 @@ const physics = (() => {
   }
 
   return {
-    ...geometry, observe, CLASSES, SPREAD, normals, gradient, step, radial, label, prototypes, alignment, mean, lossPerAnchor, columnSums, perturbed, start,
+    ...geometry, observe, kernel, contrast, CLASSES, SPREAD, normals, gradient, step, radial, label, prototypes, alignment, mean, lossPerAnchor, columnSums, perturbed, start,
   };
 })();

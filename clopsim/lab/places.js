@@ -6,9 +6,10 @@ const places = (() => {
 
   const number = (s) => s.classes ?? physics.CLASSES; // K
 
-  // The sum of every class's embeddings, one row after the other, their number, and the class of an embedding
+  // The sum of every class's embeddings, one row after the other, their number, and the class of an embedding; a class
+  // without any is left out
   function sums(z, s) {
-    const { n } = s, d = z.length / n, K = number(s), own = (i) => physics.label(i, n, K), sum = new Float64Array(K * d), count = new Float64Array(K);
+    const { n } = s, d = z.length / n, K = Math.min(number(s), n / 2), own = (i) => physics.label(i, n, number(s)), sum = new Float64Array(K * d), count = new Float64Array(K);
     for (let i = 0; i < n; i++) {
       for (let k = 0; k < d; k++) sum[own(i) * d + k] += z[i * d + k];
       count[own(i)]++;
@@ -82,7 +83,8 @@ const places = (() => {
     const near = (x, y, slack) => y === undefined || Math.abs(x - y) <= slack;
     const d = s.dim ?? 3;
     if (!near(seen.R, place.R, 0.1) || !near(seen.rank, place.rank, (place.slack ?? 0.04) * d) || !near(seen.loss, place.loss?.(s), 0.02)) return false;
-    return { point: seen.state === "point", line: seen.state === "line", classes: seen.within < outcome.GATHERED }[place.is] ?? (place.at?.(seen, s) ?? true);
+    const known = { point: seen.state === "point", line: seen.state === "line", classes: seen.within < outcome.GATHERED };
+    return (known[place.is] ?? true) && (place.at?.(seen) ?? true);
   }
 
   return { number, sums, attracts, simplex, line, classPoints, balancedLine, onePoint, reached };

@@ -6,6 +6,7 @@ const report = (() => {
     view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
     prototype: ["Prototype cosine", "1: on its prototype", [-1, 1]],
   };
+  const HUGE = 20; // SimO's loss on one spot; beside it a curve would be a line
   const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];
 
@@ -39,7 +40,7 @@ const report = (() => {
     }
     show("directions", `of ${chosen.dim} directions`);
     const losses = list.flatMap(({ past, reading, now }) =>
-      past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now))).filter(Number.isFinite);
+      past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now))).filter((loss) => Math.abs(loss) < HUGE);
     const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
     for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, chosen.dim]], ["third", name, range]]) {
       charts.draw($("plot-" + id), [...list.map(({ past }) => past), ...(kept ? [kept] : [])], key, span);

@@ -57,8 +57,8 @@ const share = (() => {
       lines.push([line, font, tint]);
     };
     const { values } = settings;
-    write(`Learning rate ${+values.x.toPrecision(3)} × μc, ${$("x-value").textContent}; τ = ${values.tau}, n = ${values.n}, d = ${values.dim}, ` +
-      `${values.loss} loss, ${values.gradient} gradient, seed ${values.seed}, step ${$("now-count").textContent}`, `20px ${ink.FONT}`, "--quiet");
+    write(`Learning rate ${$("x-units").textContent}, ${$("x-value").textContent}; ${losses[values.loss].timeless ? "" : `τ = ${values.tau}, `}n = ${values.n}, d = ${values.dim}, ` +
+      `${losses[values.loss].name} loss, ${values.gradient} gradient, seed ${values.seed}, step ${$("now-count").textContent}`, `20px ${ink.FONT}`, "--quiet");
     balls.forEach((_, k) => {
       const said = (id) => $(id + report.SUFFIX[k]).textContent, badge = said("badge");
       if (balls.length > 1) write($(`caption-${k}`).textContent, `600 22px ${serif}`, charts.TINTS[k]);
@@ -92,7 +92,7 @@ const share = (() => {
     if (plots.length) y += 150;
     if (map) {
       pen.font = `16px ${ink.FONT}`;
-      pen.fillText(map === $("map") ? "Where runs end: temperature τ upwards, learning rate from 1/16 to 16 × μc to the right, theory’s lines over it" :
+      pen.fillText(map === $("map") ? "Where runs end: temperature τ upwards, learning rate from 1/16 to 16 of the slider’s units to the right, theory’s lines over it" :
         "Stable rate 2(1 + β)/sharpness over the steps; dashed: the learning rate", edge, y + 10, wide);
       pen.drawImage(map, edge, y + 24, wide, tall);
     }

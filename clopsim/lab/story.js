@@ -43,7 +43,7 @@ const story = (() => {
   // A loss that says where its runs may come to rest: the places that attract at this rate. A free norm grows until its
   // rate is safe.
   function ofPlaces(s, th, say) {
-    const { name, unknown, otherwise } = losses[s.loss], free = s.gradient === "free";
+    const { name, unknown, otherwise, none } = losses[s.loss], free = s.gradient === "free";
     if (s.lambda > 0) return say("silent", `For ${name} with prototypes there is no theory in the lab.`);
     if (!th.places.length) return say("silent", "The classes are of different size: for their places there is no theory in the lab. " + evened(s));
     if (unknown?.(s)) return say("silent", unknown(s));
@@ -53,7 +53,7 @@ const story = (() => {
     const clauses = th.places.map((place) => (holds(place) ? place.holds : place.lost)).concat(held.length ? [] : otherwise).filter(Boolean).join("; ");
     const text = `${clauses[0].toUpperCase()}${clauses.slice(1)}.${held.length > 1 ? " The start decides." : ""}`;
     const { R = null, rank = null } = one;
-    return say(held.length ? (one.is ?? "either") : "between", text, { R, rank, loss: one.loss?.(s) ?? null, held });
+    return say(held.length ? (one.is ?? "either") : none ?? "between", text, { R, rank, loss: one.loss?.(s) ?? null, held });
   }
 
   // The numbers of points nearby of which K classes of equal size can be made

@@ -99,11 +99,11 @@ const theory = (() => {
 
   // Of a loss that says where its runs may come to rest: those places, with the rates between which each attracts
   function ofPlaces(s) {
-    const { places: list, balanced, unit } = losses[s.loss], K = places.number(s);
+    const { places: list, balanced, unit } = losses[s.loss], K = places.number(s), own = unit?.(s);
     const found = s.network !== "on" && !(balanced && s.n % (2 * K)) ? list(s) : [];
     const rate = (is) => found.find((place) => place.is === is)?.above || null;
     return {
-      ...(unit ? named(unit(s)) : meanUnit(s)), places: found, collapse: rate("point"), line: rate("line"), safe: evenRate(s.tau, s.dim ?? 3),
+      ...(own?.rate > 0 && own.rate < Infinity ? named(own) : meanUnit(s)), places: found, collapse: rate("point"), line: rate("line"), safe: evenRate(s.tau, s.dim ?? 3),
       paperEdge: null, uniform: null, degree: null, alignment: null, alignmentAtCollapse: null, limit: false, unresolved: 0,
       tooSmall: { uniform: false, alignment: false },
     };
@@ -130,7 +130,12 @@ const theory = (() => {
     rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
 
   // Loss per point when all embeddings are equal
-  const lossAtCollapse = (s) => losses[s.loss].collapsed(s);
+  let spot = {}; // kept for the setting: it is asked for at every frame
+  function lossAtCollapse(s) {
+    const { n, tau, loss, dim: d = 3, classes } = s, key = [n, tau, loss, d, classes].join();
+    if (spot.key !== key) spot = { key, loss: physics.lossPerAnchor(Float64Array.from({ length: n * d }, (_, k) => +(k % d === 0)), { ...s, lambda: 0 }) };
+    return spot.loss;
+  }
 
   // T11: whether an ambient step of rate mu is one of gradient ascent: mu rho_i > 1 for every embedding
   const ascends = (rate, rho) => rho.every((value) => rate * value > 1);

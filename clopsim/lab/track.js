@@ -7,7 +7,7 @@ const track = (() => {
   const marks = document.getElementById("marks");
   const SAYS = { // of a phase
     even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart", either: "the start decides",
-    classes: "classes gather", line: "falls onto a line", swap: "every point swaps", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent",
+    classes: "classes gather", line: "falls onto a line", swap: "every point swaps", frame: "fills all directions", drift: "drifts to another frame", free: "does not collapse", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent",
   };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
@@ -29,8 +29,8 @@ const track = (() => {
     if (th.uniform !== null)
       add(th.uniform, s.gradient !== "ambient" ? "μ_T" : s.loss === "merged" ? "μ_A" : "μ_U", "spread breaks",
         th.degree ? `the even spread breaks, degree ${th.degree} first (T5)` : "the even spread breaks: its points start to spin (T14)", th.tooSmall.uniform);
-    for (const { above, below, mark } of th.places ?? [])
-      if (mark && above !== null && (above || below) < Infinity) add(above || below, ...mark);
+    for (const { above, below, edge = above === null ? null : above || below, mark } of th.places ?? [])
+      if (mark && edge !== null && edge < Infinity) add(edge, ...mark);
     if (th.places) return list.sort((a, b) => a.rate - b.rate);
     if (th.line !== null) add(th.line, "μ_line", "line attracts", "a line with antipodal views attracts (T12)");
     if (th.collapse !== null) add(th.collapse, "μ_c", "collapse rate", "complete collapse attracts (T4)");

@@ -38,9 +38,9 @@ const zoo = (() => {
   }
 
   const unhinged = {
-    name: "Unhinged", classed: true, gradient: pulled, places: circles, collapsed: () => 0,
+    name: "Unhinged", classed: true, gradient: pulled, places: circles,
     otherwise: "above μ_Q every point overshoots its class’s direction (T33, T14); for where it swaps with momentum there is no theory",
-    unit: (s) => ({ rate: 2 / PULL(number(s)), name: "μ_Q", formula: "2/|q|" }),
+    timeless: true, unit: (s) => ({ rate: 2 / PULL(number(s)), name: "μ_Q", formula: "2/|q|" }),
     about: "Fixed class directions on a simplex, γ = 1/(K − 1), so |q| = K/(K − 1). No temperature.",
   };
 
@@ -99,13 +99,51 @@ const zoo = (() => {
       }];
     },
     otherwise: "complete collapse never attracts",
-    collapsed: (s) => {
-      const { n } = s, K = number(s), m = n / K;
-      return ((K * m * (m - 1) * EPS) / (2 * (1 + EPS)) + ((m + 1) * K * (K - 1) * (1 + 1 / EPS) ** (1 - 2 * OLEAN)) / 2) / n;
-    },
-    unit: (s) => ({ rate: 2 / Math.max(...rightAngles(s).curvatures), name: "μ_O", formula: "2/(wm + x)" }),
+    timeless: true, unit: (s) => ({ rate: 2 / Math.max(...rightAngles(s).curvatures), name: "μ_O", formula: "2/(wm + x)" }),
     about: "The pair form of the authors’ code, ε = olean = 1/137, summed over pairs. No temperature.",
   };
 
-  return { unhinged, simo };
+  // ---- Anti-Collapse, the pair form -----------------------------------------------------------------------------------
+
+  const ERROR = 0.5; // eps of the coding rate R = 1/2 log det(I + c Z'Z), c = d/(n eps)
+  // n exp(-R): its gradient is -n exp(-R) c Z (I + c Z'Z)^(-1)
+  function coded(z, { n }) {
+    const d = z.length / n, c = d / (n * ERROR), { values, vectors } = physics.eigen(physics.secondMoment(z, n));
+    const loss = Math.exp(-values.reduce((sum, e) => sum + Math.log1p(c * e), 0) / 2), g = new Float64Array(n * d);
+    for (let i = 0; i < n; i++)
+      vectors.forEach((v, axis) => {
+        let along = 0;
+        for (let k = 0; k < d; k++) along += z[i * d + k] * v[k];
+        const by = (-n * loss * c * along) / (1 + c * values[axis]);
+        for (let k = 0; k < d; k++) g[i * d + k] += by * v[k];
+      });
+    return { g, loss };
+  }
+
+  // T32 at a tight frame, or orthonormal rows; highest: the largest curvature that one can have, least: that every one has
+  function frame({ n, dim: d = 3 }) {
+    const b = ERROR * Math.min(1, n / d), r = Math.min(n, d), k = (1 + 1 / b) ** (-r / 2) * r, highest = (2 * k) / (1 + b) ** 2;
+    return { highest, least: 2 * n >= d * (d + 1) ? (highest * d) / (d + 2) : highest, pull: -k / (1 + b) };
+  }
+  const antiCollapse = {
+    name: "Anti-Collapse", gradient: coded,
+    places: (s) => {
+      const { highest, least, pull } = frame(s), safe = attracts({ curvatures: [highest], pull }, s), last = attracts({ curvatures: [least], pull }, s);
+      const filled = { rank: Math.min(s.n, s.dim ?? 3), slack: 0.003, shows: "all directions filled evenly", end: "even" };
+      return [{
+        is: "frame", ...safe, ...filled, holds: `collapse repels at every rate; the points fill all directions evenly, a tight frame, ${safe.below < Infinity ? "which holds below μ_F" : "at every rate"} (T32)`,
+        mark: ["μ_F", "frames break", "the first tight frames break (T32)"],
+      }, {
+        is: "drift", above: safe.below < last.below ? safe.below : null, edge: safe.below < last.below ? last.below : null, below: last.below, ...filled,
+        holds: "collapse repels at every rate; some tight frames break, and the run drifts along them to one that stands the rate (T32)",
+        lost: s.rate >= last.below ? "no tight frame holds at this rate, and collapse repels (T32)" : "",
+        mark: ["μ_N", "no frame holds", "no tight frame holds (T32)"],
+      }];
+    },
+    otherwise: "nothing settles",
+    timeless: true, unit: (s) => ({ rate: 2 / frame(s).highest, name: "μ_F", formula: "2/c of a tight frame" }),
+    about: "The pair form, one coding rate of all points, ε = 0.5, γ = 1, times n. No temperature and no classes.",
+  };
+
+  return { unhinged, simo, antiCollapse };
 })();

@@ -9,16 +9,25 @@ import pytest
 import torch
 from torch import Tensor
 
+from clopsim.bounds.anti_collapse import coding_optimum
 from clopsim.bounds.class_losses import class_loss
 from clopsim.bounds.class_state import class_state
-from clopsim.bounds.effective_rate import AttractingRates, attracting_rates
+from clopsim.bounds.effective_rate import AttractingRates, attracting_rates, critical_rate
 from clopsim.bounds.line import line_state
 from clopsim.bounds.line_slopes import line_slopes
+from clopsim.bounds.lorac import lorac_collapse, lorac_line
+from clopsim.bounds.pauc import PaucSetting
+from clopsim.bounds.pauc_spectra import pauc_simplex
 from clopsim.bounds.relaxed_penalty import relaxed_collapse
 from clopsim.bounds.simo import simo_optimum
+from clopsim.bounds.trimming import trimmed_volume_rate
 from clopsim.bounds.unhinged import unhinged_pull, unhinged_rate, unhinged_swap
+from clopsim.losses.anti_collapse import anti_collapse_of_rows
 from clopsim.losses.blcl import blcl_of_rows
 from clopsim.losses.fedrcl import fedrcl_of_rows
+from clopsim.losses.l_statistic import l_statistic_of_rows
+from clopsim.losses.lorac import lorac_of_rows
+from clopsim.losses.pauc import pauc_of_rows
 from clopsim.losses.simo import simo_of_rows
 from clopsim.losses.sscl import sscl_of_rows
 from clopsim.losses.unhinged import simplex_axes, unhinged_of_rows
@@ -32,6 +41,13 @@ def simplex(z: Tensor, K: int = 3) -> Tensor:
     return torch.nn.functional.pad(simplex_axes(torch.ones(1, K, dtype=z.dtype)), (0, z.shape[1] - K))
 
 
+def merged(z: Tensor, labels: Tensor | None = None, *, temperature: float, reduction: str) -> Tensor:
+    """The paper's merged loss, anchor by anchor."""
+    assert reduction == "none"
+    others = ~torch.eye(len(z), dtype=torch.bool)
+    return torch.stack([torch.logsumexp(z[others[i]] @ z[i] / temperature, dim=0) for i in range(len(z))])
+
+
 # the loss that the page descends, of unit rows z and their labels y
 SUMMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sscl": lambda z, y: sscl_of_rows(z, y, temperature=TAU, reduction="sum"),
@@ -39,6 +55,10 @@ SUMMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "blcl": lambda z, y: blcl_of_rows(z, y, temperature=TAU, reduction="sum"),
     "unhinged": lambda z, y: len(z) * unhinged_of_rows(z, y, directions=simplex(z, int(y.max()) + 1)),
     "simo": lambda z, y: simo_of_rows(z, y),
+    "antiCollapse": lambda z, y: len(z) * anti_collapse_of_rows(z),
+    "lorac": lambda z, y: lorac_of_rows(z, temperature=TAU, smoothing=0.01, reduction="sum"),
+    "pauc": lambda z, y: len(z) * pauc_of_rows(z, y, temperature=TAU),
+    "trimmed": lambda z, y: l_statistic_of_rows(z, base=merged, temperature=TAU, reduction="sum"),
 }
 
 
@@ -131,6 +151,27 @@ def of_right_angles(K: int, m: int, gradient: str) -> AttractingRates | None:
     return attracting_rates([state.outside, state.inside, state.symmetric], pull=state.pull, gradient=gradient)
 
 
+def of_frames(K: int, m: int, d: int, gradient: str, *, least: bool = False) -> AttractingRates | None:
+    n = K * m
+    found = coding_optimum(n, dimension=d)
+    first, last = (
+        attracting_rates([n * c], pull=n * found.pull, gradient=gradient) for c in (found.highest, found.least)
+    )
+    return first if not least else AttractingRates(first.below, last.below) if first.below < last.below else None
+
+
+def of_pauc(K: int, m: int, d: int, gradient: str) -> AttractingRates | None:
+    state, n = pauc_simplex(PaucSetting(K, m // 2, TAU), dimension=d), K * m
+    levels = [n * level.curvature for level in state.levels.values()]
+    return attracting_rates(levels, pull=n * state.pull, gradient=gradient)
+
+
+def of_lorac(K: int, m: int, gradient: str, where: str) -> AttractingRates | None:
+    n, state = K * m, {"point": lorac_collapse, "line": lorac_line}[where]
+    *levels, pull = state(samples=K * m, temperature=TAU, smoothing=0.01)
+    return attracting_rates([n * c for c in levels], pull=n * pull, gradient=gradient)
+
+
 PLACES: dict[str, dict[str, Callable[[int, int, int, str], AttractingRates | None]]] = {
     "sscl": {
         "classes": lambda K, m, d, form: of_class_points("sscl", K, m, d, form, confidence=0.95),
@@ -147,6 +188,16 @@ PLACES: dict[str, dict[str, Callable[[int, int, int, str], AttractingRates | Non
     },
     "blcl": {"classes": lambda K, m, d, form: of_class_points("blcl", K, m, d, form)},
     "unhinged": {"classes": lambda K, m, d, form: of_circles(K, form), "swap": lambda K, m, d, form: of_swaps(K, form)},
+    "antiCollapse": {
+        "frame": of_frames,
+        "drift": lambda K, m, d, form: of_frames(K, m, d, form, least=True),
+    },
+    "pauc": {"classes": of_pauc},
+    "lorac": {
+        "point": lambda K, m, d, form: of_lorac(K, m, form, "point"),
+        "line": lambda K, m, d, form: of_lorac(K, m, form, "line"),
+    },
+    "trimmed": {"point": lambda *_: None},
     "simo": dict.fromkeys(("classes", "crossed"), lambda K, m, d, form: of_right_angles(K, m, form)),
 }
 
@@ -161,10 +212,24 @@ def test_the_rates_are_those_of_bounds(lab, name, K, m, d, form):
     for what, rates in PLACES[name].items():
         expected = rates(K, m, d, form)
         if expected is None:
-            assert found.get(what, (None, None)) == (None, None)
+            assert found.get(what, (None,))[0] is None
         else:
             assert found[what] == pytest.approx(tuple(expected), rel=1e-12)
     assert set(found) <= set(PLACES[name])
+
+
+def test_the_other_marks_are_those_of_bounds(lab):
+    """Where views part at LORAC's collapse; below which rate trimmed anchors cannot hold one."""
+    for n, form in ((6, "ambient"), (24, "ambient"), (60, "tangent")):
+        s = {"n": n, "tau": TAU, "gradient": form, "dim": 3, "momentum": 0}
+        edges = lab(
+            "([s]) => ['lorac', 'trimmed'].map((loss) => clopsim.theory.thresholds({ ...s, loss }).places[0].edge)", s
+        )
+        state = lorac_collapse(samples=n, temperature=TAU, smoothing=0.01)
+        parts = critical_rate(n * state.apart, pull=n * state.pull, gradient=form)
+        volumes = trimmed_volume_rate(samples=n, kept=math.floor(0.9 * n), temperature=TAU)
+        assert edges[0] == pytest.approx(parts, rel=1e-12)
+        assert edges[1] == (pytest.approx(volumes, rel=1e-12) if form == "ambient" else None)
 
 
 # ---- runs in the page ----
@@ -198,6 +263,8 @@ BRACKETS = [  # loss, place, gradient, momentum
     ("fedrcl", "line", "ambient", 0.2), ("blcl", "classes", "tangent", 0), ("blcl", "classes", "ambient", 0),
     ("simo", "classes", "tangent", 0), ("simo", "classes", "ambient", 0), ("simo", "classes", "tangent", 0.5),
     ("unhinged", "classes", "tangent", 0), ("unhinged", "classes", "tangent", 0.5), ("unhinged", "swap", "tangent", 0),
+    ("pauc", "classes", "tangent", 0), ("pauc", "classes", "ambient", 0), ("pauc", "classes", "tangent", 0.5),
+    ("lorac", "line", "ambient", 0), ("lorac", "line", "ambient", 0.2),
 ]  # fmt: skip
 
 
@@ -208,7 +275,7 @@ def test_a_state_holds_on_its_side_of_the_rate_alone(here, name, place, form, be
         "loss": name,
         "gradient": form,
         "n": 36,
-        "tau": 1,
+        "tau": 2 if name == "pauc" else 1,  # below, PAUC's weights hold no class on a point (T34)
         "lambda": 0,
         "decay": 0,
         "momentum": beta,
@@ -237,6 +304,41 @@ def test_a_state_holds_on_its_side_of_the_rate_alone(here, name, place, form, be
             assert state["prediction"]["phase"] in (place, "either")
         else:
             assert state["prediction"]["phase"] != place
+
+
+@pytest.mark.parametrize("beta", (0, 0.5))
+@pytest.mark.parametrize("d, n", [(3, 36), (7, 20)])  # enough rows for T32's lower edge, and not
+def test_frames_hold_below_their_rate_drift_above_and_break(here, d, n, beta):
+    plain = {"loss": "antiCollapse", "gradient": "tangent", "n": n, "dim": d, "start": "collapse", "momentum": beta}
+    here("([s]) => { clopsim.set({ ...s, x: 1 }); clopsim.reset() }", plain)
+    unit, edges = here("[clopsim.state.thresholds].map((th) => [th.unit, th.places.map(({ below }) => below)])[0]")
+    assert edges[0] == pytest.approx((1 + beta) * unit, rel=1e-12)
+    drifts = edges[1] > edges[0]
+    assert drifts == (2 * n >= d * (d + 1))
+    for rate, phase in ((0.95 * edges[0], "frame"), ((edges[0] + edges[1]) / 2, "drift"), (1.05 * edges[1], "between")):
+        if phase == "drift" and not drifts:
+            continue
+        here("([x]) => { clopsim.set({ x }); clopsim.reset() }", rate / unit)
+        here("clopsim.step(1200)")
+        state = here.state()
+        assert (state["prediction"]["phase"], state["verdict"]) == (phase, "as predicted")
+        assert (state["there"] == "frame") == (phase != "between")
+        assert (abs(state["rank"] - d) < 1e-4) == (phase != "between")
+
+
+def test_trimmed_anchors_are_not_drawn_to_one_spot_below_the_volume_s_rate(here):
+    """0.9 of the rate, from near collapse: above it theory is silent, as it knows no rate from which on they are."""
+    plain = {"loss": "trimmed", "gradient": "ambient", "n": 60, "tau": 0.5, "start": "collapse", "x": 1}
+    here("([s]) => { clopsim.set(s); clopsim.reset() }", plain)
+    unit, edge = here("(() => { const { unit, places } = clopsim.state.thresholds; return [unit, places[0].edge] })()")
+    assert edge > unit
+    for factor, phase, verdict in ((0.9, "free", "as predicted"), (1.1, "silent", "no prediction")):
+        here("([x]) => { clopsim.set({ x }); clopsim.reset() }", factor * edge / unit)
+        here("clopsim.step(600)")
+        state = here.state()
+        assert (state["prediction"]["phase"], state["verdict"]) == (phase, verdict)
+        assert state["there"] is None or phase == "silent"
+    assert "μV" in "".join(here("[...document.querySelectorAll('.mark')].map((m) => m.textContent)"))
 
 
 def test_where_points_swap_the_loss_is_that_of_the_swap(here):
@@ -280,7 +382,7 @@ def test_a_loss_without_a_temperature_says_so(here):
     assert here.page.locator("#about").text_content() == ""
 
 
-@pytest.mark.parametrize("name", [name for name in PLACES if name != "unhinged"])
+@pytest.mark.parametrize("name", ["sscl", "supcon", "fedrcl", "blcl", "pauc", "simo"])
 @pytest.mark.parametrize(
     "wanted, sentence",
     [
