@@ -10,7 +10,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -20,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from clopsim.losses import CLOP, OrthonormalPrototypes, by_name
-from clopsim.sphere.devices import DTYPES
+from clopsim.sphere import products
+from clopsim.sphere.devices import DTYPES, keep_freed
 from clopsim.training.batches import views_of
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.embedders import build
@@ -47,6 +47,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     given = options.parse_args()
     torch.set_num_threads(given.workers)
+    keep_freed()  # for all contenders
     result = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__, **vars(given)}
     result["batches"] = [compare(given, batch) for batch in given.batch]
     if given.json:
@@ -155,8 +156,7 @@ def in_turn(recipes: list[Training], data: DataSet) -> Advance:
     runners = [stack.runner() for stack in stacks]
 
     def advance(steps: int) -> Ends:
-        for run in runners:
-            run(steps)
+        products.in_turn(lambda run: run(steps), runners, workers=1)
         wait(data.y.device)
         return [end for stack in stacks for end in _ends(stack)]
 
@@ -172,10 +172,7 @@ def together(recipes: list[Training], data: DataSet, *, workers: int) -> Advance
     runners = [stack.runner() for stack in stacks]
 
     def advance(steps: int) -> Ends:
-        before = torch.get_num_threads()
-        with ThreadPoolExecutor(workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(lambda run: run(steps), runners))
-        torch.set_num_threads(before)
+        products.in_turn(lambda run: run(steps), runners, workers=workers if on_cpu else 1)
         wait(data.y.device)
         return [end for stack in stacks for end in _ends(stack)]
 

@@ -19,18 +19,15 @@ On a GPU of NVIDIA's float32 runs are advanced by kernels of their own (fused).
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
 from itertools import pairwise
 from typing import TypeVar
 
-import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from clopsim.bounds import Setting
 from clopsim.sphere import fused
+from clopsim.sphere.products import in_turn, prepared
 
 R = TypeVar("R")
 
@@ -138,28 +135,13 @@ def advance(
 
 
 def in_parts(work: Callable[[slice], R], z: Tensor, setting: Setting, *, workers: int | None = None) -> list[R]:
-    """work of every part of the runs of z, in order: on a CPU parts of chunk_runs, each done by one of the workers with
-    a single thread of torch's and BLAS's (a second one inside operations so small costs more than it brings); else all
-    at once.
+    """work of every part of the runs of z, in order: on a CPU parts of chunk_runs, shared out to workers; else all at
+    once.
     """
     if z.device.type != "cpu":
         return [work(slice(0, len(z)))]
-    threads = torch.get_num_threads()
-    workers = workers or threads
-    try:
-        with (
-            _libraries().limit(limits=1, user_api="blas"),
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-        ):
-            return list(pool.map(work, _parts(len(z), chunk_runs(setting, z.dtype), workers)))
-    finally:
-        torch.set_num_threads(threads)  # the workers' setting reaches MKL in every thread
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Those loaded that have threads of their own, NumPy's among them: looking for them takes a millisecond."""
-    return ThreadpoolController()
+    workers = workers or torch.get_num_threads()
+    return in_turn(work, _parts(len(z), chunk_runs(setting, z.dtype), workers), workers=workers)
 
 
 def _parts(runs: int, size: int, workers: int) -> list[slice]:
@@ -224,9 +206,9 @@ class _Chunk:
         self.padded = z.new_zeros(-(-runs * n * n // VECTOR) * VECTOR)
         kernel = self.padded[: runs * n * n].view(runs, n, n)  # E
         self.diagonal = kernel.diagonal(dim1=1, dim2=2)
-        self.take_cosines = _product(self.z.mT, self.work, kernel)
-        self.take_sums = _product(rows, kernel, sums)
-        self.take_others = _product(self.work, kernel, self.others)
+        self.take_cosines = prepared(self.z.mT, self.work, kernel)
+        self.take_sums = prepared(rows, kernel, sums)
+        self.take_others = prepared(self.work, kernel, self.others)
 
     def step(self) -> None:
         """z <- normalise(z - mu g), in place."""
@@ -262,12 +244,3 @@ class _Chunk:
 
     def _row_sums(self, products: Tensor) -> None:
         torch.sum(products, dim=1, keepdim=True, out=self.norm)
-
-
-def _product(left: Tensor, right: Tensor, out: Tensor) -> Callable[[], object]:
-    """Writes left @ right to out when called: on a CPU by NumPy, whose BLAS has kernels for small products and is up
-    to four times as fast there as torch.bmm.
-    """
-    if out.device.type == "cpu":
-        return partial(np.matmul, left.numpy(), right.numpy(), out=out.numpy())
-    return partial(torch.bmm, left, right, out=out)

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from clopsim.sphere.devices import keep_freed
 from clopsim.sphere.dynamics import recorded_steps
 from clopsim.training.batches import Draw, draw, drawn_views
 from clopsim.training.checkpoint import State
@@ -154,6 +155,7 @@ def train(
 
     Errors: Diverged at the first step whose loss is not finite, with the state of the last record or look before it.
     """
+    keep_freed()
     device = data.y.device
     value, record = objective(model, recipe, device), recorder(recipe, device)
     advance = by_replay(value, data, recipe, model, record) if record else by_step(value, data, recipe)

@@ -6,7 +6,6 @@ whose loss leaves the finite numbers stays nan and touches no other.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from threading import Lock
 from typing import NamedTuple
@@ -16,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clopsim.sphere.devices import DTYPES
+from clopsim.sphere.devices import DTYPES, keep_freed
 from clopsim.sphere.dynamics import recorded_steps
+from clopsim.sphere.products import in_turn
 from clopsim.training.datasets import DataSet, load
 from clopsim.training.recipe import LARGE, Training, check_stackable
 from clopsim.training.stack.stack import ACCURACIES, OBSERVABLES, Stack
@@ -95,12 +95,8 @@ def train_together(
         return torch.stack(records, dim=-1), stack.accuracies()  # (observables, members, steps), (accuracies, members)
 
     if device.type == "cpu":
-        threads = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(workers or threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                results = list(pool.map(take, parts))
-        finally:
-            torch.set_num_threads(threads)  # the workers' setting reaches MKL in every thread
+        keep_freed()
+        results = in_turn(take, parts, workers=workers)
     else:
         results = [take(part) for part in parts]
     order = np.argsort(np.concatenate(parts))

@@ -15,6 +15,7 @@ from clopsim.bounds.setting import one_of
 from clopsim.losses import LOSSES, LossName, by_name, prototype_term
 from clopsim.losses.views import at_least_float32, lengths
 from clopsim.sphere.engine import lowest_temperature
+from clopsim.sphere.products import product
 from clopsim.training.recipe import Distance
 
 CACHE_BYTES = 2**20
@@ -86,21 +87,23 @@ class _Contrast(torch.autograd.Function):
         size = max(1, (CACHE_BYTES if u.device.type == "cpu" else GPU_BYTES) // (u.dtype.itemsize * n * n))
         columns = u.mT  # (M, d, n): how stacked_network leaves them in memory
         length, scale = lengths(columns, dim=1), tau[:, None, None]
-        z = columns / length
+        both = u.new_empty(members, 2 * d, n)  # Z and, once the sums are known, rZ
+        z = torch.div(columns, length, out=both[:, :d])
         scaled, partner = z * (math.log2(math.e) / scale), z.roll(n // 2, dims=-1)
         kernel, total, sums = (
             u.new_empty(min(size, members), n, n),
             u.new_empty(members, 1, n),
-            u.new_empty(members, 2 * d, n),
+            torch.empty_like(both),
         )
         for first in range(0, members, size):
             part = slice(first, min(first + size, members))
-            rows, e = z[part], kernel[: min(size, members - first)]
-            torch.bmm(scaled[part].mT, rows, out=e).exp2_()
+            e = kernel[: min(size, members - first)]
+            product(scaled[part].mT, z[part], out=e).exp2_()
             for offset in (0, n // 2, -(n // 2)) if decoupled else (0,):
                 e.diagonal(offset=offset, dim1=1, dim2=2).zero_()
             torch.sum(e, dim=1, keepdim=True, out=total[part])
-            torch.bmm(torch.cat([rows, rows / total[part]], dim=1), e, out=sums[part])
+            torch.div(z[part], total[part], out=both[part, d:])
+            product(both[part], e, out=sums[part])
         values = total.log().mean(dim=(1, 2)) - (z * partner).sum(dim=(1, 2)) / (n * tau)
         pull = sums[:, :d].div_(total).add_(sums[:, d:]).sub_(partner, alpha=2)
         gradient = pull.sub_(z * (z * pull).sum(dim=1, keepdim=True)).div_(length.mul_(n * scale))

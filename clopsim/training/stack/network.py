@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from clopsim.sphere.products import dots, product
+
 ORDER = re.compile(r"Flatten( Linear BatchNorm1d ReLU| Linear\+bias ReLU)* Linear\+bias")
 """The networks that are computed in products: linear ones and MLPs."""
 
@@ -27,7 +29,7 @@ def stacked_network(network: nn.Module, params: dict[str, Tensor], x: Tensor, *,
     h = x.flatten(1 if shared else 2).mT  # (features, rows) or (M, features, rows)
     for k, layer in enumerate(layers):
         if isinstance(layer, nn.Linear) and layer.bias is not None:
-            h = torch.matmul(params[f"{k}.weight"], h) + params[f"{k}.bias"][..., None]
+            h = _Linear.apply(h, params[f"{k}.weight"], params[f"{k}.bias"])  # type: ignore[no-untyped-call]
             h = h.relu() if k + 1 < len(layers) else h
         elif isinstance(layer, nn.BatchNorm1d):  # with the linear layer before it and the ReLU behind it
             weight, scale, shift = params[f"{k - 1}.weight"], params[f"{k}.weight"], params[f"{k}.bias"]
@@ -53,32 +55,45 @@ def by_torch(network: nn.Module, params: dict[str, Tensor], x: Tensor, *, shared
     return vmap(one, in_dims=(0, None if shared else 0))(params, x)
 
 
+class _Linear(torch.autograd.Function):
+    """W x + b."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(weight, x).add_(bias[..., None])
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        to_x = product(weight.mT, outer[0]) if ctx.needs_input_grad[0] else None  # not for the data
+        return to_x, product(outer[0], x.mT), outer[0].sum(dim=-1)
+
+
 class _Hidden(torch.autograd.Function):
     """relu(a y + shift) of y = W (x - mean x), a = scale / sqrt(mean y^2 + eps), means over the rows.
 
     With g the gradient where the output is positive, 0 elsewhere:
 
-        dL/dW = a g' (x - mean x)^T,  dL/dx = (a W)^T (g' - mean g),  g' = g - y (sum g y) / (n (mean y^2 + eps))
+        dL/dW = a g' x^T,  dL/dx = (a W)^T g',  g' = g - mean g - y (sum g y) / (n (mean y^2 + eps))
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-        centred = x - x.mean(dim=-1, keepdim=True)
-        y = torch.matmul(weight, centred)  # (M, width, n)
+        y = product(weight, x)  # (M, width, n)
+        y.sub_(product(weight, x.mean(dim=-1, keepdim=True)))
         inverse = torch.linalg.vector_norm(y, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         a = scale[..., None] * inverse
         out = (y * a).add_(shift[..., None]).relu_()
-        ctx.save_for_backward(centred, weight, y, inverse, a, out)
+        ctx.save_for_backward(x, weight, y, inverse, a, out)
         return out
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor, None]:
-        centred, weight, y, inverse, a, out = ctx.saved_tensors
-        g = torch.ops.aten.threshold_backward(outer[0], out, 0)
-        total, along = g.sum(dim=-1, keepdim=True), (g * y).sum(dim=-1, keepdim=True)
-        g.addcmul_(y, along * inverse.square() / -y.shape[-1])
-        to_weight = torch.matmul(g, centred.mT).mul_(a)
-        to_x = None
-        if ctx.needs_input_grad[0]:  # not for the data
-            to_x = torch.matmul((a * weight).mT, g.sub_(total / y.shape[-1]))
+        x, weight, y, inverse, a, out = ctx.saved_tensors
+        g = torch.ops.aten.threshold_backward.grad_input(outer[0], out, 0, grad_input=outer[0])  # nobody else has it
+        total, along = g.sum(dim=-1, keepdim=True), dots(g, y)
+        g.addcmul_(y, along * inverse.square() / -y.shape[-1]).sub_(total / y.shape[-1])
+        to_weight = product(g, x.mT).mul_(a)
+        to_x = product((a * weight).mT, g) if ctx.needs_input_grad[0] else None  # not for the data
         return to_x, to_weight, (along * inverse).squeeze(-1), total.squeeze(-1), None

@@ -1,3 +1,8 @@
+import ctypes
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -28,3 +33,32 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch, cuda, mps, precision
     device, dtype = devices.choose("auto", precision)
     assert device.type == wanted
     assert dtype == (torch.float64 if precision == "float64" else torch.float32)  # bfloat16: of the products only
+
+
+MAPPED = """
+import ctypes, sys, torch
+from clopsim.sphere.devices import keep_freed
+
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = type("mallinfo2", (ctypes.Structure,), {"_fields_": [(f"n{k}", ctypes.c_size_t) for k in range(10)]})
+
+def is_mapped(size):
+    before = mallinfo().n3  # blocks with pages of their own, which go when they are freed
+    block = torch.empty(size, dtype=torch.uint8)
+    return mallinfo().n3 > before
+
+first = is_mapped(30 * 2**20)
+if "keep" in sys.argv:
+    keep_freed()
+print(first, is_mapped(31 * 2**20))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="not glibc 2.33 or newer"
+)
+@pytest.mark.parametrize("words, mapped", ((["-"], "True True"), (["keep"], "True False")))
+def test_freed_memory_is_kept(words, mapped):
+    free = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", MAPPED, *words]
+    assert subprocess.run(command, env=free, capture_output=True, text=True, check=True).stdout.strip() == mapped

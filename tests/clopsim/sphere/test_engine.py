@@ -5,7 +5,6 @@ from itertools import product
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from clopsim.bounds import Setting, exact_rate
 from clopsim.sphere import dynamics, engine, starts
@@ -118,17 +117,6 @@ def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_with_any_workers(n, d, d
     for workers in (1, 2, 3):
         assert torch.equal(engine.advance(z, rate, tau, setting=setting, steps=20, workers=workers), together)
     assert torch.get_num_threads() == threads
-
-
-def test_every_worker_has_one_thread_of_blas():
-    def threads(part: slice) -> set[int]:
-        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
-
-    before = threads(slice(0, 8))
-    with threadpool_limits(2, user_api="blas"):
-        assert set().union(*engine.in_parts(threads, torch.zeros(8, 400, 2), Setting(0.5, 2, 400), workers=2)) == {1}
-        assert threads(slice(0, 8)) == {2}
-    assert threads(slice(0, 8)) == before
 
 
 def test_neighbours_which_settle_alike_are_dealt_to_all_workers(monkeypatch):

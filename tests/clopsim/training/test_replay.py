@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from clopsim.losses import info_nce
+from clopsim.sphere import products
 from clopsim.training import loop
 from clopsim.training import replay as module
 from clopsim.training.datasets import load
@@ -36,6 +37,12 @@ def same(first, second):
         assert set(one) == set(other)
         assert all(torch.equal(one[each], other[each]) for each in one), name
     return True
+
+
+@pytest.fixture(autouse=True)
+def products_as_on_a_gpu(monkeypatch):
+    """A tape sees what torch does."""
+    monkeypatch.setattr(products, "BY_NUMPY", frozenset())
 
 
 @pytest.fixture

@@ -58,6 +58,22 @@ def test_the_prototype_term_takes_each_members_prototypes(members):
         torch.testing.assert_close(values[m], alone, rtol=1e-13, atol=0)
 
 
+@pytest.mark.parametrize("size", (0.0, 2e-38, 1e-25, 1e-15, 1e25, 1e36))
+def test_rows_whose_squares_vanish_or_overflow_keep_their_direction(members, size):
+    rows, labels, tau = members
+    x = rows.float()
+    x[:, 3] *= size / x[:, 3].abs().amax(dim=1, keepdim=True)
+    x.requires_grad_()
+    values = stacked_loss(x, labels, tau.float(), loss="infonce")
+    alone = torch.stack(
+        [by_name("infonce", temperature=float(t))(*one.chunk(2)) for t, one in zip(tau, x, strict=True)]
+    )
+    torch.testing.assert_close(values, alone, rtol=2e-6, atol=0)
+    slopes = [torch.autograd.grad(each.sum(), x)[0][:, 3] * size for each in (values, alone)]
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-6)
+    assert bool(slopes[0].any()) == bool(size)
+
+
 def test_temperatures_below_the_range_of_the_closed_form_stay_finite(members):
     rows, labels, tau = members
     low = torch.full_like(tau, 0.01).float()
