@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from clopsim.audit import graph
+from clopsim.audit.breaking import STYLE, display
 from clopsim.audit.experiments import Experiment
 from clopsim.audit.picture import described, svg
 from clopsim.audit.run import Finding, Proof
-from clopsim.audit.typeset import FONTS, mathml, prose
+from clopsim.audit.typeset import prose
 from clopsim.audit.words import Made, checked, headline, said, sentence, short, tables, totals
 
 FEW = 3
@@ -25,7 +26,7 @@ def to_html(findings: Sequence[Finding], made: Made) -> str:
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>The audit of clopsim</title>",
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-        f"<style>{style}{FONTS}</style></head><body>",
+        f"<style>{style}{STYLE}</style></head><body>",
         "<header><h1>The audit of clopsim</h1>",
         f"<p class='lead'>{prose(headline(findings))}</p>",
         _totals(findings),
@@ -38,12 +39,14 @@ def to_html(findings: Sequence[Finding], made: Made) -> str:
         ),
         "</header>",
         _contents(findings, with_graph=bool(drawn)),
+        "<main>",
     ]
     for name, title, head, part in tables(findings):
         parts.append(f"<h2 id='{name}'>{title}</h2>")
-        parts.append(f"<table><tr><th></th><th>{head}</th><th>verdict</th><th>what holds</th></tr>")
+        heads = "".join(f"<th scope='col'>{one}</th>" for one in ("claim", head, "verdict", "what holds"))
+        parts.append(f"<table><thead><tr>{heads}</tr></thead><tbody>")
         parts += [_row(finding) for finding in part]
-        parts.append("</table>")
+        parts.append("</tbody></table>")
     if drawn:
         parts += [
             "<h2 id='graph'>Which proof uses which theorem</h2>",
@@ -53,7 +56,7 @@ def to_html(findings: Sequence[Finding], made: Made) -> str:
         ]
     parts.append("<h2 id='evidence'>The claims and their evidence</h2>")
     parts += [_section(one, edges, users, unfold=len(findings) <= FEW) for one in findings]
-    return "\n".join([*parts, "</body></html>"]) + "\n"
+    return "\n".join([*parts, "</main></body></html>"]) + "\n"
 
 
 def _link(name: str) -> str:
@@ -86,7 +89,7 @@ def _row(finding: Finding) -> str:
     source = f"<br><small>{prose(claim.source)}</small>" if said(claim) else ""
     system = f"{claim.system}: " if claim.system else ""
     return (
-        f"<tr><td>{_link(claim.identifier)}</td><td>{system}{prose(claim.statement)}{source}</td>"
+        f"<tr><th scope='row'>{_link(claim.identifier)}</th><td>{system}{prose(claim.statement)}{source}</td>"
         f"<td>{_verdict(finding.verdict)}</td><td>{prose(short(claim))}</td></tr>"
     )
 
@@ -132,7 +135,7 @@ def _proof(proof: Proof) -> str:
     steps = len(derivation.steps)
     items = []
     for step in derivation.steps:
-        formula = "" if step.formula is None else f"<div class='formula'>{mathml(step.formula, step.left)}</div>"
+        formula = "" if step.formula is None else display(step.formula, step.left)
         items.append(f"<li>{prose(step.text)}{formula}</li>")
     names = "; ".join(name for name in derivation.zeros if name not in proof.rest)
     which = (

@@ -14,8 +14,6 @@ GREEK = {
     "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "eps": "ε", "Gamma": "Γ", "Delta": "Δ", "Sigma": "Σ",
 }  # fmt: skip
 SIGNS = {"+-": "±", ">=": "≥", "<=": "≤", "!=": "≠", "->": "→", "<-": "←"}
-FONTS = 'math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }'
-"""A rule for a page with formulas: brackets stretch in a font that is made for them alone."""
 
 LETTER = "[A-Za-zα-ωΓΔΣ]"
 NAME = re.compile(rf"(?<![A-Za-z])(d?)({'|'.join(GREEK)})(?![A-Za-z])")

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from clopsim.audit.typeset import FONTS, mathml, prose
+from clopsim.audit.breaking import STYLE, display
+from clopsim.audit.typeset import prose
 from clopsim.bounds import Setting
 from clopsim.bounds.setting import Floats, one_of, whole_number
 from clopsim.losses import OrthonormalPrototypes
@@ -194,7 +195,7 @@ def proof(theorem: str) -> "HTML":
 
     lines = importlib.import_module(f"clopsim.bounds.{theorem}").derive().steps
     items = [
-        f"<li>{prose(line.text)}{'' if line.formula is None else mathml(line.formula, line.left)}</li>"
+        f"<li>{prose(line.text)}{'' if line.formula is None else display(line.formula, line.left)}</li>"
         for line in lines
     ]
-    return HTML(f"<style>{FONTS}</style><ol>{''.join(items)}</ol>")
+    return HTML(f"<style>{STYLE}</style><ol>{''.join(items)}</ol>")

@@ -9,6 +9,7 @@ from clopsim.audit.ledger import CLAIMS
 from clopsim.audit.report import write_report
 from clopsim.audit.words import Made
 from clopsim.protocols.ledger import CLAIMS as PROTOCOLS
+from tests.browser import violations
 
 MADE = Made("clopsim 1.2.3", "clopsim verify --report audit.html")
 
@@ -30,7 +31,7 @@ def test_html_is_one_page_without_a_request(findings, page):
     assert not re.search(r"(?:src|href)=['\"](?!#)|url\((?!#)|@import", page)
     assert "<script" not in page
     assert page.count("<svg role=") == sum(len(one.experiments) for one in findings)
-    assert page.count("<math") == sum(
+    assert page.count("<div class='formula'") == sum(
         step.formula is not None for one in findings for proof in one.proofs for step in proof.derivation.steps
     )
     for finding in findings:
@@ -118,3 +119,13 @@ def test_wrong_places(tmp_path, findings):
         write_report(findings, tmp_path / f"{'a' * 250}.md", MADE)
     with pytest.raises(ValueError, match="^report must be a file in a folder that exists"):
         write_report(findings, tmp_path / "nowhere" / "audit.md", MADE)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1024), ("dark", 390)])
+def test_axe_finds_nothing(browser, page, scheme, width):
+    shown = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+    shown.set_content(page)
+    shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    assert violations(shown) == []
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    shown.close()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clopsim.audit.typeset import mathml
+from clopsim.audit.breaking import display
 from clopsim.bounds import Setting, class_equilibrium, exact_rate, spread_multiplier, stationarity
 from clopsim.lessons.tools import commit, growth, proof, runs, slide, spheres
 from clopsim.losses import OrthonormalPrototypes
@@ -128,7 +128,7 @@ def test_with_widgets_it_draws_the_value_that_is_chosen(monkeypatch):
 def test_a_proof_is_a_list_of_its_steps():
     text = proof("stationarity").data
     assert text.count("<li>") == 4
-    assert text.count("<math") == 3
+    assert text.count("<div class='formula'") == 3
     for line in stationarity.derive().steps:
-        assert line.formula is None or mathml(line.formula, line.left) in text
+        assert line.formula is None or display(line.formula, line.left) in text
     assert isinstance(spheres(runs(FLAT, 0.1, steps=0), ["a"]), Picture)
