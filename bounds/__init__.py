@@ -1,4 +1,7 @@
-"""The theory of clopsim in closed form: numpy only, no torch. One result per file."""
+"""The theory of clopsim in closed form: numpy only, no torch. One result per file.
+
+Every function here takes what it is annotated with, and says in one sentence what is wrong with anything else.
+"""
 
 from clopsim.bounds.adam import adam_rate
 from clopsim.bounds.alignment import (
@@ -17,6 +20,7 @@ from clopsim.bounds.anti_collapse import (
     coding_weight,
 )
 from clopsim.bounds.antipodal_line import LineMultipliers, antipodal_line_rate, line_multipliers
+from clopsim.bounds.arguments import at_the_door
 from clopsim.bounds.ascent import ascent_rates, largest_loss
 from clopsim.bounds.bessel import bessel_ratios, harmonics, kernel_harmonics
 from clopsim.bounds.class_enclosures import enclose_class_cosine, enclose_critical_weight
@@ -429,3 +433,5 @@ __all__ = [
     "weak_displacement",
     "weak_effective_rank",
 ]
+
+globals().update({name: at_the_door(globals()[name]) for name in __all__})

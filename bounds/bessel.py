@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clopsim.bounds.setting import Floats, whole_number
+from clopsim.bounds.setting import Floats, shown, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
 
 Array = NDArray[np.float64]
+
+MOST_DEGREES = 10_000
+"""Far beyond the degrees that a temperature of 1e-4 brings into play; each costs a step."""
 
 
 def bessel_ratios(concentration: Floats, dimension: int, *, degrees: int) -> Array:
@@ -27,11 +30,9 @@ def bessel_ratios(concentration: Floats, dimension: int, *, degrees: int) -> Arr
 
     concentration: kappa = 1/tau, any shape (...). Returns (..., degrees + 1).
     """
-    kappa = np.asarray(concentration, dtype=np.float64)
-    if not (np.all(kappa > 0) and np.all(np.isfinite(kappa))):
-        raise ValueError(f"concentration must be finite and > 0, got {concentration!r}; it is 1/temperature")
+    kappa = _concentrations(concentration, most=1e10)
     whole_number("dimension", dimension, low=2)
-    whole_number("degrees", degrees, low=1)
+    whole_number("degrees", degrees, low=1, high=MOST_DEGREES)
     order = dimension / 2 - 1
     guard = 64 + 8 * math.ceil(math.sqrt(kappa.max()))  # steps in which the error of the start dies out
     ratio = np.zeros_like(kappa)  # its limit at high orders
@@ -45,8 +46,19 @@ def bessel_ratios(concentration: Floats, dimension: int, *, degrees: int) -> Arr
         return np.multiply.accumulate(ratios, axis=-1)
 
 
+def _concentrations(value: Floats, *, most: float) -> Array:
+    kappa = np.asarray(value, dtype=np.float64)
+    if not (kappa.size and np.all(kappa > 0) and np.all(kappa <= most)):
+        raise ValueError(
+            f"concentration must be finite and > 0, and at most {most:g}, got {shown(value)}; it is 1/temperature"
+        )
+    return kappa
+
+
 def harmonics(degree: int, dimension: int) -> int:
     """Number N_l of linearly independent spherical harmonics of a degree l >= 1 in dimension d (2 for d = 2)."""
+    whole_number("degree", degree, low=1, high=MOST_DEGREES)
+    whole_number("dimension", dimension, low=2)
     upper = math.comb(degree + dimension - 1, degree)
     return upper - (math.comb(degree + dimension - 3, degree - 2) if degree >= 2 else 0)
 
@@ -62,7 +74,8 @@ def kernel_harmonics(concentration: Floats, dimension: int) -> Array:
     Valid for: kappa > 0, d >= 2. Source: the mean is classical (von Mises-Fisher), the sum the addition theorem.
     concentration: kappa = 1/tau, any shape. Returns the same shape.
     """
-    kappa = np.asarray(concentration, dtype=np.float64)
+    kappa = _concentrations(concentration, most=1e6)
+    whole_number("dimension", dimension, low=2)
     k = np.arange(1, 64 + math.ceil(kappa.max() / 2 + 12 * math.sqrt(kappa.max())))
     with np.errstate(under="ignore"):
         steps = 2 * np.log(kappa[..., None] / 2) - np.log(k * (dimension / 2 + k - 1))  # (..., terms)

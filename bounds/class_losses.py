@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from clopsim.bounds.arguments import fit_fields
 from clopsim.bounds.setting import check_temperature, number_from_zero, one_of, whole_number
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ClassLoss:
     roles: int = 2  # nu: 2, an embedding is anchor and key; 1, the keys are the class means, which no pattern moves
 
     def __post_init__(self) -> None:
+        fit_fields(self)
         whole_number("classes", self.classes, low=2)
         whole_number("per_class", self.per_class, low=1)
         check_temperature(self.temperature)

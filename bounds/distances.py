@@ -57,7 +57,8 @@ def manhattan_critical_weight(prototypes: NDArray[np.float64], *, per_class: int
     Source: T20 (ours).
     prototypes: (K, d) unit rows, float64; per_class: m >= 1; temperature: tau. Errors: ValueError outside the ranges.
     """
-    if prototypes.ndim != 2 or np.abs(np.linalg.norm(prototypes, axis=-1) - 1).max() > UNIT:
+    lengths = np.linalg.norm(prototypes, axis=-1)
+    if prototypes.ndim != 2 or not (prototypes.size and np.abs(lengths - 1).max() <= UNIT):
         raise ValueError(f"prototypes must be unit rows (K, d), got shape {prototypes.shape}; normalise the rows")
     _check(len(prototypes), per_class, temperature)
     force = _force(prototypes, per_class, temperature)

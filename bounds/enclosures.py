@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from clopsim.bounds.setting import Setting, positive_number, whole_number, without_momentum
+from clopsim.bounds.setting import Setting, positive_number, shown, whole_number, without_momentum
 
 if TYPE_CHECKING:
     from flint import arb
@@ -29,7 +29,7 @@ class Enclosure(NamedTuple):
         return self.low <= value <= self.high  # type: ignore[operator]
 
 
-def enclose_root(function: "Callable[[arb], arb]", low: float, high: float) -> Enclosure:
+def enclose_root(function: Callable[["arb"], "arb"], low: float, high: float) -> Enclosure:
     """Shrink a bracket of a root of a continuous function until ball arithmetic cannot tell the sign in the middle.
 
     The signs at both ends of the result are certified and opposite, so a root lies between them.
@@ -42,8 +42,11 @@ def enclose_root(function: "Callable[[arb], arb]", low: float, high: float) -> E
 
     def sign(point: float) -> int:
         value = function(arb(point))
+        if not isinstance(value, arb):
+            raise ValueError(f"function must return a flint.arb, got {shown(value)}; compute with its argument")
         return 1 if value > 0 else -1 if value < 0 else 0
 
+    low, high = float(low), float(high)
     with ctx.workprec(PRECISION):
         start = sign(low)
         if not low < high or start * sign(high) != -1:

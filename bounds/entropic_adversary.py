@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from clopsim.bounds.derivation import Agreement, Derivation
 
+MOST_STEPS = 10**6
+"""Of ascent: each is a term of a sum."""
+
 SMALL = 0.1
 """|theta| below which the moments are summed as a series: there the closed forms cancel, and four terms suffice."""
 
@@ -97,7 +100,7 @@ def adversarial_curvature(curvature: float, *, reach: float, steps: int | None =
     a = curvature * reach
     if steps is None:
         return curvature / (1 - a) if a < 1 else None
-    whole_number("steps", steps, low=1)
+    whole_number("steps", steps, low=1, high=MOST_STEPS)
     return curvature * math.fsum(a**power for power in range(2 * steps + 1))
 
 

@@ -132,8 +132,8 @@ def class_effective_rank(cosine: float, *, classes: int) -> float:
     slack = 1e-15 * K  # rounding of s at the simplex ETF
     if not -1 / (K - 1) - slack <= s <= 1:
         raise ValueError(f"cosine must be in [-1/(classes - 1), 1], got {s!r}; no {K} unit vectors have it pairwise")
-    shares = [max(0.0, 1 + (K - 1) * s) / K, *[(1 - s) / K] * (K - 1)]
-    return math.exp(-sum(f * math.log(f) for f in shares if f > 0))
+    shares = ((1, max(0.0, 1 + (K - 1) * s) / K), (K - 1, (1 - s) / K))
+    return math.exp(-sum(count * f * math.log(f) for count, f in shares if f > 0))
 
 
 def derive() -> "Derivation":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number, without_momentum
+from clopsim.bounds.setting import Floats, Setting, momentum_below_one, positive_number, shown, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -36,9 +36,9 @@ def view_growth(
     shrink = 1 - _product(rate, weight_decay)
     cosines, norms = np.broadcast_arrays(np.asarray(cosine, dtype=np.float64), np.asarray(squared_norm))
     if np.any(np.abs(cosines) > 1):
-        raise ValueError(f"cosine must be in [-1, 1], got {cosine!r}; it is that of the two views")
+        raise ValueError(f"cosine must be in [-1, 1], got {shown(cosine)}; it is that of the two views")
     if not np.all(norms > 0):
-        raise ValueError(f"squared_norm must be > 0, got {squared_norm!r}; it is the square of a length")
+        raise ValueError(f"squared_norm must be > 0, got {shown(squared_norm)}; it is the square of a length")
     without_momentum(setting)
     pull = steady_squared_norm(rate, setting) / norms
     return np.stack([shrink + pull * (1 - cosines), shrink - pull * (1 + cosines)])
@@ -59,6 +59,8 @@ def two_view_step(
 
     pair: (2, ...), the components (X, Y) of one of the two views, not both 0; the other one is (X, -Y).
     """
+    if len(pair) != 2:
+        raise ValueError(f"pair must have shape (2, ...), got {pair.shape}; give the two components of a view")
     along, across = np.asarray(pair, dtype=np.float64)
     norm = along**2 + across**2
     if not np.all(norm > 0):
@@ -141,7 +143,7 @@ def effective_rate(rate: float, squared_norm: Floats, setting: Setting) -> Float
     steady = steady_squared_norm(rate, setting)  # checks the setting
     norm = np.asarray(squared_norm, dtype=np.float64)
     if np.any(norm < 0):
-        raise ValueError(f"squared_norm must be >= 0, got {squared_norm!r}; it is the square of a length")
+        raise ValueError(f"squared_norm must be >= 0, got {shown(squared_norm)}; it is the square of a length")
     with np.errstate(divide="ignore"):
         units = steady / norm
     return float(units) if units.ndim == 0 else units

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clopsim.bounds.setting import Floats, Setting, positive_number, without_momentum
+from clopsim.bounds.setting import Floats, Setting, positive_number, shown, without_momentum
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -83,7 +83,7 @@ def lars_view_growth(
         )
     cosines, norms = np.broadcast_arrays(np.asarray(cosine, dtype=np.float64), np.asarray(squared_norm))
     if not np.all(norms > 0):
-        raise ValueError(f"squared_norm must be > 0, got {squared_norm!r}; it is the square of a length")
+        raise ValueError(f"squared_norm must be > 0, got {shown(squared_norm)}; it is the square of a length")
     pull = setting.pull * step / setting.tau / norms
     return np.stack([shrink * (1 + pull * (1 - cosines)), shrink * (1 - pull * (1 + cosines))])
 

@@ -50,15 +50,14 @@ def learned_temperature(rate: float, *, dimension: int, keys: Keys = "symmetric"
         return float(bessel_ratios(kappa, dimension, degrees=1)[1])
 
     target = 1 / (pull * rate)
+    if target > 1 / SMALLEST_TEMPERATURE:  # which kappa is above
+        raise _too_low(rate, 1 / target)
     low, high = WIDEST, target + dimension  # kappa A_1 grows, and is above kappa - (d-1)/2
     while (middle := (low + high) / 2) not in (low, high):
         low, high = (middle, high) if middle * mean_length(middle) < target else (low, middle)
     temperature = 1 / high
     if temperature < SMALLEST_TEMPERATURE:
-        raise ValueError(
-            f"rate must leave a temperature >= {SMALLEST_TEMPERATURE}, got {rate:g}, which leads to {temperature:.3g}; "
-            "raise it"
-        )
+        raise _too_low(rate, temperature)
     edge = float(uniform_rate(Setting(temperature, dimension, 2, gradient="tangent", keys=keys), limit=True).rate)
     if not rate < edge:
         raise ValueError(
@@ -66,6 +65,13 @@ def learned_temperature(rate: float, *, dimension: int, keys: Keys = "symmetric"
             f"got {rate:g}; lower it"
         )
     return LearnedTemperature(temperature, mean_length(high))
+
+
+def _too_low(rate: float, temperature: float) -> ValueError:
+    return ValueError(
+        f"rate must leave a temperature >= {SMALLEST_TEMPERATURE}, got {rate:g}, which leads to {temperature:.3g}; "
+        "raise it"
+    )
 
 
 def _closed_forms(kappa: "sp.Symbol", pull: "sp.Symbol", mu: "sp.Symbol", A: "sp.Expr") -> "dict[str, sp.Expr]":

@@ -19,6 +19,9 @@ ANGLES = 64
 REAL = 1e-6
 """Imaginary part, relative, up to which a rate counts as real: what a pole leaves between two angles is far above."""
 
+LONGEST_QUEUE = 10_000
+"""Steps: a queue of 65536 keys in batches of 256 has 256."""
+
 HALVINGS = 60
 """Of the interval between two angles: to the last bit."""
 
@@ -44,14 +47,14 @@ def moco_rate(setting: Setting, *, ema: float, queue: int = 1) -> float:
     """
     if (setting.loss, setting.gradient, setting.keys) != ("full", "tangent", "detached"):
         found = ", ".join((setting.loss, setting.gradient, setting.keys))
-        raise ValueError(f"loss, gradient and keys must be full, tangent and detached for MoCo, got {found}")
+        raise ValueError(f"loss, gradient and keys must be full, tangent and detached for MoCo, got {found}; set them")
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
     without_momentum(setting)
     number_from_zero("ema", ema, remedy="0.999 is MoCo's")
     if not ema < 1:
         raise ValueError(f"ema must be in [0, 1), got {ema!r}; at 1 the keys never move")
-    length = whole_number("queue", queue, low=1)
+    length = whole_number("queue", queue, low=1, high=LONGEST_QUEUE)
     pull = setting.pull / setting.temperature  # p/tau
     E = harmonic_spectrum(setting, limit=True).e
     if length == 1:

@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from clopsim.bounds.arguments import fit_fields
 from clopsim.bounds.setting import SMALLEST_TEMPERATURE, number_from_zero, positive_number, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
 
     from clopsim.bounds.derivation import Derivation
+
+
+ROUNDING = 1e-9
+"""Of a cosine."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class PaucSetting:
     t: float = 2.0  # of the energy exp(-t |a_k - a_l|^2)
 
     def __post_init__(self) -> None:
+        fit_fields(self)
         whole_number("classes", self.classes, low=2)
         whole_number("per_class", self.per_class, low=1)
         positive_number("temperature", self.temperature, remedy="typical values lie between 0.05 and 1")
@@ -56,6 +62,8 @@ def pauc_shares(setting: PaucSetting, cosine: float) -> Shares:
 
     p = 1/D,  Q = 2 m (K-1) x/D,  D = 2m - 1 + 2m (K-1) x;   Q2 = (K-1) x/(1 + (K-1) x);   x = e^((s-1)/tau)  (tight)
     """
+    if not abs(cosine) <= 1 + ROUNDING:
+        raise ValueError(f"cosine must be in [-1, 1], got {cosine!r}; it is that of two class means")
     K, m = setting.classes, setting.per_class
     x = math.exp((cosine - 1) / setting.temperature)
     D = 2 * m - 1 + 2 * m * (K - 1) * x

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clopsim.bounds.setting import Gradient, check_temperature, one_of, whole_number
+from clopsim.bounds.setting import Gradient, check_temperature, one_of, shown, whole_number
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -129,9 +129,9 @@ def positive_weights(
     q = np.ones(len(ids)) if confidence is None else np.asarray(confidence, dtype=np.float64)
     for name, row in (("labels", classes), ("confidence", q)):
         if row.shape != ids.shape:
-            raise ValueError(f"{name} must have one entry for each embedding, {len(ids)}, got shape {row.shape}")
+            raise ValueError(f"{name} must have one entry for each embedding, got shape {row.shape}; give {len(ids)}")
     if not (np.all(q >= 0) and np.all(q <= 1)):
-        raise ValueError(f"confidence must be in [0, 1], got {confidence!r}; it is a probability")
+        raise ValueError(f"confidence must be in [0, 1], got {shown(confidence)}; it is a probability")
     mates = (classes[:, None] == classes) & (classes >= 0)
     W = np.where(ids[:, None] == ids, 1.0, np.where(mates, q[:, None] * q, 0.0))
     np.fill_diagonal(W, 0.0)

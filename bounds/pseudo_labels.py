@@ -114,6 +114,7 @@ def calibrated_holding_confidence(
     Valid for: as holding_confidence; the rest of the head's probability even. Source: T38 (ours).
     """
     q = holding_confidence(classes=classes, per_class=per_class, temperature=temperature)
+    _temperature(calibration_temperature, "calibration_temperature")
     gain = calibration_gain(-1 / (classes - 1), temperature=calibration_temperature)
     return q / (q + (1 - q) * math.exp(gain))
 
@@ -139,8 +140,8 @@ def _classes(classes: int, per_class: int, *, low: int = 2) -> tuple[int, int]:
     return K, m
 
 
-def _temperature(value: float) -> None:
-    positive_number("temperature", value, remedy="typical values lie between 0.05 and 1")
+def _temperature(value: float, name: str = "temperature") -> None:
+    positive_number(name, value, remedy="typical values lie between 0.05 and 1")
 
 
 def _confidence(value: float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clopsim.bounds.setting import Loss, Reduction, Setting
+from clopsim.bounds.setting import Loss, Reduction, Setting, shown
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -79,7 +79,7 @@ def _checked(signs: Sequence[float] | Array, setting: Setting) -> tuple[Array, f
     sigma = np.asarray(signs, dtype=np.float64)
     if sigma.shape != (setting.samples,) or not np.all(np.abs(sigma) == 1):
         raise ValueError(
-            f"signs must be {setting.samples} numbers +1 or -1, got {signs!r}; give one for each embedding"
+            f"signs must be {setting.samples} numbers +1 or -1, got {shown(signs)}; give one for each embedding"
         )
     return sigma, setting.temperature
 

@@ -50,10 +50,11 @@ def relaxed_classes(sizes: Sequence[int], *, temperature: float, penalty: float)
     number_from_zero("penalty", penalty, remedy="0 leaves the penalty out")
     n, tau, beta = sum(sizes), temperature, penalty
     shares = [m / (n - m + 1) for m in sizes]
+    every = sum(shares)
     found = []
     for m, share in zip(sizes, shares, strict=True):
         negatives = (n - m) / (n - m + 1)
-        pull = (2 * beta * (m - 1) / m - negatives + sum(shares) - share) / tau
+        pull = (2 * beta * (m - 1) / m - negatives + every - share) / tau
         found.append(RelaxedClass(pull, 2 / tau * (negatives / (m - 1) - beta / m) - pull))
     return tuple(found)
 
@@ -68,7 +69,7 @@ def relaxed_collapse(*, classes: int, per_class: int, temperature: float, penalt
 
     Valid for: K >= 1, m >= 2, the sum. Source: T37 (ours).
     """
-    K, m = whole_number("classes", classes, low=1), per_class
+    K, m = whole_number("classes", classes, low=1, high=10**6), per_class
     pull, within = relaxed_classes((m,) * K, temperature=temperature, penalty=penalty)[0]
     return RelaxedCollapse(pull, -2 * K * m / (temperature * (K * m - m + 1)) if K > 1 else None, within)
 

@@ -1,9 +1,11 @@
 """The assumptions of every theorem, as one frozen record."""
 
 import math
+import reprlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,12 @@ LARGEST = 10**9
 
 LARGEST_SEED = 2**63 - 1
 """That every generator takes."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+LONGEST_TEXT = 80
+"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "temperature", _checked_temperature(self.temperature))
+        object.__setattr__(self, "momentum", plain(self.momentum))
         for name, low in (("dimension", 2), ("samples", 2)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low=low))
         for name, choices in (("loss", Loss), ("gradient", Gradient), ("keys", Keys), ("reduction", Reduction)):
@@ -73,8 +82,9 @@ class Setting:
 
 
 def _checked_temperature(value: float | Sequence[float] | NDArray[np.float64]) -> float | tuple[float, ...]:
-    several = isinstance(value, tuple | list | np.ndarray)
-    values = tuple(value) if several else (value,)  # type: ignore[arg-type]
+    found = plain(value)
+    several = isinstance(found, tuple | list)
+    values = tuple(found) if several else (found,)
     if not values:
         raise ValueError("temperature must have at least one value, got none; give one such as 0.5")
     for tau in values:
@@ -82,6 +92,27 @@ def _checked_temperature(value: float | Sequence[float] | NDArray[np.float64]) -
     each_once("temperature", values)
     floats = tuple(float(tau) for tau in values)
     return floats if several else floats[0]
+
+
+def plain(value: Any) -> Any:
+    """An array or a tensor, on any device, as numbers or lists of Python; anything else as it is."""
+    try:
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        return np.asarray(value).tolist() if hasattr(value, "__array__") else value
+    except (RuntimeError, TypeError, ValueError):  # a tensor without data
+        return value
+
+
+def shown(value: object) -> str:
+    """A value in a message: one short line."""
+    if len(shape := getattr(value, "shape", ())) > 1:
+        return f"an array of shape {tuple(shape)}"
+    try:
+        text = " ".join(_SHORT.repr(plain(value)).split())
+        return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT // 2]}...{text[-LONGEST_TEXT // 4 :]}"
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "one of thousands of digits"
 
 
 def check_temperature(value: object) -> None:
@@ -95,20 +126,27 @@ def check_temperature(value: object) -> None:
 
 def positive_number(name: str, value: object, *, remedy: str) -> None:
     """Raise ValueError unless value is a finite number > 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a finite number > 0, got {value!r}; {remedy}")
+    if not (_is_number(value) and 0 < value < math.inf):
+        raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}; {remedy}")
 
 
 def number_from_zero(name: str, value: object, *, remedy: str) -> None:
     """Raise ValueError unless value is a finite number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}; {remedy}")
+    if not (_is_number(value) and 0 <= value < math.inf):
+        raise ValueError(f"{name} must be a finite number >= 0, got {shown(value)}; {remedy}")
 
 
 def momentum_below_one(value: object) -> None:
     """Raise ValueError unless value is a momentum, in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-        raise ValueError(f"momentum must be in [0, 1), got {value!r}; at 1 the start is never forgotten")
+    if not (_is_number(value) and 0 <= value < 1):
+        raise ValueError(f"momentum must be in [0, 1), got {shown(value)}; at 1 the start is never forgotten")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number that a float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return not isinstance(value, int) or abs(value) <= sys.float_info.max
 
 
 def without_momentum(setting: Setting) -> None:
@@ -119,11 +157,12 @@ def without_momentum(setting: Setting) -> None:
 
 def whole_number(name: str, value: object, *, low: int, high: int = LARGEST) -> int:
     """The value as an int; ValueError unless it is a whole number from low to high."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-        raise ValueError(f"{name} must be a whole number >= {low}, got {value!r}; raise it to {low} or more")
-    if value > high:
-        raise ValueError(f"{name} must be a whole number <= {high}, got {value!r}; lower it")
-    return int(value)
+    whole = plain(value)
+    if isinstance(whole, bool) or not isinstance(whole, int) or whole < low:
+        raise ValueError(f"{name} must be a whole number >= {low}, got {shown(value)}; raise it to {low} or more")
+    if whole > high:
+        raise ValueError(f"{name} must be a whole number <= {high}, got {shown(value)}; lower it")
+    return whole
 
 
 def each_once(name: str, values: Sequence[object]) -> None:
@@ -136,5 +175,5 @@ def each_once(name: str, values: Sequence[object]) -> None:
 
 def one_of(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ValueError unless value is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}; choose one of them")
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}; choose one of them")

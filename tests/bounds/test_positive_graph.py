@@ -183,7 +183,7 @@ def test_wrong_input():
         contrastive_slopes(np.ones((3, 3)), temperature=0.5, seen=np.eye(3))
     with pytest.raises(ValueError, match="^samples must be a row of two or more numbers, got shape"):
         positive_weights(np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="^labels must have one entry for each embedding, 2, got shape"):
+    with pytest.raises(ValueError, match="^labels must have one entry for each embedding, got shape"):
         positive_weights([0, 0], labels=[1])
     with pytest.raises(ValueError, match=r"^confidence must be in \[0, 1\], got"):
         positive_weights([0, 0], labels=[1, 1], confidence=[0.5, 2.0])

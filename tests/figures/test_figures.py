@@ -3,6 +3,7 @@
 import ast
 import csv
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -157,7 +158,7 @@ def test_a_gap_fails_when_a_formula_is_5_percent_off(name, formula, field, facto
         return 1 - off(1 - value, factor) if formula == "decayed_view_cosine" else off(value, factor, field)
 
     monkeypatch.setattr(module, formula, wrong)
-    monkeypatch.setattr(sys.modules[right.__module__], formula, wrong)  # for its callers there
+    monkeypatch.setattr(sys.modules[inspect.unwrap(right).__module__], formula, wrong)  # for its callers there
     assert not figures.draw(name, run).holds
 
 
