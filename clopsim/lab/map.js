@@ -208,7 +208,7 @@ const map = (() => {
     }
     const say = ([name, first, last]) =>
       `${NAMES[name]} at ${ends.rate(first).toPrecision(2)}${last > first ? ` to ${ends.rate(last).toPrecision(2)}` : ""}`;
-    return `${what}. At temperature ${ends.tau(row)}, learning rate in units of ${theory.thresholds({ ...setting, tau: at.tau }).unitName.replace("μ", "mu")}: ${list.map(say).join(", ")}`;
+    return `${what}. ${losses[setting.loss].timeless ? "At every temperature" : `At temperature ${ends.tau(row)}`}, learning rate in units of ${theory.thresholds({ ...setting, tau: at.tau }).unitName.replace("μ", "mu")}: ${list.map(say).join(", ")}`;
   }
 
   // ---- picking ------------------------------------------------------------------------------------------------------

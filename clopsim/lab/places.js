@@ -74,8 +74,11 @@ const places = (() => {
   });
   const onePoint = (state, s, theorem) => ({
     is: "point", ...attracts(state, s), R: 1, rank: 1, holds: `all points end on one spot: complete collapse attracts (${theorem})`,
-    mark: ["μ_c", "collapse rate", `complete collapse attracts (${theorem})`],
+    mark: ["μ_P", "point attracts", `complete collapse attracts (${theorem})`],
   });
+
+  // Whether a state attracts at a setting's rate; a free norm grows until its rate is safe
+  const holds = ({ above, below }, s) => above !== null && (s.gradient === "free" ? above === 0 : s.rate >= above && s.rate < below);
 
   // Whether the points rest in one of these states; seen.moved: the largest change of a cosine in the last step
   function reached(place, seen, s) {
@@ -87,5 +90,5 @@ const places = (() => {
     return (known[place.is] ?? true) && (place.at?.(seen) ?? true);
   }
 
-  return { number, sums, attracts, simplex, line, classPoints, balancedLine, onePoint, reached };
+  return { number, sums, attracts, simplex, line, classPoints, balancedLine, onePoint, holds, reached };
 })();

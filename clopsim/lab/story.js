@@ -48,9 +48,8 @@ const story = (() => {
     if (!th.places.length) return say("silent", "The classes are of different size: for their places there is no theory in the lab. " + evened(s));
     if (unknown?.(s)) return say("silent", unknown(s));
     if (free && s.decay > 0) return say("silent", `Decay shrinks the norms and the effective rate climbs; for ${name} there is no theory.`);
-    const holds = ({ above, below }) => above !== null && (free ? above === 0 : s.rate >= above && s.rate < below);
-    const held = th.places.filter(holds), one = held.length === 1 ? held[0] : {};
-    const clauses = th.places.map((place) => (holds(place) ? place.holds : place.lost)).concat(held.length ? [] : otherwise).filter(Boolean).join("; ");
+    const held = th.places.filter((place) => places.holds(place, s)), one = held.length === 1 ? held[0] : {};
+    const clauses = th.places.map((place) => (held.includes(place) ? place.holds : place.lost)).concat(held.length ? [] : otherwise).filter(Boolean).join("; ");
     const text = `${clauses[0].toUpperCase()}${clauses.slice(1)}.${held.length > 1 ? " The start decides." : ""}`;
     const { R = null, rank = null } = one;
     return say(held.length ? (one.is ?? "either") : none ?? "between", text, { R, rank, loss: one.loss?.(s) ?? null, held });

@@ -101,10 +101,9 @@ const theory = (() => {
   function ofPlaces(s) {
     const { places: list, balanced, unit } = losses[s.loss], K = places.number(s), own = unit?.(s);
     const found = s.network !== "on" && !(balanced && s.n % (2 * K)) ? list(s) : [];
-    const rate = (is) => found.find((place) => place.is === is)?.above || null;
     return {
-      ...(own?.rate > 0 && own.rate < Infinity ? named(own) : meanUnit(s)), places: found, collapse: rate("point"), line: rate("line"), safe: evenRate(s.tau, s.dim ?? 3),
-      paperEdge: null, uniform: null, degree: null, alignment: null, alignmentAtCollapse: null, limit: false, unresolved: 0,
+      ...(own?.rate > 0 && own.rate < Infinity ? named(own) : meanUnit(s)), places: found, safe: evenRate(s.tau, s.dim ?? 3),
+      paperEdge: null, collapse: null, line: null, uniform: null, degree: null, alignment: null, alignmentAtCollapse: null, limit: false, unresolved: 0,
       tooSmall: { uniform: false, alignment: false },
     };
   }

@@ -7,7 +7,7 @@ const track = (() => {
   const marks = document.getElementById("marks");
   const SAYS = { // of a phase
     even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart", either: "the start decides",
-    classes: "classes gather", line: "falls onto a line", swap: "every point swaps", frame: "fills all directions", drift: "drifts to another frame", free: "does not collapse", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent",
+    classes: "classes gather", line: "falls onto a line", swap: "every point swaps", frame: "fills all directions", drift: "drifts to another frame", free: "does not collapse", restless: "stays restless", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent",
   };
   const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 

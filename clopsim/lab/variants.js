@@ -197,7 +197,7 @@ const variants = (() => {
     places: (s) => [{
       is: "point", at: ({ R }) => R > 1 - 1e-6, above: null, edge: s.gradient === "ambient" && !(s.momentum > 0) ? volumeRate(s) : null,
       lost: s.gradient === "ambient" ? "below μ_V complete collapse does not attract, however the anchors are ranked, though points may hover close to one spot: trimming makes collapse harder (T39)" : "complete collapse attracts at no rate (T39)",
-      mark: ["μ_V", "volumes grow below", "below it complete collapse does not attract (T39)"],
+      mark: ["μ_V", "collapse possible", "below it complete collapse does not attract (T39)"],
     }],
     about: "Of the merged loss: the nine tenths of the anchors whose loss is smallest, each counted 10/9 times.",
   };

@@ -223,11 +223,23 @@ const verdict = (() => {
   // the settings change from s, at which the state attracts, to next, at which it does not, they are set apart a little.
   const UNSEEN = 0.01;
   function loosened(u, s, next) {
+    if (next.network !== "on" && next.loss === s.loss && !(s.lambda > 0 || next.lambda > 0) && theory.thresholds(s).places)
+      return released(u, s, next) ? physics.perturbed(u, physics.SPREAD, s.n) : u;
     if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || !losses[next.loss].base || next.loss !== s.loss) return u;
     const { spread, apart } = outcome.sizes(u, s.n, s.loss), full = s.loss === "full";
     const attracts = (one) => (full ? apart > 2 - UNSEEN && stability.line(one) < 1 : stability.collapse(one).spread < 1);
     const gathered = full ? apart > 2 - UNSEEN && outcome.bent(u, s.n) < UNSEEN : spread < UNSEEN;
     return gathered && attracts(s) && !attracts(next) ? physics.perturbed(u, physics.SPREAD, s.n) : u;
+  }
+
+  // The same of a loss that says where its runs come to rest: points that lie there and are held no more
+  function released(u, s, next) {
+    const z = physics.unit(u, s.n), seen = physics.observe(z, s.n, s), classes = outcome.classes(z, s.n, s);
+    if (!(classes.within < UNSEEN || 1 - seen.share < UNSEEN ** 2)) return false;
+    const reading = { ...seen, ...classes, z, state: outcome.state(z, s.n, s.loss, seen), moved: 0, loss: physics.lossPerAnchor(z, s) };
+    const held = (one) => theory.thresholds(one).places.filter((place) => places.holds(place, one)).map(({ is }) => is);
+    const there = theory.thresholds(s).places.find((place) => places.reached(place, reading, s))?.is;
+    return held(s).includes(there) && !held(next).includes(there);
   }
 
   return { of, newPast, note, loosened };

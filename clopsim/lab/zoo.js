@@ -136,11 +136,10 @@ const zoo = (() => {
       }, {
         is: "drift", above: safe.below < last.below ? safe.below : null, edge: safe.below < last.below ? last.below : null, below: last.below, ...filled,
         holds: "collapse repels at every rate; some tight frames break, and the run drifts along them to one that stands the rate (T32)",
-        lost: s.rate >= last.below ? "no tight frame holds at this rate, and collapse repels (T32)" : "",
         mark: ["μ_N", "no frame holds", "no tight frame holds (T32)"],
       }];
     },
-    otherwise: "nothing settles",
+    none: "restless", otherwise: "collapse repels, and no tight frame holds at this rate (T32)",
     timeless: true, unit: (s) => ({ rate: 2 / frame(s).highest, name: "μ_F", formula: "2/c of a tight frame" }),
     about: "The pair form, one coding rate of all points, ε = 0.5, γ = 1, times n. No temperature and no classes.",
   };

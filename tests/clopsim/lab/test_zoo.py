@@ -306,6 +306,26 @@ def test_a_state_holds_on_its_side_of_the_rate_alone(here, name, place, form, be
             assert state["prediction"]["phase"] != place
 
 
+@pytest.mark.parametrize("name", ("supcon", "sscl", "fedrcl", "simo"))
+def test_classes_that_are_set_free_leave_before_long(here, name):
+    """Embeddings of a class may have become equal to the last digit, and then never would."""
+    plain = {"loss": name, "gradient": "tangent", "n": 36, "tau": 1, "lambda": 0, "x": 1}
+    here("([s]) => { clopsim.set(s); clopsim.reset() }", plain)
+    below, unit = here("[clopsim.state.thresholds].map((th) => [th.places[0].below, th.unit])[0]")
+    here("([x]) => clopsim.set({ x })", 0.8 * below / unit)
+    here("([u]) => clopsim.load(u)", STARTS["classes"](36, name))
+    here("clopsim.step(2000)")
+    assert here.state()["there"] == "classes"
+    before = here.state()["u"]
+    here("([x]) => clopsim.set({ x })", 0.9 * below / unit)
+    assert here.state()["u"] == before
+    here("([x]) => clopsim.set({ x })", 1.1 * below / unit)
+    here("clopsim.step(150)")
+    state = here.state()
+    assert state["there"] != "classes"
+    assert state["verdict"] == "as predicted"
+
+
 @pytest.mark.parametrize("beta", (0, 0.5))
 @pytest.mark.parametrize("d, n", [(3, 36), (7, 20)])  # enough rows for T32's lower edge, and not
 def test_frames_hold_below_their_rate_drift_above_and_break(here, d, n, beta):
@@ -315,15 +335,19 @@ def test_frames_hold_below_their_rate_drift_above_and_break(here, d, n, beta):
     assert edges[0] == pytest.approx((1 + beta) * unit, rel=1e-12)
     drifts = edges[1] > edges[0]
     assert drifts == (2 * n >= d * (d + 1))
-    for rate, phase in ((0.95 * edges[0], "frame"), ((edges[0] + edges[1]) / 2, "drift"), (1.05 * edges[1], "between")):
+    for rate, phase in (
+        (0.95 * edges[0], "frame"),
+        ((edges[0] + edges[1]) / 2, "drift"),
+        (1.05 * edges[1], "restless"),
+    ):
         if phase == "drift" and not drifts:
             continue
         here("([x]) => { clopsim.set({ x }); clopsim.reset() }", rate / unit)
         here("clopsim.step(1200)")
         state = here.state()
         assert (state["prediction"]["phase"], state["verdict"]) == (phase, "as predicted")
-        assert (state["there"] == "frame") == (phase != "between")
-        assert (abs(state["rank"] - d) < 1e-4) == (phase != "between")
+        assert (state["there"] == "frame") == (phase != "restless")
+        assert (abs(state["rank"] - d) < 1e-4) == (phase != "restless")
 
 
 def test_trimmed_anchors_are_not_drawn_to_one_spot_below_the_volume_s_rate(here):
