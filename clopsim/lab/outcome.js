@@ -43,9 +43,11 @@ const outcome = (() => {
     return { spread: Math.sqrt(spread / n), together: Math.sqrt((2 * together) / n), apart: Math.sqrt((2 * apart) / n) };
   }
 
-  // At a line with antipodal views: how far the middles of the views lie off it, about their mean
+  // At a line with antipodal views: how far the middles of the views lie off it, about their mean; nan where the views are
+  // opposite but on several lines, of which theory does not speak
   function bent(z, n) {
     const d = z.length / n, half = n / 2, { values, vectors } = physics.eigen(physics.secondMoment(z, n));
+    if (Math.max(...values) < (1 - POINT) * n) return NaN;
     const axis = vectors[values.indexOf(Math.max(...values))], middles = new Float64Array(half * d);
     for (let i = 0; i < half; i++) {
       const middle = Array.from({ length: d }, (_, k) => z[i * d + k] + z[(i + half) * d + k]);

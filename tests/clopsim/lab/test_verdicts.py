@@ -195,6 +195,19 @@ def test_views_that_agree_do_not_swap(here):
     here("clopsim.set({network: 'off'})")
 
 
+def test_opposite_views_on_several_lines_are_not_on_the_line_of_t12(here):
+    """Of the three samples of each line T12 says that they leave it below twice the temperature, where 18 would stay."""
+    begin(here, loss="full", tau=0.05408, n=36, x=1.13)
+    golden = (1 + math.sqrt(5)) / 2
+    axes = [(0, 1, golden), (1, golden, 0), (golden, 0, 1), (0, 1, -golden), (1, -golden, 0), (-golden, 0, 1)]
+    ends = [side * x for side in (1, -1) for i in range(18) for x in axes[i % 6]]  # three samples to a line
+    here("([u]) => clopsim.load(clopsim.physics.perturbed(Float64Array.from(u), 1e-6))", ends)
+    for _ in range(16):
+        here("clopsim.step(5)")
+        assert here.state()["kind"] != "not-predicted"
+    assert here.state()["view"] > -1 + 1e-6  # it has left, from 1e-12
+
+
 FALSIFY = """([which, factor]) => {
     const { theory, stability } = clopsim, at = (s) => ({ ...s, rate: s.rate / factor });
     window.truth = { thresholds: theory.thresholds, ...stability };
