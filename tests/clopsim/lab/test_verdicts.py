@@ -196,7 +196,7 @@ def test_views_that_agree_do_not_swap(here):
 
 
 def test_opposite_views_on_several_lines_are_not_on_the_line_of_t12(here):
-    """Of the three samples of each line T12 says that they leave it below twice the temperature, where 18 would stay."""
+    """T12 of the three samples of each line: they leave it at this rate, at which all 18 on one line would stay."""
     begin(here, loss="full", tau=0.05408, n=36, x=1.13)
     golden = (1 + math.sqrt(5)) / 2
     axes = [(0, 1, golden), (1, golden, 0), (golden, 0, 1), (0, 1, -golden), (1, -golden, 0), (-golden, 0, 1)]
