@@ -63,9 +63,9 @@ def draw(run: Run) -> Drawing:
         )
         axes.text(0.06, 0.86, "collapsed", transform=axes.transAxes, color="white", weight="bold", fontsize=11)
         axes.text(0.94, 0.1, "spread evenly", transform=axes.transAxes, ha="right", weight="bold", fontsize=11)
-        place: Any = {"textcoords": "offset points", "color": VERMILION, "weight": "bold", "va": "top"}
+        place: Any = {"transform": axes.transAxes, "color": VERMILION, "weight": "bold", "ha": "right", "va": "top"}
         words = "$\\mu_c=n\\tau\\,\\frac{n-1}{n-2}$ (T4)\ncircles: found by bisection"
-        axes.annotate(words, (sizes[-2], predicted[-2]), (-34, -34), path_effects=OUTLINE, **place)
+        axes.text(0.94, 0.36, words, path_effects=OUTLINE, **place)
         plain_ticks(axes, "x", sizes.tolist())
         plain_ticks(axes, "y", (1, 4, 16, 64, 256))
         figure.colorbar(image, ax=axes, label="rank left, of what $n$ allows", pad=0.02)

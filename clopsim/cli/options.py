@@ -9,6 +9,9 @@ import typer
 from clopsim.bounds import Gradient, Keys, Loss, PrototypeDistance, Prototypes, Reduction
 from clopsim.bounds.setting import each_once
 
+NARROW = 15
+"""Letters of the column in which --help names what an option takes."""
+
 
 def _number(text: str) -> float:
     """A float; the records check its range."""
@@ -37,8 +40,14 @@ def whole_option(help: str, *names: str) -> Any:
 
 
 def choice_option(choices: Any, help: str, *, metavar: str | None = None, **more: Any) -> Any:
-    """Any word passes here: the record that takes it names the choices. metavar: in their place."""
-    return typer.Option(parser=str, metavar=metavar or "|".join(get_args(choices)), help=help, **more)
+    """Any word passes here: the record that takes it names the choices. metavar: in their place.
+
+    Where they are many, they follow the help: the column they would stand in is narrow.
+    """
+    words = get_args(choices)
+    if metavar is None and len("|".join(words)) > NARROW:
+        metavar, help = "CHOICE", f"{help} One of {', '.join(words)}."
+    return typer.Option(parser=str, metavar=metavar or "|".join(words), help=help, **more)
 
 
 def list_option(help: str, *names: str, metavar: str = "NUMBER,...", **more: Any) -> Any:

@@ -186,6 +186,17 @@ class Command(TyperCommand):
         """Its options and arguments."""
         return _untyped(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Its --help: a switch that is on stands under the name that puts it off, as two would need a column more."""
+        switches = [(one, one.opts, one.secondary_opts) for one in self.params if one.secondary_opts]
+        try:
+            for one, _, off in switches:
+                one.opts, one.secondary_opts = off, []
+            super().format_help(ctx, formatter)
+        finally:
+            for one, on, off in switches:
+                one.opts, one.secondary_opts = on, off
+
 
 @contextmanager
 def _printing() -> Iterator[None]:

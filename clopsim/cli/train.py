@@ -92,7 +92,10 @@ def train(
     save_every: Annotated[int, whole_option("Steps between checkpoints.")] = Training.save_every,
     sharpness: Annotated[
         bool,
-        typer.Option(help="Record the largest Hessian eigenvalue, about once a decade of steps; never of resnet18."),
+        typer.Option(
+            help="Leave out the largest Hessian eigenvalue, else seen about once a decade of steps; never of resnet18.",
+            show_default=False,
+        ),
     ] = Training.sharpness,
     seed: Annotated[int, whole_option("First seed; the same seed gives the same run.")] = Training.seed,
     precision: Annotated[Precision, choice_option(Precision, "Precision. bfloat16: mixed.")] = Training.precision,

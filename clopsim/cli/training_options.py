@@ -33,7 +33,9 @@ EmbedderKind = Annotated[
 ]
 Depth = Annotated[int, whole_option("Hidden layers of mlp and conv.")]
 Width = Annotated[int, whole_option("Units or channels of a hidden layer; channels of resnet18's stem.")]
-BatchNorm = Annotated[bool, typer.Option(help="Batch normalisation in mlp, conv and resnet18.")]
+BatchNorm = Annotated[
+    bool, typer.Option(help="Leave out the batch normalisation of mlp, conv and resnet18.", show_default=False)
+]
 DistanceOption = Annotated[Distance, choice_option(Distance, "Distance in the prototype term.")]
 OptimizerOption = Annotated[
     Optimizer,

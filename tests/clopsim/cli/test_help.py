@@ -67,3 +67,24 @@ def test_a_shell_completes_the_commands():
         [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["train", "train-sweep"]
+
+
+def test_a_switch_that_is_on_is_shown_by_the_name_that_puts_it_off(clopsim, parse, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for _ in range(2):  # both names are there again after the first --help
+        text = clopsim("train", "--help").stdout
+        assert re.search(r"│ --no-batch-norm +Leave out", text)
+        assert "--batch-norm" not in text.replace("--no-batch-norm", "")
+        assert parse("clopsim train --batch-norm --sharpness") == "train"
+
+
+@pytest.mark.parametrize("name", ["train", "train-sweep", "sweep", "bounds"])
+def test_many_choices_stand_in_the_help_where_no_word_is_cut(clopsim, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = clopsim(name, "--help").stdout.splitlines()
+    column = [line[1:].rstrip("│ ") for line in lines if re.match(r"│ +\S", line) and not line.startswith("│ --")]
+    words = clopsim(name, "--help").stdout
+    assert not any(re.search(r"\w\|$", line) for line in column)
+    flat = " ".join(re.sub(r"[│\s]+", " ", words).split())
+    assert "One of " in flat
+    assert min(len(line) - len(line.lstrip()) for line in column) > 20  # no second line before the helps' column
