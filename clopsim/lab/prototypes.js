@@ -1,5 +1,6 @@
-// Theory with class prototypes: the closed forms of bounds/rescue.py (T7), equiangular.py (T18; orthonormal: T8 and T9) and
-// weak_prototypes.py (T16) for K orthonormal prototypes or a simplex, symmetric keys and the sum over anchors.
+// Theory with class prototypes: the closed forms of bounds/rescue.py (T7), equiangular.py (T18; orthonormal: T8 and T9),
+// weak_prototypes.py (T16) and class_state.py (T29) for K orthonormal prototypes or a simplex, symmetric keys and the sum
+// over anchors.
 "use strict";
 const prototypes = (() => {
   // K classes of m = n/K embeddings; top: how far a class can turn away from its prototype, where the classes are a simplex
@@ -69,21 +70,50 @@ const prototypes = (() => {
     return (scale(x) * (-Math.expm1(-room(c, of)) - x * (resistance(c, x) - K * c * c))) / Math.cos(top - alpha);
   }
 
-  // Whether T8's state attracts at this rate: a small perturbation of it must fade under the step itself. T9 speaks of small
-  // steps; this covers steps too large for the prototypes' pull, which it leaves open.
-  const PERTURBATION = 1e-4, PERTURBED_STEPS = 40;
-  function equilibriumAttracts(s, { angle }) {
-    const d = s.dim ?? 3, c = physics.prototypes(s, d), K = c.length, points = new Float64Array(d * s.n);
-    for (let i = 0; i < s.n; i++)
-      c.forEach((row, k) => {
-        const part = physics.label(i, s.n, K) === k ? Math.cos(angle) : -Math.sin(angle) / Math.sqrt(K - 1);
-        row.forEach((x, j) => { points[d * i + j] += part * x; });
-      });
-    const apart = (u) => Math.sqrt(u.reduce((sum, x, k) => sum + (x - points[k]) ** 2, 0));
-    let run = { ...s, u: physics.perturbed(points, PERTURBATION, s.n), v: null };
-    const before = apart(run.u);
-    for (let k = 0; k < PERTURBED_STEPS; k++) run = physics.step(run);
-    return apart(run.u) < before;
+  // T29: the rate below which the state of equilibrium attracts, with T27 and T14; Infinity where no rate is too large, null
+  // at or under the critical weight, where none is small enough.
+  function heldRate(s) {
+    const of = shape(s), end = equilibrium(s), full = s.loss === "full", alpha = -1 / (of.m - 1);
+    if (!end) return null;
+    const patterns = (full ? [-1, ...(of.m > 2 ? [1] : [])] : [0]).map((omega) => ({ alpha, omega })); // of a class's points: views apart, together
+    const loss = { r: (of.m - 1) / of.m, rho: full ? 1 : 0, patterns }, state = of.simplex ? onCorners(loss, s) : besideAxes(loss, of, { ...end, lambda: s.lambda });
+    return Math.min(...state.curvatures) > 0 ? places.attracts(state, s).below : null;
+  }
+
+  // A simplex holds every point at its prototype, so its weight adds to every curvature, turns of the whole included
+  function onCorners(loss, s) {
+    const { curvatures, pull } = places.simplex(loss, s);
+    return { curvatures: [0, ...curvatures].map((c) => c + s.lambda), pull: pull - s.lambda };
+  }
+
+  // Every curvature beside orthonormal prototypes, as bounds/class_means.held_means and class_state have them
+  function besideAxes({ rho, patterns }, of, { angle, cosine, lambda }) {
+    const { K, d, tau } = of, p = Math.cos(angle), q = -Math.sin(angle) / Math.sqrt(K - 1), h = p - q, W = Math.max(0, p + (K - 1) * q);
+    const P = share(Math.exp((cosine - 1) / tau), of), Q = (K - 1) * P, pull = (2 / tau) * (1 - rho - Q * (1 - cosine));
+    const A = lambda * p - (2 * P * W * W) / tau, square = (h * h * W * W) / ((K - 1) * tau * tau);
+    const c = [A + (2 * P * (K - 1) * h * h) / tau + 4 * (Q - Q * Q) * square, ...standard(of, P, q / p, h).map((x) => A + x)];
+    if (d > K) c.push(A, A + (2 * K * P) / tau); // classes leave the span of the prototypes
+    if (K > 2) c.push(A);
+    if (K > 3) c.push(A + (4 * h * h * P) / (tau * tau));
+    for (const { alpha, omega } of patterns) {
+      const inside = (2 / tau) * ((1 - Q) * alpha - omega) - pull + lambda * p;
+      c.push(inside + (2 * Q - Q * Q) * square);
+      if (d > K) c.push(inside);
+      if (K > 2) c.push(inside + (2 * P * h * h) / (tau * tau));
+    }
+    return { curvatures: c, pull: pull - lambda * p };
+  }
+
+  // The standard levels of class means beyond A: eigenvalues of u gg' + v ff' against K - 11' + t^2 rr', two by two
+  function standard({ K, tau }, P, t, h) {
+    const r = [K - 1, -1], f = r.map((x) => h + h * t * x), g = [-1 - t * r[0], K - 1 - t * r[1]];
+    const u = (2 * P) / tau, v = ((K - 2) * (2 * P - P * P * (K - 2))) / (tau * tau);
+    const form = (a, x, b, y, i, j) => a * x[i] * x[j] + b * y[i] * y[j];
+    const G = (i, j) => form(u, g, v, f, i, j), N = (i, j) => form(-1, [1, 1], t * t, r, i, j) + K * (i === j);
+    if (K === 2) return [G(0, 0) / N(0, 0)];
+    const size = N(0, 0) * N(1, 1) - N(0, 1) ** 2, half = (G(0, 0) * N(1, 1) + G(1, 1) * N(0, 0) - 2 * G(0, 1) * N(0, 1)) / size / 2;
+    const product = (u * v * (g[0] * f[1] - g[1] * f[0]) ** 2) / size, high = half + Math.sqrt(Math.max(0, half * half - product));
+    return [product / high, high];
   }
 
   // T16: how far weak prototypes hold the embeddings off the point (merged loss) or the antipodal line (full loss) that
@@ -101,5 +131,5 @@ const prototypes = (() => {
     return { own: alpha, common: loss === "full" ? lambda / ((2 / tau) * common - 2 / rate) : 0 };
   }
 
-  return { rescue, equilibrium, criticalWeight, equilibriumAttracts, weakDisplacement };
+  return { rescue, equilibrium, criticalWeight, heldRate, weakDisplacement };
 })();

@@ -116,7 +116,7 @@ const story = (() => {
 
   function withPrototypes(s, th, column, say) {
     const simplex = s.prototypes === "simplex", critical = theory.criticalWeight(s), weak = theory.weakDisplacement(s);
-    const end = s.gradient === "free" ? null : equilibrium(s), rescue = theory.rescue(s, column);
+    const end = s.gradient !== "free" && s.rate < th.held ? theory.equilibrium(s) : null, rescue = theory.rescue(s, column);
     const ends = end ? { R: end.R, rank: end.rank, prototype: end.prototype } : {};
     const plain = s.gradient === "ambient" && !(s.momentum > 0);
     const place = end && `one point ${simplex ? "on" : "close to"} its prototype, ${degrees(end.cosine)} from the others (${simplex ? "T18" : "T8"})`;
@@ -138,7 +138,7 @@ const story = (() => {
     if (s.lambda <= critical)
       return say("open", `${unrest}. Below ${star} prototypes part the classes, but do not hold one on a point: it keeps some spread.${t7}`, { spread: s.lambda < 0.99 * critical });
     if (s.gradient === "free") return say("open", `${unrest}${opposite ? "" : ", so the points cannot stay on one spot"}.`);
-    return say("open", `${unrest}. Above ${star} small steps gather each class on a point, but at this rate it does not stay there.${t7}`);
+    return say("open", `${unrest}. Above ${star} each class gathers on a point below μ_P, but at this rate it does not stay there (T29).${t7}`);
   }
 
   // What either kind of prototypes does at a setting, beside the weight; "" where theory does not speak of it
@@ -148,17 +148,6 @@ const story = (() => {
     if (star(s.prototypes) === null) return `The weight λ* that gathers a class on one point is known for classes of equal size. ${evened(s)}`;
     const axes = K > s.dim ? `K = ${K} orthonormal prototypes need d = ${K}` : `Orthonormal prototypes: classes up to 90° apart, up to rank ${K}, each on one point above λ* = ${star("orthonormal").toPrecision(3)} (T9)`;
     return `${axes}. A simplex: ${degrees(-1 / (K - 1))} apart, rank ${K - 1}, λ* = ${star("simplex").toPrecision(3)} (T18).`;
-  }
-
-  // T8's state above T9's weight, where it attracts; kept for the setting, as it takes some steps to find out
-  let known = {};
-  function equilibrium(s) {
-    const key = [s.n, s.dim, s.tau, s.lambda, s.loss, s.gradient, s.rate, s.momentum, s.classes, s.prototypes].join();
-    if (known.key !== key) {
-      const end = theory.equilibrium(s);
-      known = { key, end: end && s.lambda > theory.criticalWeight(s) && theory.equilibriumAttracts(s, end) ? end : null };
-    }
-    return known.end;
   }
 
   return { predict, ascent, kinds };

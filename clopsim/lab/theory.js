@@ -57,8 +57,9 @@ const theory = (() => {
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
   // for the effective rate mu/|u|^2. With momentum beta the rates are T14's. They are rates of embeddings: the weights of a
   // network have none of them.
-  function thresholds({ tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off", classes }) {
-    if (!losses[loss].base) return ofPlaces({ tau, n, loss, gradient, dim: d, momentum: beta, network, classes });
+  function thresholds(s) {
+    const { tau, n, loss, gradient, dim: d = 3, momentum: beta = 0, network = "off" } = s;
+    if (!losses[loss].base) return ofPlaces(s);
     const S = selfExclusion(tau, n, d);
     const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
     const ambient = gradient === "ambient", full = loss === "full";
@@ -86,9 +87,10 @@ const theory = (() => {
       unresolved: leftAtBreak,
       alignmentAtCollapse: full ? (1 + beta) * exact : null, // T4
       line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
+      held: s.lambda > 0 ? prototypes.heldRate(s) : null, // T29: below, each class rests on one point beside its prototype
       safe: evenRate(tau, d),
     };
-    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, paperEdge: null };
+    return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, held: null, paperEdge: null };
   }
 
   const named = ({ rate, name, formula }) => ({ unit: rate, unitName: name, unitFormula: formula });
@@ -103,7 +105,7 @@ const theory = (() => {
     const found = s.network !== "on" && !(balanced && s.n % (2 * K)) ? list(s) : [];
     return {
       ...(own?.rate > 0 && own.rate < Infinity ? named(own) : meanUnit(s)), places: found, safe: evenRate(s.tau, s.dim ?? 3),
-      paperEdge: null, collapse: null, line: null, uniform: null, degree: null, alignment: null, alignmentAtCollapse: null, limit: false, unresolved: 0,
+      paperEdge: null, collapse: null, line: null, uniform: null, degree: null, alignment: null, alignmentAtCollapse: null, held: null, limit: false, unresolved: 0,
       tooSmall: { uniform: false, alignment: false },
     };
   }

@@ -9,7 +9,7 @@ const track = (() => {
     even: "stays spread", between: "partly gathers", point: "falls onto one point", apart: "views come apart", either: "the start decides",
     classes: "classes gather", line: "falls onto a line", swap: "every point swaps", frame: "fills all directions", drift: "drifts to another frame", free: "does not collapse", restless: "stays restless", beside: "stays gathered", rescued: "pulled apart by class", open: "held by the prototypes", silent: "theory is silent",
   };
-  const WITHOUT = { ...SAYS, between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
+  const WITHOUT = { ...SAYS, even: "spreads if λ = 0", between: "", point: "collapses if λ = 0" }; // prototypes: the thresholds hold without them
 
   const put = (parent, className, text, left) => {
     const node = document.createElement("span");
@@ -32,6 +32,7 @@ const track = (() => {
     for (const { above, below, edge = above === null ? null : above || below, mark } of th.places ?? [])
       if (mark && edge !== null && edge < Infinity) add(edge, ...mark);
     if (th.places) return list.sort((a, b) => a.rate - b.rate);
+    if (th.held !== null && th.held < Infinity) add(th.held, "μ_P", "classes let go", "no class stays on a point beside its prototype (T29)");
     if (th.line !== null) add(th.line, "μ_line", "line attracts", "a line with antipodal views attracts (T12)");
     if (th.collapse !== null) add(th.collapse, "μ_c", "collapse rate", "complete collapse attracts (T4)");
     return list.sort((a, b) => a.rate - b.rate);
@@ -42,7 +43,7 @@ const track = (() => {
     marks.replaceChildren();
     const list = named(s, th).map((mark) => ({ ...mark, x: mark.rate / th.unit }));
     const inside = list.filter(({ x }) => percent(x) > 0 && percent(x) < 100);
-    const edges = [2 ** LOW, ...inside.map(({ x }) => x), 2 ** HIGH];
+    const edges = [2 ** LOW, ...inside.filter(({ name }) => name !== "μ_P").map(({ x }) => x), 2 ** HIGH]; // of regions without prototypes
     const tangent = s.gradient === "free" ? "tangent" : s.gradient; // there the track shows the effective rate
     let former = "";
     for (let k = 0; k + 1 < edges.length; k++) {
