@@ -9,6 +9,7 @@ STATES = {
     "a network": "#network=on", "a pair of networks": "#network=on&view=pair", "classes": "#loss=supcon",
     "prototypes": "#lambda=3", "sixteen dimensions": "#dim=16", "a free norm": "#gradient=free&decay=0.1",
     "views apart": "#loss=full&tau=1&x=8", "embedded": "?embed=1#view=pair&x=1&tau=1.2",
+    "a loss of the zoo": "#loss=simo", "eight classes": "#lambda=3&classes=8&dim=8&prototypes=simplex",
 }  # fmt: skip
 
 
