@@ -126,23 +126,23 @@ def check_temperature(value: object) -> None:
 
 def positive_number(name: str, value: object, *, remedy: str) -> None:
     """Raise ValueError unless value is a finite number > 0."""
-    if not (_is_number(value) and 0 < value < math.inf):
+    if not (is_number(value) and 0 < value < math.inf):
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}; {remedy}")
 
 
 def number_from_zero(name: str, value: object, *, remedy: str) -> None:
     """Raise ValueError unless value is a finite number >= 0."""
-    if not (_is_number(value) and 0 <= value < math.inf):
+    if not (is_number(value) and 0 <= value < math.inf):
         raise ValueError(f"{name} must be a finite number >= 0, got {shown(value)}; {remedy}")
 
 
 def momentum_below_one(value: object) -> None:
     """Raise ValueError unless value is a momentum, in [0, 1)."""
-    if not (_is_number(value) and 0 <= value < 1):
+    if not (is_number(value) and 0 <= value < 1):
         raise ValueError(f"momentum must be in [0, 1), got {shown(value)}; at 1 the start is never forgotten")
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a number that a float holds."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
@@ -169,7 +169,11 @@ def each_once(name: str, values: Sequence[object]) -> None:
     """Raise ValueError unless the values are at least one, none of them empty, each there once."""
     if not values or "" in values:
         raise ValueError(f"{name} must hold values separated by single commas, got an empty one; take it out")
-    if len(set(values)) < len(values):
+    try:
+        different = len(set(values))
+    except TypeError:
+        raise ValueError(f"{name} must hold numbers or words, got {shown(values)}; take out what is neither") from None
+    if different < len(values):
         raise ValueError(f"{name} must hold each value once, got {','.join(map(str, values))}; drop the repeated ones")
 
 

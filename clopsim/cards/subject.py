@@ -89,7 +89,7 @@ def subject_of(
     if temperature is not None:
         positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     name = function if isinstance(function, str) else shown(function)
-    if function == MERGED:
+    if isinstance(function, str) and function == MERGED:
         subject = _merged(temperature, dimension, samples, classes)
     elif isinstance(function, str):
         if function not in LOSSES:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -68,6 +69,8 @@ def takes(fields: Mapping[str, Any]) -> Callable[[Callable[..., Answered]], Call
         first = [each for each in mine if each.kind is not kinds.KEYWORD_ONLY]
         signature = own.replace(parameters=[*first, *shown, *(each for each in mine if each not in first)])
 
+        usual = {each.name: each.default for each in signature.parameters.values()}
+
         @wraps(function)
         def call(*arguments: Any, **keywords: Any) -> Answered:
             try:
@@ -75,7 +78,7 @@ def takes(fields: Mapping[str, Any]) -> Callable[[Callable[..., Answered]], Call
             except TypeError as error:
                 raise TypeError(f"{function.__name__}() {error}") from None
             given = {
-                of_argument.get(name, name): _plain(value) if name in of_argument else value
+                of_argument.get(name, name): _kept(name, value, usual[name], field=name in of_argument)
                 for name, value in keywords.items()
             }
             try:
@@ -100,10 +103,33 @@ def _about_argument(message: str) -> str | None:
     return argument_name(found[1]) + rest
 
 
+def _kept(name: str, value: Any, usual: Any, *, field: bool) -> Any:
+    """The value of an argument; ValueError if it is no flag where the usual one is, or nothing for a field of a record:
+    a number, a word, or a list of them."""
+    from clopsim.bounds.setting import shown
+
+    kept = _plain(value) if field or isinstance(usual, bool) else value
+    if isinstance(usual, bool) and not isinstance(kept, bool):
+        raise ValueError(f"{name} must be True or False, got {shown(value)}; choose one of them")
+    if not field:
+        return kept
+    first = usual[0] if isinstance(usual, tuple) else usual
+    words = isinstance(first, str)
+    for each in kept if isinstance(kept, list) else [kept]:
+        if not isinstance(each, str if words else bool | int | float | str | None):
+            kind = "a word" if words else "a number"
+            raise ValueError(f"{name} must be {kind} or a list of them, got {shown(value)}; the usual one is {first!r}")
+        if isinstance(each, int) and abs(each) > sys.float_info.max:
+            raise ValueError(f"{name} must be a number below 1e308, got {shown(value)}; lower it")
+    return kept
+
+
 def _plain(value: Any) -> Any:
     """A number, word or list as Python's own: records are written as JSON."""
-    if isinstance(value, Path):
+    from clopsim.bounds.setting import plain
+
+    if isinstance(value, Path) or type(value).__name__ == "device":  # of torch, which is not loaded for its sake
         return str(value)
     if isinstance(value, list | tuple | range):
         return [_plain(each) for each in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+    return plain(value)

@@ -46,6 +46,10 @@ def execute(
         from_file = read(record, file)
         execution |= {name: from_file[name] for name in EXECUTION if name in from_file and name not in given}
         values = from_file | values
+    if not isinstance(execution["scheduler"], str | None):
+        raise ValueError(
+            f"scheduler must be an address, got {execution['scheduler']!r}; write it as in 'tcp://host:8786'"
+        )
     folder = as_path(out)
     if resume and folder is None:
         raise ValueError("resume must come with a folder, got none; add --out FOLDER")
@@ -82,7 +86,7 @@ def _parsed_shard(text: str | None) -> tuple[int, int] | None:
     """(I, N) from "I/N", 1 <= I <= N."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"(\d+)/(\d+)", text) if isinstance(text, str) else None
     if not found or not 1 <= int(found[1]) <= int(found[2]) <= MOST_TASKS:
         raise ValueError(f"shard must be I/N with 1 <= I <= N, got {text!r}; write it as in 1/4, N up to {MOST_TASKS}")
     return int(found[1]), int(found[2])

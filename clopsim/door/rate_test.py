@@ -114,7 +114,7 @@ def rate_test(
             steps=steps,
             momentum=momentum,
             weight_decay=weight_decay,
-            forward=forward or stability.two_views,
+            forward=stability.two_views if forward is None else forward,
             on_progress=advance,
         )
     return RateTest(found)

@@ -106,7 +106,7 @@ def stable_rate(
             optimizer=optimizer,
             momentum=momentum,
             weight_decay=weight_decay,
-            forward=forward or stability.two_views,
+            forward=stability.two_views if forward is None else forward,
             tolerance=tolerance,
             seed=seed,
             on_product=lambda number: advance(0.0, f"Hessian-vector product {number}"),

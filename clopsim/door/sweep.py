@@ -136,6 +136,8 @@ def merge(folders: Sequence[str | Path], *, out: str | Path, force: bool = False
             if store.is_held(each):
                 raise ValueError(f"folders must not be in use, got {str(each)!r}; another process works there")
             shares.append(found)
+        if not shares:
+            raise ValueError("folders must hold a run folder, got none; name every share")
         try:
             stack.enter_context(store.locked(place))
             whole = runs.merge(shares, place, force=force)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clopsim.bounds import Setting
-from clopsim.bounds.setting import positive_number, whole_number
+from clopsim.bounds.setting import is_number, positive_number, whole_number
 from clopsim.door.answer import Answer
 from clopsim.door.arguments import takes
 from clopsim.door.critical_rates import SETTING, temperatures
@@ -105,7 +105,7 @@ def _row(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     ready.check_memory({most: 24 * n * n + 96 * seeds * n * d})
     checked = thresholds.check(kind, setting)
     low, bracket = thresholds.SMALLEST_WIDTH, options["bracket"]
-    if not low <= bracket < 1:
+    if not (is_number(bracket) and low <= bracket < 1):
         raise ValueError(
             f"bracket must be in [{low:g}, 1), got {bracket!r}; 0.001 finds the rate to one part in a thousand"
         )

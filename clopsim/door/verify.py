@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clopsim.bounds.setting import each_once
+from clopsim.bounds.setting import each_once, shown
 from clopsim.door.answer import Answer, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.progress import progress
@@ -64,6 +64,8 @@ def verify(*, only: str | Sequence[str] = (), report: str | Path | None = None) 
     if not isinstance(only, Iterable):
         raise ValueError(f"only must be the name of a claim or a list of them, got {only!r}; as in 'T4'")
     names = [only] if isinstance(only, str) else list(only)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"only must hold names of claims, got {shown(only)}; as in 'T4'")
     if names:
         each_once("only", names)
     claims = run.chosen(names, more=CLAIMS)

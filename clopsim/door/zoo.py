@@ -71,6 +71,10 @@ def zoo(
     """
     from clopsim.protocols.registry import PROTOCOLS
 
+    if not isinstance(protocol, str):
+        raise ValueError(
+            f"protocol must be one of {', '.join(PROTOCOLS)}, got {type(protocol).__name__}; write its name"
+        )
     if not protocol:
         for name, value, usual in (("seeds", seeds, None), ("out", out, None), ("force", force, False)):
             if value != usual:

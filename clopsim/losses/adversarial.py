@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from clopsim.bounds.setting import number_from_zero, whole_number
+from clopsim.bounds.setting import is_number, number_from_zero, plain, shown, whole_number
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
 from clopsim.losses.l_statistic import PerAnchor, check_per_anchor
 from clopsim.losses.pairs import Reduction, reduced
-from clopsim.losses.views import Views, full_precision, stacked
+from clopsim.losses.views import Views, check_loss, check_tensor, full_precision, stacked
 
 Losses = Callable[[Tensor], Tensor]
 """Rows (n, d) to their losses (n,)."""
@@ -142,6 +142,8 @@ def noisy_of_rows(
 
 
 def _on_views(base: PerAnchor, count: int, labels: Tensor | None, options: dict[str, object]) -> Losses:
+    check_loss(base, "base")
+
     def losses(rows: Tensor) -> Tensor:
         views = rows.chunk(count)
         if count == 2:
@@ -158,9 +160,9 @@ def _on_rows(base: PerAnchor, labels: Tensor | None, options: dict[str, object])
 def _moved(z: Tensor, losses: Losses, *, sigma: float, entropy: float, steps: int, reduction: Reduction) -> Tensor:
     number_from_zero("sigma", sigma, remedy="0 leaves the base loss")
     whole_number("steps", steps, low=1)
-    if isinstance(entropy, bool) or not entropy > 0:
-        raise ValueError(f"entropy must be > 0, got {entropy!r}; without it the best move is without bound")
-    reach = sigma**2 / entropy
+    if not (is_number(plain(entropy)) and entropy > 0):
+        raise ValueError(f"entropy must be > 0, got {shown(entropy)}; without it the best move is without bound")
+    reach = sigma * sigma / entropy  # ** would raise where it overflows
     if reach == 0:
         found = losses(z)
         check_per_anchor(found, len(z))
@@ -190,14 +192,15 @@ def _drawn(
     reduction: Reduction,
 ) -> Tensor:
     number_from_zero("sigma", sigma, remedy="0 leaves the base loss")
-    if isinstance(entropy, bool) or not entropy >= 0:
-        raise ValueError(f"entropy must be >= 0, got {entropy!r}; inf is noise without an adversary")
+    if not (is_number(plain(entropy)) and entropy >= 0):
+        raise ValueError(f"entropy must be >= 0, got {shown(entropy)}; inf is noise without an adversary")
     if isinstance(noise, torch.Generator):
         whole_number("draws", draws, low=1)
         if draws > 1 and draws % 2:
             raise ValueError(f"draws must be 1 or even, got {draws}; they come in opposite pairs")
         half = torch.randn(max(1, draws // 2), *z.shape, generator=noise, dtype=z.dtype, device=z.device)
         noise = half if draws == 1 else torch.cat([half, -half])
+    check_tensor(noise, "noise")
     if noise.ndim != 3 or len(noise) == 0 or noise.shape[1:] != z.shape:
         raise ValueError(
             f"noise must have shape (draws, {z.shape[0]}, {z.shape[1]}), got {tuple(noise.shape)}; "

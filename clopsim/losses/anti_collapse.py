@@ -10,8 +10,9 @@ from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.views import (
     Views,
+    at_least_float32,
     check_directions,
-    check_tensor,
+    check_floats,
     full_precision,
     of_class,
     stacked,
@@ -63,6 +64,7 @@ def anti_collapse(
     """
     z, count = stacked(first, second, labels)
     if proxies is not None:
+        check_floats(proxies, "proxies")
         check_directions(proxies, z, "proxies")
         proxies = unit_rows(proxies).to(z.dtype)
     return anti_collapse_of_rows(
@@ -125,10 +127,11 @@ def coding_rate(z: Tensor, *, eps: float = 0.5, scale: float = 1.0) -> Tensor:
     directions, d/2 log(1 + scale/eps).
     Source: Ma et al. 2007, as in arXiv:2407.03106. Errors: ValueError unless eps, scale > 0.
     """
-    check_tensor(z, "z")
-    if z.ndim != 2:
+    check_floats(z, "z")
+    if z.ndim != 2 or not z.numel():
         raise ValueError(f"z must have shape (n, d), got {tuple(z.shape)}; one row for each embedding")
     n, d = z.shape
+    z = at_least_float32(z)
     return _half_log_det(z, _positive("scale", scale) * d / (n * _positive("eps", eps)))
 
 

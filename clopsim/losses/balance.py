@@ -1,8 +1,11 @@
 """The balance of several losses, learned through one sigma each."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from clopsim.bounds.setting import is_number, plain, shown
 from clopsim.losses.views import check_tensor
 
 FLOOR = -1.0
@@ -27,6 +30,8 @@ def learned_balance(terms: Tensor, log_sigma: Tensor, *, floor: float = FLOOR) -
             f"log_sigma must have the shape of the terms, got {tuple(log_sigma.shape)} and {tuple(terms.shape)}; "
             "each loss has its own"
         )
+    if not (is_number(plain(floor)) and (floor == -math.inf or abs(floor) <= 1e4)):
+        raise ValueError(f"floor must be a number or -inf, got {shown(floor)}; it is of log sigma, such as -1")
     held = log_sigma.clamp(min=floor)
     slope = (1 - torch.exp(-2 * held) * terms).detach()
     back = (log_sigma < floor) & (slope < 0)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clopsim.losses.views import at_least_float32, check_views, full_precision
+from clopsim.losses.views import at_least_float32, check_number, check_views, full_precision
 
 VARIANCE_EPSILON = 1e-5
 """Inside the square root of the standardisation; that of the batch normalisation in the authors' code."""
@@ -35,6 +35,7 @@ def barlow_twins(
     better. Raises ValueError for wrong shapes and N < 2.
     """
     check_views(first, second, labels, low=2)
+    check_number(redundancy, "redundancy")
     x, y = _standardised(first), _standardised(second)
     with full_precision(x):
         correlation = x.mT @ y / x.shape[0]  # (d, d)

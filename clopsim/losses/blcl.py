@@ -6,11 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clopsim.bounds.setting import positive_number, whole_number
+from clopsim.bounds.setting import is_number, positive_number, shown, whole_number
 from clopsim.losses.balance import FLOOR, learned_balance
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, reduced, scalar_temperature
-from clopsim.losses.views import Views, at_least_float32, full_precision, parts, stacked, unit_rows, with_labels
+from clopsim.losses.views import (
+    Views,
+    at_least_float32,
+    check_tensor,
+    full_precision,
+    parts,
+    stacked,
+    unit_rows,
+    with_labels,
+)
 
 UNSEEN = -1e9
 """Logit of a class that the learner has not met: no share of the softmax, and finite."""
@@ -100,8 +109,8 @@ class BLCL(nn.Module):
         whole_number("classes", classes, low=1)
         whole_number("dimension", dimension, low=1)
         positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
-        if not (math.isfinite(floor) and floor <= 0):
-            raise ValueError(f"floor must be a finite number <= 0, got {floor!r}; log sigma starts at 0")
+        if not (is_number(floor) and -math.inf < floor <= 0):
+            raise ValueError(f"floor must be a finite number <= 0, got {shown(floor)}; log sigma starts at 0")
         self.head = nn.Linear(dimension, classes)
         self.log_sigma = nn.Parameter(torch.zeros(2))
         self.temperature = temperature
@@ -139,6 +148,10 @@ class BLCL(nn.Module):
         labels = with_labels("BLCL", labels)
         contrast = blcl(first, second, labels, temperature=self.temperature, memory=memory)
         rows = at_least_float32(torch.cat(parts(first, second)))  # (V N, d)
+        if rows.shape[1] != self.head.in_features:
+            raise ValueError(
+                f"first must have dimension {self.head.in_features}, the head's, got {rows.shape[1]}; match them"
+            )
         with full_precision(rows):
             logits = self.head(rows)
         if seen is not None:
@@ -178,6 +191,7 @@ def _with_memory(
 
 def _checked(memory: Tensor, z: Tensor) -> Tensor:
     """The memory as unit rows without gradient. Errors: ValueError for another shape, dtype or device."""
+    check_tensor(memory, "memory")
     if memory.ndim != 2 or len(memory) == 0 or memory.shape[1] != z.shape[1] or not memory.is_floating_point():
         raise ValueError(
             f"memory must be floats of shape (K, {z.shape[1]}), got {memory.dtype} of shape {tuple(memory.shape)}; "

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from clopsim.bounds.setting import positive_number
-from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
-from clopsim.losses.views import check_tensor, check_views, unit_rows
+from clopsim.losses.pairs import Reduction, check_anchors, chosen, per_anchor, reduced
+from clopsim.losses.views import check_floats, check_views, unit_rows
 
 LARGEST_SCALE = 100.0
 """CLIP's upper bound of 1/tau."""
@@ -63,6 +63,7 @@ def clip_of_rows(
     image, text = z.chunk(2)
     here = there = order = None
     if anchors is not None:
+        check_anchors(anchors, z)
         order = torch.cat([(anchors < len(image)).nonzero(), (anchors >= len(image)).nonzero()]).flatten()
         here, there = anchors[anchors < len(image)], anchors[anchors >= len(image)] - len(image)
     losses = [
@@ -96,7 +97,7 @@ def moco(
     Raises ValueError for wrong shapes, a temperature <= 0, an unknown reduction.
     """
     check_views(queries, keys)
-    check_tensor(queue, "queue")
+    check_floats(queue, "queue")
     if queue.ndim != 2 or len(queue) == 0 or queue.shape[1] != queries.shape[1]:
         raise ValueError(
             f"queue must have shape (M, {queries.shape[1]}), M >= 1, got {tuple(queue.shape)}; fill it with keys first"

@@ -10,8 +10,8 @@ from torch.nn.functional import softplus
 
 from clopsim.bounds.setting import number_from_zero, one_of
 from clopsim.losses.info import LossInfo, Named
-from clopsim.losses.pairs import Reduction, chosen, reduced, scalar_temperature
-from clopsim.losses.views import Views, full_precision, stacked, with_labels
+from clopsim.losses.pairs import Reduction, check_anchors, chosen, reduced, scalar_temperature
+from clopsim.losses.views import Views, check_number, full_precision, stacked, with_labels
 
 NEGATIVES = 2
 """The hardest negatives that the authors' code takes."""
@@ -93,6 +93,10 @@ def fedrcl_of_rows(
     one_of("form", form, ("code", "dense"))
     if not isinstance(beta, Tensor):
         number_from_zero("beta", beta, remedy="0 leaves the penalty out")
+    if anchors is not None:
+        check_anchors(anchors, z)
+    check_number(beta, "beta", shape=(len(z) if anchors is None else len(anchors),))
+    check_number(threshold, "threshold")
     tau = scalar_temperature(temperature, z)
     sample = torch.arange(len(z), device=z.device) % (len(z) // views)
     number = torch.where(labels >= 0, labels.long(), -1 - sample)

@@ -10,7 +10,7 @@ from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.info_nce import info_nce, info_nce_of_rows
 from clopsim.losses.pairs import Reduction, reduced
-from clopsim.losses.views import Views, check_tensor, parts
+from clopsim.losses.views import Views, check_flag, check_loss, check_tensor, parts
 
 WHOLE = 1e-9
 """What is a whole number to this much is that number: 0.29 of 100 is 29, although the product rounds to less."""
@@ -60,6 +60,8 @@ def l_statistic(
     >>> clopsim.losses.l_statistic(torch.ones(2, 3), torch.ones(2, 3), keep=0.5)  # collapsed: log 3
     tensor(1.0986)
     """
+    check_loss(base, "base")
+    check_flag(together, "together")
     losses = base(first, second, labels, reduction="none", **options)
     views = parts(first, second)
     n = sum(len(view) for view in views)

@@ -10,7 +10,7 @@ from clopsim.bounds.setting import number_from_zero, one_of, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, per_anchor, reduced
 from clopsim.losses.positives import same_sample
-from clopsim.losses.views import Views, full_precision, stacked
+from clopsim.losses.views import Views, check_flag, full_precision, stacked
 
 PriorForm = Literal["matrix", "cosine"]
 
@@ -103,6 +103,8 @@ def lorac_of_rows(
     positive_number("beta", beta, remedy="the authors take 15; prior=False leaves the prior out")
     number_from_zero("smoothing", smoothing, remedy="0 is the nuclear norm itself")
     one_of("written", written, ("matrix", "cosine"))
+    check_flag(prior, "prior")
+    check_flag(switch_temperature, "switch_temperature")
     if views < 2 or (written == "cosine" and views > 2):
         wanted = "two views in the cosine form" if written == "cosine" else "at least two views"
         raise ValueError(f"first must hold {wanted}, got {views}; another view is the only positive")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clopsim.bounds.setting import one_of, positive_number
 from clopsim.losses.tiles import Mask, Masks, tiled_sums
-from clopsim.losses.views import full_precision, unit_rows
+from clopsim.losses.views import check_flag, check_tensor, full_precision, unit_rows
 
 Form = Literal["out", "in"]
 Reduction = Literal["mean", "sum", "none"]
@@ -45,6 +45,8 @@ def per_anchor(
     anchor's sum, (M, d), or (n, M, d) of their own. tiled: see TILED_FROM. numbers: (n,) of the anchors among the keys,
     where they are not the first ones.
     """
+    if tiled is not None:
+        check_flag(tiled, "tiled")
     tau = scalar_temperature(temperature, anchors)
     n, m = len(anchors), len(keys)
     masks = Masks(itself, hidden, positives, form, numbers)
@@ -69,6 +71,7 @@ def unit_negatives(negatives: Tensor | None, z: Tensor, anchors: Tensor | None =
     """
     if negatives is None:
         return None
+    check_tensor(negatives, "negatives")
     n, d = z.shape
     shared = negatives.ndim == 2 and len(negatives) > 0
     own = negatives.ndim == 3 and len(negatives) == n and negatives.shape[1] > 0
@@ -88,12 +91,21 @@ def chosen(z: Tensor, anchors: Tensor | None) -> Tensor:
     """The rows of z (n, d) that are anchors, all for None. Errors: ValueError unless anchors are their numbers (r,)."""
     if anchors is None:
         return z
+    check_anchors(anchors, z)
+    try:
+        return z[anchors]
+    except IndexError:
+        raise ValueError(f"anchors must be < {len(z)}, the number of rows, got a larger one; count from 0") from None
+
+
+def check_anchors(anchors: Tensor, z: Tensor) -> None:
+    """Raise ValueError unless they are whole numbers (r,) on the device of the embeddings."""
+    check_tensor(anchors, "anchors")
     if anchors.ndim != 1 or anchors.dtype != torch.long or anchors.device != z.device:
         raise ValueError(
             f"anchors must be numbers of embeddings, int64 of shape (r,) on {z.device}, got {anchors.dtype} of shape "
             f"{tuple(anchors.shape)} on {anchors.device}; torch.arange gives such"
         )
-    return z[anchors]
 
 
 def reduced(loss: Tensor, known: Tensor | None, reduction: Reduction, *, total: int | None = None) -> Tensor:
@@ -139,7 +151,10 @@ def scalar_temperature(temperature: float | Tensor, like: Tensor) -> Tensor:
     """tau as a scalar tensor; a number is checked, a tensor is not (one for each model under vmap, or learned)."""
     if isinstance(temperature, Tensor):
         if temperature.numel() != 1:
-            raise ValueError(f"temperature must be one number, got a tensor of shape {tuple(temperature.shape)}")
+            shape = tuple(temperature.shape)
+            raise ValueError(f"temperature must be one number, got a tensor of shape {shape}; give a single one")
         return temperature.to(like.dtype)
     positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
+    if temperature > torch.finfo(like.dtype).max:
+        raise ValueError(f"temperature must be a number of {like.dtype}, got {temperature!r}; lower it")
     return torch.full((), temperature, dtype=like.dtype, device=like.device)  # func.grad refuses torch.tensor on meta

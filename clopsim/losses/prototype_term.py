@@ -9,8 +9,8 @@ from clopsim.bounds.setting import one_of
 from clopsim.losses.views import (
     Views,
     check_directions,
+    check_floats,
     check_labels,
-    check_tensor,
     check_views,
     of_class,
     parts,
@@ -34,7 +34,7 @@ def prototype_distance(
     make every step wait: look once, before training).
     """
     one_of("distance", distance, ("cosine", "euclidean", "manhattan"))
-    check_tensor(embeddings, "embeddings")
+    check_floats(embeddings, "embeddings")
     check_labels(embeddings, labels)
     check_directions(prototypes, embeddings, "prototypes")
     z = unit_rows(embeddings)  # (N, d)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from clopsim.bounds.setting import LARGEST_SEED, one_of, whole_number
+from clopsim.bounds.setting import LARGEST_SEED, one_of, shown, whole_number
 
 Kind = Literal["orthonormal", "simplex"]
 
@@ -59,8 +59,10 @@ class OrthonormalPrototypes(nn.Module):
             )
         whole_number("seed", seed, low=0, high=LARGEST_SEED)
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        if not dtype.is_floating_point:
-            raise ValueError(f"dtype must be a floating one, got {dtype}; whole numbers would round the vectors to 0")
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(
+                f"dtype must be a floating one, got {shown(dtype)}; whole numbers would round the vectors to 0"
+            )
         generator = torch.Generator("cpu").manual_seed(seed)
         if kind == "orthonormal":
             vectors = _orthonormal_rows(classes, dimension, generator)
@@ -68,7 +70,11 @@ class OrthonormalPrototypes(nn.Module):
             vectors = _simplex(classes) @ _orthonormal_rows(classes - 1, dimension, generator)
         _check_frame(vectors, kind)
         device = torch.get_default_device() if device is None else device
-        self.register_buffer("vectors", vectors.to(device=device, dtype=dtype))
+        try:
+            vectors = vectors.to(device=device, dtype=dtype)
+        except (AssertionError, RuntimeError, TypeError, ValueError):  # no such device, or no such word
+            raise ValueError(f"device must be one that is here, got {shown(device)}; 'cpu' always is") from None
+        self.register_buffer("vectors", vectors)
         self.kind = kind
 
     def extra_repr(self) -> str:

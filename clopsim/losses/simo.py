@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from clopsim.bounds.setting import one_of, positive_number
+from clopsim.bounds.setting import is_number, one_of, plain, positive_number, shown
 from clopsim.losses.info import LossInfo, Named
 from clopsim.losses.views import Views, full_precision, stacked, with_labels
 
@@ -70,8 +70,8 @@ def simo_of_rows(
     eps = DEFAULTS[form][0] if eps is None else eps
     olean = DEFAULTS[form][1] if olean is None else olean
     positive_number("eps", eps, remedy="the authors' code has 1/137")
-    if not 0 <= olean <= 1:
-        raise ValueError(f"olean must be in [0, 1], got {olean!r}; the authors' code has 1/137")
+    if not (is_number(plain(olean)) and 0 <= olean <= 1):
+        raise ValueError(f"olean must be in [0, 1], got {shown(olean)}; the authors' code has 1/137")
     number = torch.arange(len(z), device=z.device)
     earlier = number[None, :] < number[:, None]  # (n, n): column before row
     known = labels >= 0

@@ -10,7 +10,16 @@ from clopsim.bounds.setting import number_from_zero, positive_number
 from clopsim.losses.info import LossInfo
 from clopsim.losses.pairs import Reduction, chosen, per_anchor, reduced
 from clopsim.losses.positives import other_views
-from clopsim.losses.views import Views, check_tensor, full_precision, stacked, unit_rows, with_labels
+from clopsim.losses.views import (
+    Views,
+    check_directions,
+    check_floats,
+    check_number,
+    full_precision,
+    stacked,
+    unit_rows,
+    with_labels,
+)
 
 
 def sscl(
@@ -90,6 +99,7 @@ def sscl_of_rows(
         number_from_zero("confidence", confidence, remedy="it is a probability, at most 1")
         if confidence > 1:
             raise ValueError(f"confidence must be <= 1, got {confidence!r}; it is a probability")
+    check_number(threshold, "threshold")
     q = torch.as_tensor(confidence, dtype=z.dtype, device=z.device).detach().expand(len(z))
     if anchors is not None and views == 1:
         raise ValueError("anchors needs two views or more, got one; with one, anchors without a positive are left out")
@@ -130,13 +140,15 @@ def calibrated(logits: Tensor, embeddings: Tensor, means: Tensor, *, temperature
     """
     positive_number("temperature", temperature, remedy="0.2 here")
     for name, given in (("logits", logits), ("embeddings", embeddings), ("means", means)):
-        check_tensor(given, name)
-    shape = (len(embeddings), len(means))
-    if logits.shape != shape or embeddings.ndim != 2 or means.ndim != 2 or embeddings.shape[1] != means.shape[1]:
+        check_floats(given, name)
+    fit = embeddings.ndim == means.ndim == 2 and embeddings.shape[1] == means.shape[1]
+    if not fit or logits.shape != (len(embeddings), len(means)):
         raise ValueError(
             f"logits (N, K), embeddings (N, d) and means (K, d) must fit, got {tuple(logits.shape)}, "
             f"{tuple(embeddings.shape)} and {tuple(means.shape)}; one mean for each class"
         )
+    check_directions(means, embeddings, "means")
+    check_directions(logits, logits.new_empty(0, logits.shape[1], device=embeddings.device), "logits")
     with torch.no_grad(), full_precision(embeddings):
         z, m = unit_rows(embeddings), unit_rows(means)
         score = logits.to(z.dtype).log_softmax(dim=-1) + z @ m.mT.to(z.dtype) / temperature

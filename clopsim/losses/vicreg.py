@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clopsim.losses.views import at_least_float32, check_views, full_precision
+from clopsim.losses.views import at_least_float32, check_number, check_views, full_precision
 
 VARIANCE_EPSILON = 1e-4
 """Keeps the standard deviation smooth where a coordinate does not vary; the authors' value."""
@@ -39,6 +39,9 @@ def vicreg(
     better. Raises ValueError for wrong shapes and N < 2.
     """
     check_views(first, second, labels, low=2)
+    for name, weight in (("invariance", invariance), ("variance", variance), ("covariance", covariance)):
+        check_number(weight, name)
+    check_number(target, "target", shape=first.shape[1:])
     first, second = at_least_float32(first), at_least_float32(second)
     loss = invariance * (first - second).square().mean()
     for x in (first, second):

@@ -5,8 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from clopsim.bounds.setting import is_number, plain
+from clopsim.bounds.setting import shown as described
 
 Views = Tensor | Sequence[Tensor]
 """The views of N samples: (N, d) with the other view beside it or alone, (V, N, d), or a sequence of V times (N, d)."""
@@ -98,6 +102,29 @@ def check_tensor(given: object, name: str) -> None:
     """Raise ValueError unless it is a tensor: losses need its device, type and gradient."""
     if not isinstance(given, Tensor):
         raise ValueError(f"{name} must be a tensor, got {type(given).__name__}; torch.as_tensor makes one")
+
+
+def check_floats(given: object, name: str) -> None:
+    """Raise ValueError unless it is a tensor of floats."""
+    check_tensor(given, name)
+    if isinstance(given, Tensor) and not given.is_floating_point():
+        raise ValueError(f"{name} must be a float tensor, got {given.dtype}; give raw embeddings, or {name}.float()")
+
+
+def check_number(given: object, name: str, *, shape: Sequence[int] = ()) -> None:
+    """Raise ValueError unless it is a number, or a real tensor of one or of this shape."""
+    if not isinstance(given, Tensor):
+        if not is_number(plain(given)):
+            raise ValueError(f"{name} must be a number, got {described(given)}; give one such as 0.5")
+    elif given.is_complex() or given.dtype == torch.bool or not (given.numel() == 1 or given.shape == tuple(shape)):
+        found = f"a tensor of {given.dtype} of shape {tuple(given.shape)}"
+        raise ValueError(f"{name} must be a number, got {found}; give one such as 0.5")
+
+
+def check_flag(given: object, name: str) -> None:
+    """Raise ValueError unless it is True or False."""
+    if not isinstance(given, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {described(given)}; choose one of them")
 
 
 def check_loss(given: object, name: str) -> None:

@@ -42,7 +42,8 @@ def effective_rank(z: Tensor, *, centered: bool = False, spectrum: Spectrum = "e
     """
     exact = doubled(z)
     n, d = exact.shape[-2:]
-    rounding = rounding_of(exact.square().mean(dim=-2), eps=torch.finfo(z.dtype).eps, rows=n)  # (..., d)
+    eps = torch.finfo(z.dtype if z.is_floating_point() else exact.dtype).eps
+    rounding = rounding_of(exact.square().mean(dim=-2), eps=eps, rows=n)  # (..., d)
     moved = exact - exact.mean(dim=-2, keepdim=True) if centered else exact
     if d <= n:
         found = resolved(moved.mT @ moved / n, torch.diag_embed(rounding))
@@ -171,4 +172,6 @@ def doubled(z: Tensor) -> Tensor:
     """z in float64, on its device; on the CPU where the device has no float64 (MPS). Errors: ValueError."""
     if not isinstance(z, Tensor):
         raise ValueError(f"z must be a tensor, got {type(z).__name__}; torch.as_tensor makes one")
+    if z.ndim < 2:
+        raise ValueError(f"z must have shape (..., n, d), got {tuple(z.shape)}; one row for each embedding")
     return (z.cpu() if z.device.type == "mps" else z).double()

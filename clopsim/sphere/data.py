@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clopsim.bounds.setting import number_from_zero, whole_number
+from clopsim.bounds.setting import is_number, number_from_zero, whole_number
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class GaussianClusters:
         whole_number("dimension", self.dimension, low=2)
         number_from_zero("noise", self.noise, remedy="0 leaves it out")
         number_from_zero("separation", self.separation, remedy="0 puts every centre at the origin")
-        if not 1 <= self.imbalance < np.inf:
+        if not (is_number(self.imbalance) and 1 <= self.imbalance < np.inf):
             raise ValueError(f"imbalance must be >= 1, got {self.imbalance!r}; 1 makes all clusters equal")
         if self.clusters > self.samples:
             raise ValueError(

@@ -68,7 +68,7 @@ def range_test(
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> RangeTest:
     """As clopsim.rate_test, which documents the arguments."""
-    asked(model, loss, batches)
+    asked(model, loss, batches, forward)
     _check(optimizer, low, high, steps, momentum, weight_decay)
     twin = copy.deepcopy(model)
     stepper = _stepper(optimizer, twin, low, momentum, weight_decay)

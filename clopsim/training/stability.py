@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from clopsim.bounds.adam import adam_rate
 from clopsim.bounds.heavy_ball import heavy_ball_rate, nesterov_rate
-from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number, whole_number
+from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number, shown, whole_number
 from clopsim.losses.views import full_precision
 from clopsim.training.optimizers import Params, preconditioner
 from clopsim.training.sharpness import in_units, sharpest
@@ -66,14 +66,18 @@ def two_views(model: nn.Module, *batch: Any) -> Sequence[Any]:
 WAY = "give forward=, such as lambda model, x, y: (model(x), y), for others"
 
 
-def asked(model: object, loss: object, batches: object) -> None:
-    """Raise ValueError unless these are a module, a function and an iterable of batches."""
+def asked(model: object, loss: object, batches: object, forward: object) -> None:
+    """Raise ValueError unless these are a module, a function, an iterable of batches and a function."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}; wrap the function in one")
     if not callable(loss):
-        raise ValueError(f"loss must be a function, got {loss!r}; clopsim.losses.by_name gives those of this package")
+        raise ValueError(
+            f"loss must be a function, got {shown(loss)}; clopsim.losses.by_name gives those of this package"
+        )
     if isinstance(batches, Tensor | str | Mapping) or not isinstance(batches, Iterable):
         raise ValueError(f"batches must be a list or a loader of batches, got {type(batches).__name__}; {LIST}")
+    if not callable(forward):
+        raise ValueError(f"forward must be a function, got {shown(forward)}; {WAY}")
 
 
 LIST = "give a list such as [(first, second)]"
@@ -100,7 +104,7 @@ def stability(
     on_product: Callable[[int], None] = lambda number: None,
 ) -> Stability:
     """As clopsim.stable_rate, which documents the arguments."""
-    asked(model, loss, batches)
+    asked(model, loss, batches, forward)
     positive_number("tolerance", tolerance, remedy="1e-3 is well inside the spread over batches")
     whole_number("seed", seed, low=0)
     given = [as_batch(batch) for batch in batches]

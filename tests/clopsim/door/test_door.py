@@ -415,3 +415,51 @@ def _environment():
 def test_what_is_of_another_type_is_refused_in_a_sentence(call, name):
     with pytest.raises(ValueError, match=f"^{re.escape(name)}"):
         call()
+
+
+UNFIT = (object(), {}, [[0.5]], 1j, print, 10**400, np.ones((2, 2)), torch.empty(2, device="meta"))
+"""What no option is."""
+
+
+@pytest.mark.parametrize("name", ["critical_rates", "threshold", "card", "sweep", "train", "train_sweep"])
+def test_what_no_option_is_gets_a_sentence(name):
+    function = getattr(clopsim, name)
+    first = {"threshold": ["collapse"], "card": ["infonce"]}.get(name, [])
+    for argument, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and argument not in ("out", "config", "save_config", "figure"):
+            for value in UNFIT:
+                with pytest.raises(ValueError, match=rf"^{argument} must .*(, got |; )"):
+                    function(*first, **{argument: value})
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    (
+        (lambda: clopsim.inspect(np.eye(3), skip_bad="no"), "skip_bad must be True or False, got 'no'; choose one of"),
+        (lambda: clopsim.inspect(np.eye(3), fail_on=[[1]]), "fail_on must hold numbers or words, got [[1]]; take out"),
+        (lambda: clopsim.verify(only=[1]), "only must hold names of claims, got [1]; as in 'T4'"),
+        (lambda: clopsim.zoo(["federated"]), "protocol must be one of federated, "),
+        (lambda: clopsim.merge([], out="whole"), "folders must hold a run folder, got none; name every share"),
+        (
+            lambda: clopsim.train(data=None),
+            "data must be a word or a list of them, got None; the usual one is 'digits'",
+        ),
+        (lambda: clopsim.train(flip=1), "flip must be True or False, got 1; choose one of them"),
+        (lambda: clopsim.sweep(shard=3), "shard must be I/N with 1 <= I <= N, got 3; "),
+        (lambda: clopsim.sweep(scheduler=3), "scheduler must be "),
+        (lambda: clopsim.sweep(imbalance="x"), "imbalance must be >= 1, got 'x'; "),
+        (lambda: clopsim.threshold("collapse", bracket="x"), "bracket must be in ["),
+    ),
+)
+def test_what_is_wrong_is_said_by_the_argument(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        call()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_forward_that_is_no_function_is_refused():
+    batches = [(torch.ones(4, 3), torch.ones(4, 3))]
+    for function in (clopsim.stable_rate, clopsim.rate_test):
+        with pytest.raises(ValueError, match="^forward must be a function, got 'x'; give forward=, such as lambda"):
+            function(torch.nn.Linear(3, 2), clopsim.losses.info_nce, batches, forward="x")
