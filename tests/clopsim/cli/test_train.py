@@ -400,7 +400,8 @@ def test_options_are_the_fields_of_the_record():
 def test_every_option_is_in_the_help_which_needs_no_torch(clopsim):
     text = clopsim("train", "--help").stdout
     for field in fields(Training):
-        assert cli.shell.option_name(field.name) in text
+        option = cli.shell.option_name(field.name)
+        assert (option.replace("--", "--no-") if field.default is True else option) in text  # on: how to put it off
     code = (
         "import sys; from clopsim.cli import app; app(['train', '--help'], standalone_mode=False)\n"
         "print([name for name in ('torch', 'sklearn', 'sympy', 'matplotlib', 'xarray') if name in sys.modules])"
