@@ -219,7 +219,7 @@ def test_a_file_of_options_and_a_grid_over_any_other_axis(clopsim):
 
 
 def test_the_help_of_the_front_door_leads_there(clopsim):
-    assert "clopsim train-sweep" in " ".join(clopsim("sweep", "--help").stdout.split())
+    assert "clopsim train-sweep" in " ".join(clopsim("sweep", "--help").stdout.replace("│", " ").split())
     assert clopsim("sweep", "--embedder", "mlp", "--help").stdout == clopsim("train-sweep", "--help").stdout
 
 
