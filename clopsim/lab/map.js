@@ -140,15 +140,19 @@ const map = (() => {
     const taken = [];
     pen.textAlign = "center";
     pen.textBaseline = "middle";
+    const level = (tau) => Math.max(10 * ratio, Math.min(canvas.height - 10 * ratio, height(tau)));
     for (const { name, points } of lines) {
+      const [symbol, index] = name.split("_"), wide = (14 + 7 * index.length) * ratio;
       const inside = points.filter(([x]) => across(x) > 45 * ratio && across(x) < canvas.width - 25 * ratio); // right of the temperatures
+      const clear = inside.filter(([x, tau]) => taken.every(([a, b, other]) =>
+        Math.abs(level(tau) - b) > 20 * ratio || a - across(x) > wide || across(x) - a > other));
       const room = ([x, tau]) => Math.min(...lines.filter((other) => other.name !== name).flatMap(({ points: all }) =>
         all.map(([y, at]) => Math.hypot(across(x) - across(y), height(tau) - height(at)))), ...taken.map(([a, b]) =>
         Math.hypot(a - across(x), b - height(tau))), 120 * ratio);
-      const best = inside.reduce((one, other) => (one && room(one) >= room(other) ? one : other), null);
+      const best = (clear.length ? clear : inside).reduce((one, other) => (one && room(one) >= room(other) ? one : other), null);
       if (!best) continue;
-      const [symbol, index] = name.split("_"), x = across(best[0]), y = Math.max(10 * ratio, Math.min(canvas.height - 10 * ratio, height(best[1])));
-      taken.push([x, y]);
+      const x = across(best[0]), y = level(best[1]);
+      taken.push([x, y, wide]);
       word(symbol, x, y, "--theory", `italic 600 ${16 * ratio}px Georgia, serif`);
       pen.textAlign = "left";
       word(index, x + 5 * ratio, y + 5 * ratio, "--theory", `italic 600 ${11 * ratio}px Georgia, serif`);

@@ -74,7 +74,7 @@ const places = (() => {
   });
   const onePoint = (state, s, theorem) => ({
     is: "point", ...attracts(state, s), R: 1, rank: 1, holds: `all points end on one spot: complete collapse attracts (${theorem})`,
-    mark: ["μ_P", "point attracts", `complete collapse attracts (${theorem})`],
+    mark: ["μ_point", "point attracts", `complete collapse attracts (${theorem})`],
   });
 
   // Whether a state attracts at a setting's rate; a free norm grows until its rate is safe

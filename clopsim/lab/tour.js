@@ -72,7 +72,7 @@ const tour = [
     name: "Axes or a simplex", theorem: "T8, T9, T18", play: true,
     preset: { x: 0.3, tau: 0.5, n: 60, loss: "merged", gradient: "tangent", lambda: 3.25, start: "random", speed: 24 },
     text: "Three orthonormal prototypes hold the classes about 90° apart, in three directions; a simplex 120° apart, in two (T8, T18). " +
-      "Either holds a class on one point only above its own critical weight λ* (T9).",
+      "Either holds a class on one point only above its own critical weight λ* (T9, T18).",
     question: "At λ = 3.25, which kind puts each class on one point, and how far apart? At λ = 4 both do.",
     tries: [
       { label: "simplex", set: { prototypes: "simplex", lambda: 3.25 }, restart: true, play: true },

@@ -43,7 +43,7 @@ const track = (() => {
     marks.replaceChildren();
     const list = named(s, th).map((mark) => ({ ...mark, x: mark.rate / th.unit }));
     const inside = list.filter(({ x }) => percent(x) > 0 && percent(x) < 100);
-    const edges = [2 ** LOW, ...inside.filter(({ name }) => name !== "μ_P").map(({ x }) => x), 2 ** HIGH]; // of regions without prototypes
+    const edges = [2 ** LOW, ...inside.filter(({ rate }) => rate !== th.held).map(({ x }) => x), 2 ** HIGH]; // of regions without prototypes
     const tangent = s.gradient === "free" ? "tangent" : s.gradient; // there the track shows the effective rate
     let former = "";
     for (let k = 0; k + 1 < edges.length; k++) {
@@ -56,14 +56,17 @@ const track = (() => {
       node.style.width = wide + "%";
       former = phase;
     }
-    // The last name stands to the right of its mark, the others to the left, with words where there is room
+    // The last name stands to the right of its mark, the others to the left, with words where there is room; one that
+    // would lie on its neighbour's goes right as well
+    const pixels = (x) => (percent(x) / 100) * regions.clientWidth, end = inside.length - 1;
+    let taken = 0; // up to where the track has names
     inside.forEach(({ x, name, words }, k) => {
-      const node = put(marks, "mark", "", percent(x)), last = k === inside.length - 1;
-      const room = last ? 100 - percent(x) : percent(x) - (k ? percent(inside[k - 1].x) : 0);
-      const fits = (room / 100) * regions.clientWidth > 9 * (words.length + 5);
-      const label = put(node, last ? "name right" : "name left", "", 0);
-      const [symbol, index] = name.split("_");
-      label.append(fits ? `${words} ` : "", symbol, Object.assign(document.createElement("sub"), { textContent: index }));
+      const [symbol, index] = name.split("_"), brief = 14 + 7 * index.length, at = pixels(x);
+      const right = k === end || (at - taken < brief && pixels(inside[k + 1].x) - at > (k + 1 === end ? brief : 3 * brief));
+      const room = k === end ? regions.clientWidth - at : right ? 0 : at - taken;
+      const label = put(put(marks, "mark", "", percent(x)), right ? "name right" : "name left", "", 0);
+      label.append(room > 9 * (words.length + 5) ? `${words} ` : "", symbol, Object.assign(document.createElement("sub"), { textContent: index }));
+      taken = right ? at + brief : at;
     });
     if (th.paperEdge !== null)
       put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = percent(th.paperEdge / th.unit) + "%";

@@ -1,5 +1,6 @@
 """The zoo's losses in the page: torch's losses and steps, the rates of bounds, and runs that end as these say."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -433,3 +434,21 @@ def test_a_link_opens_a_loss_and_the_keyboard_chooses_one(visit):
     assert here.page.locator("#loss").input_value() == "sscl"
     assert here.state()["settings"]["loss"] == "sscl"
     assert here.page.locator("#x").get_attribute("aria-valuetext").count("simplex")
+
+
+@pytest.mark.parametrize("loss", ("fedrcl", "sscl", "lorac", "pauc", "simo", "unhinged", "antiCollapse"))
+def test_every_rate_of_the_track_parts_its_regions(here, loss):
+    here(
+        "([loss]) => { clopsim.set({ loss, gradient: 'ambient', n: 60, tau: 0.5, view: 'one' }); clopsim.reset() }",
+        loss,
+    )
+    regions, marks = (here(f"document.querySelectorAll('#{name}').length") for name in ("regions > *", "marks > .mark"))
+    assert (here.state()["settings"]["loss"], regions) == (loss, marks + 1)
+
+
+def test_names_of_near_rates_stand_apart(here):
+    here("clopsim.set({ loss: 'fedrcl', gradient: 'ambient', n: 60, tau: 0.5, view: 'one' })")
+    boxes = "[...document.querySelectorAll('#marks .name')].map((e) => e.getBoundingClientRect())"
+    boxes = here(f"{boxes}.map((box) => [box.left, box.right])")
+    assert len(boxes) == 3
+    assert all(right <= left for (_, right), (left, _) in itertools.pairwise(boxes))
