@@ -19,8 +19,8 @@ const places = (() => {
 
   // T27, T14: a state of curvatures c and pull a attracts for above < mu < below; above is null where it does at no rate.
   // A minimum: below the first flip, with an inward pull and momentum below the first spin. A maximum, which an ambient
-  // step turns over: by T14's criterion for T4 and T12, (1 - beta)(mu a/(1 + beta) - 2) > -mu (a + c) and
-  // mu a > (1 + beta)^2.
+  // step turns over: by T14's criterion for T4 and T12, (1 - beta)(mu a/(1 + beta) - 2) > -mu (a + c). Its other
+  // condition, mu a > (1 + beta)^2, follows: slopes have no diagonal, so that the lowest curvature c is at most -a.
   function attracts({ curvatures, pull: a }, { gradient, momentum: beta = 0 }) {
     const ambient = gradient === "ambient", low = Math.min(...curvatures), high = Math.max(...curvatures);
     if (low > 0) {
@@ -29,7 +29,7 @@ const places = (() => {
     }
     const margin = 2 * a + (1 + beta) * low;
     if (!ambient || high >= 0 || !(margin > 0)) return { above: null, below: null };
-    return { above: Math.max((2 * (1 - beta * beta)) / margin, beta > 0 ? (1 + beta) ** 2 / a : 0), below: Infinity };
+    return { above: (2 * (1 - beta * beta)) / margin, below: Infinity };
   }
 
   // T29: K balanced classes of m, each on one corner of a simplex. r, rho, nu and the patterns (alpha, omega) inside a class
