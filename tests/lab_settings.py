@@ -17,7 +17,7 @@ from clopsim.lab import assemble
 
 STEPS = 600
 BASE = ["merged", "merged", "full", "full", "supcon"]
-ZOO = ["simo", "antiCollapse", "unhinged", "pauc", "lorac", "blcl", "fedrcl", "sscl", "trimmed"]
+ZOO = ["simo", "antiCollapse", "unhinged", "pauc", "lorac", "blcl", "fedrcl", "sscl", "trimmed", "adt"]
 PART = 50  # settings between two signs of life
 
 RUN = """([setting, then, steps]) => {

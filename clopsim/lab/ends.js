@@ -32,7 +32,7 @@ const ends = (() => {
     const moved = physics.moved(one, z, n), reading = { ...seen, ...outcome.classes(z, n, run), z, state, moved, loss: physics.lossPerAnchor(z, run) };
     const there = run.lambda > 0 ? null : th.places?.find((place) => places.reached(place, reading, run));
     if (there) return there.end ?? there.is;
-    if (run.loss === "full" && seen.view < 0.95) return "apart";
+    if (losses[run.loss].views && seen.view < 0.95) return "apart";
     if (state === "line") return "line";
     const moving = outcome.motion(moved, physics.moved(two, z, n));
     return state === "even" && !moving ? "even" : "between";

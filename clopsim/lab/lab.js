@@ -113,7 +113,7 @@
     $("gradient").disabled = $("start").disabled = trained; // autograd through the norm, from weights of its own
     document.body.dataset.network = chosen.network;
     $("shake").disabled = chosen.network === "on"; // its points are outputs, moved by its weights alone
-    show("legend", [classed() ? `${ink.SHAPES.slice(0, chosen.classes).join(" ")} classes${chosen.lambda > 0 ? `, c₁ to c${ink.SUBSCRIPTS[chosen.classes - 1]} prototypes` : ""}` : "", chosen.loss === "full" ? "filled, hollow: the two views" : "",
+    show("legend", [classed() ? `${ink.SHAPES.slice(0, chosen.classes).join(" ")} classes${chosen.lambda > 0 ? `, c₁ to c${ink.SUBSCRIPTS[chosen.classes - 1]} prototypes` : ""}` : "", losses[chosen.loss].views ? "filled, hollow: the two views" : "",
       "arrow: the mean", chosen.dim > 3 ? `the leading 3 of ${chosen.dim} directions` : "", flips() ? "drawn without the flip of each step" : ""].filter(Boolean).join(" · "));
   }
   // Beside the prototypes' weight: theory's critical one, as a mark on its slider and in words

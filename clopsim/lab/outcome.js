@@ -13,7 +13,7 @@ const outcome = (() => {
 
   // The energies of degree 1 to 4 in units of what chance allows
   function order(z, n, loss) {
-    const points = loss === "full" ? n / 2 : n, ceiling = chance(z.length / n);
+    const points = losses[loss].views ? n / 2 : n, ceiling = chance(z.length / n);
     return physics.harmonicEnergy(z, n).map((e, k) => (e * points) / ceiling[k]);
   }
 
@@ -35,7 +35,7 @@ const outcome = (() => {
     const d = z.length / n, half = z.length / 2, m = physics.mean(z, n);
     let spread = 0, together = 0, apart = 0;
     for (let k = 0; k < z.length; k++) spread += (z[k] - m[k % d]) ** 2;
-    if (loss === "full")
+    if (losses[loss].views)
       for (let k = 0; k < half; k++) {
         apart += (z[k] - z[k + half]) ** 2;
         together += ((z[k] + z[k + half]) / 2 - m[k % d]) ** 2;

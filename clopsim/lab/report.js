@@ -7,7 +7,7 @@ const report = (() => {
     prototype: ["Prototype cosine", "1: on its prototype", [-1, 1]],
   };
   const HUGE = 20; // SimO's loss on one spot; beside it a curve would be a line
-  const third = ({ loss, lambda }) => (loss === "full" ? "view" : lambda > 0 ? "prototype" : "loss");
+  const third = ({ loss, lambda }) => (losses[loss].views ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];
 
   // One number, or one for each run

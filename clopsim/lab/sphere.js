@@ -96,7 +96,7 @@ const spheres = (() => {
     ink.graticule(pen, at, size);
     const points = Array.from({ length: scene.n }, (_, i) => [...place(scene.z, i), i]);
     trails(pen, points.map((p, i) => [place(scene.before, i), p]), tint, size);
-    if (scene.loss === "full") pairs(pen, points, scene.n, size);
+    if (losses[scene.loss].views) pairs(pen, points, scene.n, size);
     const groups = scene.groups.map(({ first }) => ({ point: points[first] }));
     for (const { point } of groups)
       ink.halo(pen, point, ink.colour(scene.classed ? ink.CLASSES[physics.label(point[3], scene.n, scene.axes.length)] : tint), size);
@@ -152,7 +152,7 @@ const spheres = (() => {
   function mark(pen, [x, y, depth, i], scene, tint, dot) {
     const { classed } = scene;
     const kind = classed ? physics.label(i, scene.n, scene.axes.length) : 0;
-    const hollow = scene.loss === "full" && i >= scene.n / 2;
+    const hollow = losses[scene.loss].views && i >= scene.n / 2;
     const size = dot * (1 + 0.28 * depth);
     pen.globalAlpha = depth < 0 ? 0.35 + 0.1 * depth : 0.95;
     const fill = ink.colour(classed ? ink.CLASSES[kind] : hollow ? "--pair" : tint);

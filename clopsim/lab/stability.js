@@ -1,5 +1,5 @@
 // What one step does to a small disturbance of the states that theory knows: factors, as in bounds/collapse.py (T4),
-// uniform.py (T5), alignment.py (T5a), antipodal_line.py (T12) and, with momentum, heavy_ball.py (T14). Above 1 the run
+// uniform.py (T5), alignment.py (T5a), antipodal_line.py (T12), with an adversary entropic_adversary.py (T40) and, with momentum, heavy_ball.py (T14). Above 1 the run
 // leaves the state, below 1 it returns.
 "use strict";
 const stability = (() => {
@@ -21,31 +21,30 @@ const stability = (() => {
   const flipped = (push, y, beta) => (y > 1 ? radius((1 - push) / (1 - y) - beta, beta / (y - 1)) : null);
 
   // At complete collapse, for zero-mean disturbances. merged: spread; full: views move together, apart
-  function collapse({ n, tau, loss, gradient, rate, momentum: beta = 0 }) {
-    const x = (2 * rate) / tau, h = (-2 / tau) * (n / (n - 1));
-    if (loss === "full") return { together: ball(h, 0, rate, beta), apart: ball(((2 / tau) * (n - 2)) / (n - 1), 0, rate, beta) };
+  function collapse(s) {
+    const { n, tau, loss, gradient, rate, momentum: beta = 0 } = s, x = (2 * rate) / tau, h = theory.viewsTogether(s);
+    if (losses[loss].views) return { together: ball(h, 0, rate, beta), apart: ball(theory.viewsApart(s), 0, rate, beta) };
     if (gradient !== "ambient") return { spread: ball(h, 0, rate, beta) };
     if (x < 1 - beta) return { spread: ball(h, -2 / tau, rate, beta) };
     return { spread: flipped(-x / (n - 1), x / (1 + beta), beta) };
   }
 
   // At the antipodal line, for samples that spread, the two views of each shifted alike: the one that binds first
-  function line({ n, tau, gradient, rate, momentum: beta = 0 }) {
-    const N = n / 2, q = Math.exp(-2 / tau), P = 1 / (N - 1 + N * q), a = (N - 1 - N * q) * P;
-    const x = (2 * rate) / tau, h = (-2 / tau) * (2 + a + P);
+  function line(s) {
+    const { gradient, rate, momentum: beta = 0 } = s, { curvature: h, pull } = theory.antipodal(s);
     if (gradient !== "ambient") return ball(h, 0, rate, beta);
-    if (x * (1 + a) < 1 - beta) return ball(h, (-2 / tau) * (1 + a), rate, beta);
-    return flipped(-x * (1 + P), (x * (1 + a)) / (1 + beta), beta);
+    if (rate * pull < 1 - beta) return ball(h, -pull, rate, beta);
+    return flipped(rate * (h + pull), (rate * pull) / (1 + beta), beta);
   }
 
   // In the uniform state: the ripple that breaks it first, those of degree 1 to 4, and a small difference of two views
   function uniform(s) {
     const { tau, n, loss, gradient, rate, dim = 3, momentum: beta = 0 } = s;
     const { e, meanLength } = theory.spectrum(tau, theory.selfExclusion(tau, n, dim) ?? 1, dim);
-    const rho = gradient !== "ambient" ? 0 : loss === "full" ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
+    const rho = gradient !== "ambient" ? 0 : losses[loss].views ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
     return {
-      ripple: ball(Math.max(...e), rho, rate, beta), degrees: e.slice(0, 4).map((h) => ball(h, rho, rate, beta)),
-      views: ball(4 / tau, rho, rate, beta),
+      ripple: ball(theory.shifted(Math.max(...e), s), rho, rate, beta), degrees: e.slice(0, 4).map((h) => ball(theory.shifted(h, s), rho, rate, beta)),
+      views: ball(theory.viewsSpread(s), rho, rate, beta),
     };
   }
 

@@ -13,12 +13,14 @@ const story = (() => {
         "grow until it is stable again: the diamond comes to the learning rate and stays there (measured, not proved)." };
     const say = (phase, text, values) => ({ ...nothing, phase, text, ...values });
     if (th.places) return ofPlaces(s, th, say);
-    const points = s.loss === "full" ? s.n / 2 : s.n;
+    const points = losses[s.loss].views ? s.n / 2 : s.n;
     const even = { R: 0, rank: Math.min(s.dim ?? 3, points - 1) }; // a simplex, where no more points than dimensions are
-    if (s.lambda > 0) return withPrototypes(s, th, column, say);
-    if (s.gradient === "free") return freeNorm(s, say, even);
+    const { adds, name } = losses[s.loss];
+    if (s.lambda > 0) return adds ? unwritten(name, say) : withPrototypes(s, th, column, say);
+    const told = (phase, text, values) => say(phase, phase === "silent" || !adds ? text : `${text} ${adds(s)}`, values);
+    if (s.gradient === "free") return freeNorm(s, told, even);
     const broken = th.uniform !== null && s.rate >= th.uniform;
-    const rest = { broken, even, say };
+    const rest = { broken, even, say: told };
     if (s.loss === "merged") return merged(s, th, rest);
     return s.gradient === "ambient" ? ambientViews(s, th, rest) : tangentViews(s, th, rest);
   }
@@ -44,7 +46,7 @@ const story = (() => {
   // rate is safe.
   function ofPlaces(s, th, say) {
     const { name, unknown, otherwise, none } = losses[s.loss], free = s.gradient === "free";
-    if (s.lambda > 0) return say("silent", `For ${name} with prototypes there is no theory in the lab.`);
+    if (s.lambda > 0) return unwritten(name, say);
     if (!th.places.length) return say("silent", "The classes are of different size: for their places there is no theory in the lab. " + evened(s));
     if (unknown?.(s)) return say("silent", unknown(s));
     if (free && s.decay > 0) return say("silent", `Decay shrinks the norms and the effective rate climbs; for ${name} there is no theory.`);
@@ -54,6 +56,8 @@ const story = (() => {
     const { R = null, rank = null } = one;
     return say(held.length ? (one.is ?? "either") : none ?? "between", text, { R, rank, loss: one.loss?.(s) ?? null, held });
   }
+
+  const unwritten = (name, say) => say("silent", `For ${name} with prototypes there is no theory in the lab.`);
 
   // The numbers of points nearby of which K classes of equal size can be made
   const evened = ({ n, classes: K = physics.CLASSES }) => {
@@ -71,6 +75,7 @@ const story = (() => {
     if (broken) return say("apart", "The views come apart and the even spread breaks, but collapse never attracts (T4, T5).", {});
     if (s.momentum > 0)
       return say("apart", "The two views come apart, at 1 + β times the plain rate (T14); for where they swap with momentum there is no theory.", {});
+    if (losses[s.loss].reach) return say("apart", "The two views come apart (T5, T40); for where they swap under an adversary there is no theory.", {});
     const cosine = theory.swapCosine(s.rate, s.tau);
     return say("apart", "The two views come apart: every step they swap places, at cosine " +
       `τ/(2μ) = ${two(cosine)} (T5).`, { ...even, view: cosine });
@@ -100,11 +105,12 @@ const story = (() => {
   function freeNorm(s, say, even) {
     if (!(s.decay > 0))
       return say("even", "Norms grow until the effective rate μ/|u|² is safe; then the points spread evenly (T10).",
-        s.loss === "full" ? { ...even, view: 1 } : even);
+        losses[s.loss].views ? { ...even, view: 1 } : even);
     if (s.loss === "merged")
       return say("silent", "Decay shrinks the norms and the effective rate climbs; for the merged loss there is no theory.");
     if (s.momentum > 0)
       return say("silent", "With momentum the swap of the views is an unstable spiral: pairs leave it in bursts, and theory gives no number (T10).");
+    if (losses[s.loss].reach) return say("silent", `Decay shrinks the norms and the effective rate climbs; for ${losses[s.loss].name} there is no theory.`);
     const steady = theory.freeNorm(s.rate, s.tau, s.decay);
     if (!steady) return say("silent", "Rate times decay reaches 1: a step wipes the norm out, and theory is silent.");
     return say("apart", "Nothing settles: each pair of views circles about a swap, at cosine 1 − μw = " +

@@ -47,12 +47,25 @@ const theory = (() => {
 
   // T13: the kernel's weight on degrees that the points do not integrate next to a ripple of one degree
   function unresolvedShare({ tau, n, loss, dim: d = 3 }, degree) {
-    const points = loss === "full" ? n / 2 : n, top = topDegree(tau);
+    const points = losses[loss].views ? n / 2 : n, top = topDegree(tau);
     let strength = 0, freedom = points * (d - 1) - (d * (d - 1)) / 2; // of a design
     while (strength < top && harmonics(strength + 1, d) <= freedom) freedom -= harmonics(++strength, d);
     const resolved = strength - degree, D = kernelHarmonics(tau, d);
     return resolved < 0 ? D / points : Math.max(0, D - seen(tau, d, resolved)) / points;
   }
+
+  // T40: what an adversary makes of a curvature of the loss; it stays where there is none
+  const shifted = (c, s) => c / (1 - c * (losses[s.loss].reach?.(s) ?? 0));
+
+  // T2, T4: at complete collapse, of the views' common moves and of those apart; T12: at the line with antipodal views,
+  // samples that spread, which bind first, and the pull there; T5a: of views that part in the even spread
+  const viewsTogether = (s) => shifted((-2 / s.tau) * (s.n / (s.n - 1)), s);
+  const viewsApart = (s) => shifted(((2 / s.tau) * (s.n - 2)) / (s.n - 1), s);
+  function antipodal(s) {
+    const { n, tau } = s, N = n / 2, q = Math.exp(-2 / tau), P = 1 / (N - 1 + N * q), a = (N - 1 - N * q) * P;
+    return { curvature: shifted((-2 / tau) * (2 + a + P), s), pull: (2 / tau) * (1 + a) };
+  }
+  const viewsSpread = (s) => shifted(4 / s.tau, s);
 
   // Every critical rate of a setting, null where there is none. A free norm takes the tangent gradient: its rates hold
   // for the effective rate mu/|u|^2. With momentum beta the rates are T14's. They are rates of embeddings: the weights of a
@@ -62,12 +75,11 @@ const theory = (() => {
     if (!losses[loss].base) return ofPlaces(s);
     const S = selfExclusion(tau, n, d);
     const { e, meanLength } = spectrum(tau, S ?? 1, d); // too few points for S: the limit of many
-    const ambient = gradient === "ambient", full = loss === "full";
+    const ambient = gradient === "ambient", full = losses[loss].views;
     const largest = Math.max(...e), broken = e.indexOf(largest) + 1;
     const rho = !ambient ? 0 : full ? (2 * (1 - meanLength)) / tau : (-2 * meanLength) / tau;
-    const flip = flipRate(largest, rho, beta), spin = beta > 0 && rho < 0 ? (1 - beta) ** 2 / -rho : Infinity;
+    const flip = flipRate(shifted(largest, s), rho, beta), spin = beta > 0 && rho < 0 ? (1 - beta) ** 2 / -rho : Infinity;
     const uniform = Math.min(flip, spin);
-    const exact = (tau * (n - 1)) / (n - 2);
     const left = unresolvedShare({ tau, n, loss, dim: d }, 0), leftAtBreak = unresolvedShare({ tau, n, loss, dim: d }, broken);
     const collapses = (1 - beta) * (n - 1) - (1 + beta);
     const found = {
@@ -77,7 +89,7 @@ const theory = (() => {
       collapse: ambient && loss === "merged" && collapses > 1e-9 ? (tau * (1 - beta * beta) * (n - 1)) / collapses : null,
       uniform: uniform < Infinity ? uniform : null, // T5, T14: the uniform state breaks above (mu_A or mu_T)
       degree: flip <= spin && flip < Infinity ? broken : null, // T5: the harmonic degree that breaks first; T14: null, a spin
-      alignment: full ? flipRate(4 / tau, rho, beta) : null, // T5a: views come apart above, Infinity for never
+      alignment: full ? flipRate(viewsSpread(s), rho, beta) : null, // T5a: views come apart above, Infinity for never
       limit: S === null, // the rates of the even spread are those of many points
       // T13: n is too small to tell the two rates of the even spread
       tooSmall: {
@@ -85,9 +97,9 @@ const theory = (() => {
         alignment: full && !(ambient ? S !== null && left <= RESOLVED * meanLength : left <= RESOLVED),
       },
       unresolved: leftAtBreak,
-      alignmentAtCollapse: full ? (1 + beta) * exact : null, // T4
-      line: ambient && full ? lineRate(tau, n / 2, beta) : null, // T12: the line with antipodal views attracts above
-      held: s.lambda > 0 ? prototypes.heldRate(s) : null, // T29: below, each class rests on one point beside its prototype
+      alignmentAtCollapse: full ? flipRate(viewsApart(s), 0, beta) : null, // T4
+      line: full ? lineRate(s) : null, // T12: the line with antipodal views attracts above
+      held: s.lambda > 0 && !losses[loss].reach ? prototypes.heldRate(s) : null, // T29: below, each class rests on one point beside its prototype
       safe: evenRate(tau, d),
     };
     return network === "off" ? found : { ...found, collapse: null, uniform: null, degree: null, alignment: null, line: null, held: null, paperEdge: null };
@@ -117,10 +129,10 @@ const theory = (() => {
     return margin > 0 ? (2 * (1 + beta)) / margin : Infinity;
   }
 
-  // T12: null where the line never attracts; N samples
-  function lineRate(tau, N, beta = 0) {
-    const q = Math.exp(-2 / tau), margin = 2 * (1 - beta) * (N - 1) - (1 + beta) * N * (1 + q);
-    return margin > 0 ? (tau * (1 - beta * beta) * (N - 1 + N * q)) / margin : null;
+  // T12: null where the line never attracts
+  function lineRate(s) {
+    const { curvature, pull } = antipodal(s);
+    return places.attracts({ curvatures: [curvature], pull }, s).above;
   }
 
   // T5: cosine of the views in the swap of period two; tangent gradient, full loss, no momentum
@@ -143,6 +155,6 @@ const theory = (() => {
 
   return {
     ...prototypes, besselRatios, spectrum, harmonics, kernelHarmonics, selfExclusion, unresolvedShare, thresholds, flipRate,
-    swapCosine, freeNorm, lossAtCollapse, ascends,
+    shifted, viewsTogether, viewsApart, viewsSpread, antipodal, swapCosine, freeNorm, lossAtCollapse, ascends,
   };
 })();

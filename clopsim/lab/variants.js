@@ -202,5 +202,45 @@ const variants = (() => {
     about: "Of the merged loss: the nine tenths of the anchors whose loss is smallest, each counted 10/9 times.",
   };
 
-  return { lorac, pauc, trimmed };
+  // ---- ADT: InfoNCE after the moves of an adversary --------------------------------------------------------------------
+
+  const reach = ({ tau }) => tau / 16; // sigma^2/lambda: 1 is left to c times that, as c <= 4/tau where theory speaks
+  const MOST = 200, MOVED = 1e-14; // of his steps; below it he has found the best move
+  // max over delta of f(w) - |delta|^2/(2 r), w = normalise(z + delta): where delta = r t, t the slope of f(w) in delta. As
+  // that is a maximum, z counts through w alone.
+  function moved(z, s) {
+    const { n } = s, d = z.length / n, r = reach(s), delta = new Float64Array(n * d), t = new Float64Array(n * d), radial = new Float64Array(n);
+    for (let step = 1; ; step++) {
+      const p = z.map((x, k) => x + delta[k]), w = physics.unit(p, n), { g, loss } = physics.contrast(w, s, losses.full);
+      let far = 0, paid = 0;
+      for (let i = 0; i < n; i++) {
+        const size = physics.length(p, i, d), from = i * d, to = from + d;
+        radial[i] = 0;
+        for (let k = from; k < to; k++) radial[i] += w[k] * g[k];
+        for (let k = from; k < to; k++) {
+          t[k] = (g[k] - radial[i] * w[k]) / size;
+          far = Math.max(far, Math.abs(r * t[k] - delta[k]));
+          paid += delta[k] ** 2;
+        }
+      }
+      if (far >= MOVED && step < MOST) {
+        for (let k = 0; k < n * d; k++) delta[k] = r * t[k];
+        continue;
+      }
+      for (let i = 0; i < n; i++) {
+        let along = radial[i];
+        for (let k = i * d; k < (i + 1) * d; k++) along += delta[k] * t[k];
+        for (let k = i * d; k < (i + 1) * d; k++) g[k] = t[k] + along * z[k];
+      }
+      return { g, loss: loss - paid / (2 * r * n) };
+    }
+  }
+
+  const adt = {
+    base: true, views: true, name: "ADT", gradient: moved, reach,
+    adds: ({ gradient }) => `The adversary slows the escape from collapse, never stops it, and makes views part at a lower rate${gradient === "ambient" ? " and a line attract from a lower one" : ""} (T40).`,
+    about: "Full InfoNCE at the best moves of an adversary, who pays λ|δ|²/(2σ²) for each; σ²/λ = τ/16. A curvature c of InfoNCE is c/(1 − cτ/16) here (T40). A reconstruction for embeddings.",
+  };
+
+  return { lorac, pauc, trimmed, adt };
 })();

@@ -116,7 +116,7 @@ const verdict = (() => {
 
   // What theory says of the states nearby: factors, sizes and where it does not bear the answer
   function neighbourhood(s, th, past) {
-    const factors = stability.uniform(s), spot = stability.collapse(s), full = s.loss === "full";
+    const factors = stability.uniform(s), spot = stability.collapse(s), full = losses[s.loss].views;
     const close = (rate) => rate !== null && Math.abs(Math.log(s.rate / rate)) < ROUGH + th.unresolved;
     const rough = { even: th.tooSmall.uniform || close(th.uniform), views: full && (th.tooSmall.alignment || close(th.alignment)) };
     const together = past.records.at(-1)?.spread <= NEAR; // the points
@@ -149,7 +149,7 @@ const verdict = (() => {
       if (!even.breaks && rested && !(rested.apart > NEAR) && (!spread || seen.moved > RESTLESS))
         return "the even spread has broken, though it is stable at this rate";
     }
-    if (s.loss === "full" && !rough.views && !even.breaks && !rough.even && rested && rested.apart < NEAR && spread) {
+    if (losses[s.loss].views && !rough.views && !even.breaks && !rough.even && rested && rested.apart < NEAR && spread) {
       if (even.views && seen.view > 0.999 && past.since > 1.2 * needed(factors.views)) return "the views still agree, though they should have come apart by now";
       if (!even.views && seen.view < 0.95) return "the views have come apart, though they agree at this rate";
     }
@@ -170,7 +170,7 @@ const verdict = (() => {
 
   function agrees(s, th, prediction, seen, motion) {
     const near = (x, y, slack) => y === null || Math.abs(x - y) <= slack;
-    const { phase, held } = prediction, { state } = seen, full = s.loss === "full";
+    const { phase, held } = prediction, { state } = seen, full = losses[s.loss].views;
     const numbers = near(seen.rank, prediction.rank, 0.04 * (s.dim ?? 3)) && near(seen.R, prediction.R, 0.1) &&
       (!full || near(seen.view, prediction.view, 0.04));
     const still = state === "even" && seen.moved <= RESTLESS;
@@ -185,7 +185,7 @@ const verdict = (() => {
   }
 
   function agreesWithPrototypes(s, { phase, prototype, rescue, spread }, seen, numbers) {
-    const beside = s.loss === "full" ? seen.state === "line" || seen.share > BESIDE : seen.state === "point" || seen.R > BESIDE;
+    const beside = losses[s.loss].views ? seen.state === "line" || seen.share > BESIDE : seen.state === "point" || seen.R > BESIDE;
     if (phase === "beside") return beside;
     const settled = numbers && (prototype === null || Math.abs(seen.prototype - prototype) <= 0.04);
     if (phase === "either") return beside || (seen.prototype > 0.5 && seen.state !== "point");
@@ -207,7 +207,7 @@ const verdict = (() => {
   }
 
   function describe(s, there, seen, motion) {
-    const { state } = seen, full = s.loss === "full", swap = full && seen.view < 0.99; // or all points go, views together
+    const { state } = seen, full = losses[s.loss].views, swap = full && seen.view < 0.99; // or all points go, views together
     if (state === "point" || state === "diverged") return WORDS[state];
     const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
     if (s.lambda > 0 && seen.within < GATHERED && !beside) return `each class on one point, at cosine ${two(seen.prototype)} to its prototype`;
@@ -226,7 +226,7 @@ const verdict = (() => {
     if (next.network !== "on" && next.loss === s.loss && !(s.lambda > 0 || next.lambda > 0) && theory.thresholds(s).places)
       return released(u, s, next) ? physics.perturbed(u, physics.SPREAD, s.n) : u;
     if (next.lambda > 0 || s.lambda > 0 || next.gradient === "free" || next.network === "on" || !losses[next.loss].base || next.loss !== s.loss) return u;
-    const { spread, apart } = outcome.sizes(u, s.n, s.loss), full = s.loss === "full";
+    const { spread, apart } = outcome.sizes(u, s.n, s.loss), full = losses[s.loss].views;
     const attracts = (one) => (full ? apart > 2 - UNSEEN && stability.line(one) < 1 : stability.collapse(one).spread < 1);
     const gathered = full ? apart > 2 - UNSEEN && outcome.bent(u, s.n) < UNSEEN : spread < UNSEEN;
     return gathered && attracts(s) && !attracts(next) ? physics.perturbed(u, physics.SPREAD, s.n) : u;

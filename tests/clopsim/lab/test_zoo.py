@@ -23,6 +23,7 @@ from clopsim.bounds.relaxed_penalty import relaxed_collapse
 from clopsim.bounds.simo import simo_optimum
 from clopsim.bounds.trimming import trimmed_volume_rate
 from clopsim.bounds.unhinged import unhinged_pull, unhinged_rate, unhinged_swap
+from clopsim.losses.adversarial import adversarial_of_rows
 from clopsim.losses.anti_collapse import anti_collapse_of_rows
 from clopsim.losses.blcl import blcl_of_rows
 from clopsim.losses.fedrcl import fedrcl_of_rows
@@ -60,6 +61,9 @@ SUMMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "lorac": lambda z, y: lorac_of_rows(z, temperature=TAU, smoothing=0.01, reduction="sum"),
     "pauc": lambda z, y: len(z) * pauc_of_rows(z, y, temperature=TAU),
     "trimmed": lambda z, y: l_statistic_of_rows(z, base=merged, temperature=TAU, reduction="sum"),
+    "adt": lambda z, y: adversarial_of_rows(
+        z, sigma=math.sqrt(TAU) / 4, entropy=1.0, steps=60, temperature=TAU, reduction="sum"
+    ),
 }
 
 
