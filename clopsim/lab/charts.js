@@ -5,16 +5,36 @@ const charts = (() => {
 
   const TINTS = ["--run-0", "--run-1"]; // the colours of two runs, here and on their spheres
 
-  const newHistory = () => ({ stride: 1, records: [], latest: null, cursor: null }); // cursor: the step that is looked at
+  // Steps are kept two and two, as a run may take two values in turn; cursor: the step that is looked at
+  const newHistory = () => ({ stride: 2, records: [], latest: null, cursor: null });
 
   // record: a step's count and numbers by name, and under predicted theory's of the same names, null where it has none
   function push(history, record) {
     history.latest = record;
-    if (record.count % history.stride) return;
+    if (record.count % history.stride > 1) return;
     history.records.push(record);
     if (history.records.length < ROOM) return;
     history.stride *= 2;
-    history.records = history.records.filter((kept) => kept.count % history.stride === 0);
+    history.records = history.records.filter((kept) => kept.count % history.stride <= 1);
+  }
+
+  const TURNS = 8, SEEN = 3; // records in a row; pixels, more than a line hides
+
+  // The stretches [from, to] of the records whose heights take two values in turn: those of odd steps keep above those of
+  // even ones, or below
+  function alternating(records, height) {
+    const latest = [NaN, NaN], found = [];
+    let from = 0, side = 0;
+    records.forEach((record, k) => {
+      const odd = record.count % 2, y = height(record), gap = (odd ? 1 : -1) * (y - latest[1 - odd]);
+      latest[odd] = y;
+      const now = Math.abs(gap) > SEEN * devicePixelRatio ? Math.sign(gap) : 0;
+      if (!now || now !== side) from = now ? k - 1 : k;
+      side = now;
+      if (k - from < TURNS) return;
+      if (found.at(-1)?.[0] === from) found.at(-1)[1] = k; else found.push([from, k]);
+    });
+    return found;
   }
 
   // One line for each history, theory's dashed
@@ -34,7 +54,7 @@ const charts = (() => {
     pen.textAlign = "right";
     pen.textBaseline = "middle";
     for (const value of [low, high]) {
-      pen.fillText(Number.isInteger(value) ? String(value).replace("-", "−") : value.toFixed(1), left - 6 * ratio, y(value));
+      pen.fillText(text.fixed(value, Number.isInteger(value) ? 0 : 1), left - 6 * ratio, y(value));
       pen.beginPath();
       pen.moveTo(left, y(value));
       pen.lineTo(width - pad, y(value));
@@ -69,12 +89,32 @@ const charts = (() => {
       pen.lineWidth = 2 * ratio;
       pen.lineJoin = "round";
       pen.strokeStyle = pen.fillStyle = ink.colour(history.kept ? "--quiet" : TINTS[k]);
-      line((record) => record[name]);
       const end = history.cursor === null ? last : records.findLast(({ count }) => count <= history.cursor) ?? last;
+      const turns = alternating(records, (record) => y(record[name] ?? NaN)), ends = [end];
+      for (const [from, to] of turns) { // both values of what alternates, each a line of its own
+        const both = records.slice(from, to + 1), [even, odd] = [0, 1].map((part) => both.filter(({ count }) => count % 2 === part));
+        pen.globalAlpha = 0.2;
+        pen.beginPath();
+        for (const record of [...even, ...[...odd].reverse()]) pen.lineTo(x(record), y(record[name]));
+        pen.fill();
+        pen.globalAlpha = 1;
+        pen.lineWidth = 1.25 * ratio;
+        for (const branch of [even, odd]) {
+          pen.beginPath();
+          for (const record of branch) pen.lineTo(x(record), y(record[name]));
+          pen.stroke();
+        }
+        if (both.includes(end)) ends.push((end.count % 2 ? even : odd).findLast(({ count }) => count < end.count) ?? end);
+      }
+      pen.lineWidth = 2 * ratio;
+      const hidden = new Set(turns.flatMap(([from, to]) => records.slice(from + 1, to)));
+      line((record) => (hidden.has(record) ? null : record[name]));
       if (!Number.isFinite(end[name])) return;
-      pen.beginPath();
-      pen.arc(x(end), y(end[name]), 3.2 * ratio, 0, 2 * Math.PI);
-      pen.fill();
+      for (const record of ends) {
+        pen.beginPath();
+        pen.arc(x(record), y(record[name]), 3.2 * ratio, 0, 2 * Math.PI);
+        if (record === end) pen.fill(); else pen.stroke();
+      }
     });
   }
 
@@ -85,5 +125,5 @@ const charts = (() => {
     history.cursor = null;
   }
 
-  return { newHistory, cut, push, draw, TINTS };
+  return { newHistory, cut, push, draw, alternating, TINTS };
 })();
