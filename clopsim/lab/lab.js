@@ -35,7 +35,7 @@
 
   let kept = null, shakes = 0; // a curve to compare with
   function keep() {
-    kept = kept ? null : { ...both[0].past, kept: true };
+    kept = kept ? null : { ...both[0].past, records: [...both[0].past.records], kept: true };
     show("keep", kept ? "Forget the kept curve" : "Keep this curve");
     paint();
   }
@@ -90,16 +90,16 @@
     }
     document.body.dataset.view = chosen.view;
     const trained = chosen.network === "on";
-    const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th);
+    const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th, chosen);
     const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
     const unit = `${th.unitName}${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`, units = `${+chosen.x.toPrecision(3)} × ${unit}`;
-    rich("x-value", `μ = ${rate.toPrecision(3)}`);
+    rich("x-value", `μ = ${text.precise(rate, 3)}`);
     rich("x-units", chosen.view === "pair" ? `${units}, the spheres at ${FACTORS.join(" and ")} of it` : units);
-    $("x").setAttribute("aria-valuetext", `learning rate ${rate.toPrecision(3)}, ${units}, ` +
+    $("x").setAttribute("aria-valuetext", `learning rate ${text.precise(rate, 3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
-    rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${rate.toPrecision(4)}: ${says}`).join(" · ") +
-      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = ${th.unitFormula} = ${th.unit.toPrecision(4)}`);
+    rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${text.precise(rate, 4)}: ${says}`).join(" · ") +
+      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = ${th.unitFormula} = ${text.precise(th.unit, 4)}`);
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "classes", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     paintWeight();
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);
@@ -156,7 +156,6 @@
     $(name).addEventListener($(name).tagName === "SELECT" || $(name).type === "number" ? "change" : "input", () => {
       const value = $(name).value;
       set({ [name]: LOG[name] ? LOG[name][0](Number(value)) : value }, { resume: name !== "speed" });
-      paintControls();
     });
   $("play").addEventListener("click", () => play(!playing));
   $("step").addEventListener("click", () => { play(false); advance(1); glide = still.matches ? 1 : 0; paint(); });

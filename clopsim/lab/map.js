@@ -211,7 +211,7 @@ const map = (() => {
       else list.push([name, column, column]);
     }
     const say = ([name, first, last]) =>
-      `${NAMES[name]} at ${ends.rate(first).toPrecision(2)}${last > first ? ` to ${ends.rate(last).toPrecision(2)}` : ""}`;
+      `${NAMES[name]} at ${text.precise(ends.rate(first), 2)}${last > first ? ` to ${text.precise(ends.rate(last), 2)}` : ""}`;
     return `${what}. ${losses[setting.loss].timeless ? "At every temperature" : `At temperature ${ends.tau(row)}`}, learning rate in units of ${theory.thresholds({ ...setting, tau: at.tau }).unitName.replace("μ", "mu")}: ${list.map(say).join(", ")}`;
   }
 

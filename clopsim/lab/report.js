@@ -26,8 +26,8 @@ const report = (() => {
     if (chosen.network === "on") return "For weights of a network the line is 2(1 + β)/sharpness, the diamond ◆: measured on the loss as it is now, not fitted.";
     const from = `computed from ${losses[chosen.loss].timeless ? "" : `the temperature τ = ${+chosen.tau.toPrecision(3)} and `}the number of points n = ${chosen.n}, not fitted.`;
     const formula = chosen.momentum > 0 ? "τ(1\u00a0−\u00a0β²)(n\u00a0−\u00a01)/((1\u00a0−\u00a0β)(n\u00a0−\u00a01)\u00a0−\u00a01\u00a0−\u00a0β)" : "τ(n\u00a0−\u00a01)/(n\u00a0−\u00a02)";
-    if (th.collapse !== null) return `The collapse rate μ_c = ${formula} = ${th.collapse.toPrecision(4)} is ${from}`;
-    const lines = track.named(now, th).map(({ words, name, rate }) => `${words} above ${name} = ${rate.toPrecision(4)}`);
+    if (th.collapse !== null) return `The collapse rate μ_c = ${formula} = ${text.precise(th.collapse, 4)} is ${from}`;
+    const lines = track.named(now, th).map(({ words, name, rate }) => `${words} above ${name} = ${text.precise(rate, 4)}`);
     return `${th.places ? "" : "Complete collapse attracts at no rate here. "}${lines.length ? `The lines (${lines.join(", ")}) are ${from}` : th.places ? "Theory names no rate here." : ""}`;
   }
 
@@ -72,7 +72,7 @@ const report = (() => {
     list.forEach((run, k) => {
       show(`caption-${k}`, side(run, k) + (trained ? "" : `: ${track.SAYS[run.prediction.phase]}`));
       const plain = run.th.collapse === run.th.unit; // then the slider's unit is the line
-      rich(`factor-${k}`, plain ? `${+(run.now.rate / run.th.unit).toPrecision(3)} × μ_c` : `μ = ${run.now.rate.toPrecision(3)}`);
+      rich(`factor-${k}`, plain ? `${+(run.now.rate / run.th.unit).toPrecision(3)} × μ_c` : `μ = ${text.precise(run.now.rate, 3)}`);
     });
   }
 

@@ -3,7 +3,7 @@
 const story = (() => {
   const BREAKS = { 1: "towards a point", 2: "towards a line" };
   const towards = (degree) => (degree === null ? "as its points start to spin (T14)" : `${BREAKS[degree] || `into clusters, degree ${degree}`} (T5)`);
-  const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2));
+  const { two } = text;
 
   // null: theory gives no number. caught: other places to rest lie on the way; spread: no class stays on one point
   function predict(s, th, column = 1) {
@@ -138,7 +138,7 @@ const story = (() => {
     }
     const opposite = simplex && s.classes === 2; // on the line of its two prototypes no gradient is left
     const unrest = opposite ? "Two corners lie opposite, and on their line all is at rest" : "No collapsed state is at rest (T6)";
-    const star = critical === null ? "" : `λ* = ${critical.toPrecision(3)} (${simplex ? "T18" : "T9"})`;
+    const star = critical === null ? "" : `λ* = ${text.precise(critical, 3)} (${simplex ? "T18" : "T9"})`;
     if (end) return say("open", `${unrest}. Above ${star} each class should settle on ${place}.${t7}`, ends);
     if (critical === null) return say("open", `${unrest}${opposite ? "" : ", so the points cannot stay on one spot"}. The classes differ in size, and their places are known for equal ones. ${evened(s)}${t7}`);
     if (s.lambda <= critical)
@@ -152,8 +152,8 @@ const story = (() => {
     if (!["merged", "full"].includes(s.loss) || s.network === "on") return "";
     const K = s.classes, star = (kind) => theory.criticalWeight({ ...s, prototypes: kind });
     if (star(s.prototypes) === null) return `The weight λ* that gathers a class on one point is known for classes of equal size. ${evened(s)}`;
-    const axes = K > s.dim ? `K = ${K} orthonormal prototypes need d = ${K}` : `Orthonormal prototypes: classes up to 90° apart, up to rank ${K}, each on one point above λ* = ${star("orthonormal").toPrecision(3)} (T9)`;
-    return `${axes}. A simplex: ${degrees(-1 / (K - 1))} apart, rank ${K - 1}, λ* = ${star("simplex").toPrecision(3)} (T18).`;
+    const axes = K > s.dim ? `K = ${K} orthonormal prototypes need d = ${K}` : `Orthonormal prototypes: classes up to 90° apart, up to rank ${K}, each on one point above λ* = ${text.precise(star("orthonormal"), 3)} (T9)`;
+    return `${axes}. A simplex: ${degrees(-1 / (K - 1))} apart, rank ${K - 1}, λ* = ${text.precise(star("simplex"), 3)} (T18).`;
   }
 
   return { predict, ascent, kinds };

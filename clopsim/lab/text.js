@@ -1,4 +1,4 @@
-// Text on the page: elements by their id, numbers and subscripts, written only where they change.
+// Text on the page: elements by their id, subscripts, written only where they change; and how every sentence writes numbers.
 "use strict";
 const text = (() => {
   const $ = (id) => document.getElementById(id);
@@ -11,7 +11,15 @@ const text = (() => {
     $(id).dataset.text = text;
     $(id).replaceChildren(...nodes(text));
   }
-  const fixed = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits).replace("-", "−") : "–");
 
-  return { $, show, nodes, rich, fixed };
+  // Numbers with a minus sign, not a hyphen: of so many decimals, of two or a plain 0, of so many digits
+  const fixed = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits).replace(/^-(?=[0.]+$)/, "").replace("-", "−") : "–");
+  const two = (x) => (Math.abs(x) < 0.005 ? "0" : fixed(x, 2));
+  const RAISED = { "-": "⁻", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].entries()) };
+  function precise(x, digits = 3) {
+    const [number, power] = x.toPrecision(digits).replace("e+", "e").split("e");
+    return number.replace("-", "−") + (power ? ` × 10${[...power].map((sign) => RAISED[sign]).join("")}` : "");
+  }
+
+  return { $, show, nodes, rich, fixed, two, precise };
 })();

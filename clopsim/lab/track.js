@@ -38,7 +38,35 @@ const track = (() => {
     return list.sort((a, b) => a.rate - b.rate);
   }
 
-  function draw(s, th) {
+  // What lies over the words of the regions, from left to right in pixels: the handle, the diamond, a mark that parts none
+  let handle = null, diamond = null, crossing = [];
+  const GAP = 4, WIDE = { one: 22, pair: 46 }, DIAMOND = 18; // pixels: of the style sheet
+
+  // A region with its word; under it, whatever lies there
+  function region(name, word, from, to) {
+    const node = put(regions, `region ${name}`, "", from);
+    node.style.width = to - from + "%";
+    if (word) put(node, "word", word, 0);
+  }
+
+  // Every word in the middle of its region, or of the widest part of it that nothing covers; none where it has no room
+  function settle() {
+    const whole = regions.clientWidth, covered = [handle, diamond, ...crossing].filter(Boolean).map(([x, wide]) => [x - wide / 2, x + wide / 2]);
+    const words = [...regions.querySelectorAll(".word")];
+    words.forEach((word) => { word.hidden = false; });
+    const sizes = words.map((word) => word.offsetWidth); // all at once: one layout
+    words.forEach((word, k) => {
+      const { left, width } = word.parentNode.style, start = (parseFloat(left) / 100) * whole, end = start + (parseFloat(width) / 100) * whole;
+      const within = covered.filter(([a, b]) => b > start && a < end).sort(([a], [b]) => a - b);
+      const stops = [[start, start], ...within, [end, end]], free = stops.slice(1).map(([a], j) => [Math.max(...stops.slice(0, j + 1).map(([, b]) => b)), a]);
+      const room = ([a, b]) => b - a - 2 * GAP, middle = (start + end) / 2, clear = ([a, b]) => a + GAP <= middle - sizes[k] / 2 && middle + sizes[k] / 2 <= b - GAP;
+      const [a, b] = free.some(clear) ? [start, end] : free.reduce((one, other) => (room(other) > room(one) ? other : one));
+      word.hidden = room([a, b]) < sizes[k];
+      word.style.left = (a + b) / 2 - start + "px";
+    });
+  }
+
+  function draw(s, th, { x: held, view }) {
     regions.replaceChildren();
     marks.replaceChildren();
     const list = named(s, th).map((mark) => ({ ...mark, x: mark.rate / th.unit }));
@@ -49,11 +77,8 @@ const track = (() => {
     for (let k = 0; k + 1 < edges.length; k++) {
       const middle = Math.sqrt(edges[k] * edges[k + 1]);
       const { phase } = story.predict({ ...s, gradient: tangent, lambda: 0, rate: middle * th.unit }, th);
-      const wide = percent(edges[k + 1]) - percent(edges[k]);
       const text = phase === former ? "spread breaks too" : (s.lambda > 0 ? WITHOUT : SAYS)[phase];
-      const fits = (wide / 100) * regions.clientWidth > 7 * text.length; // pixels, at about 7 a letter
-      const node = put(regions, `region ${phase}`, fits ? text : "", percent(edges[k]));
-      node.style.width = wide + "%";
+      region(phase, text, percent(edges[k]), percent(edges[k + 1]));
       former = phase;
     }
     // The last name stands to the right of its mark, the others to the left, with words where there is room; one that
@@ -72,6 +97,10 @@ const track = (() => {
       put(marks, "paper", "paper’s range 0 < μ < τ", 0).style.width = percent(th.paperEdge / th.unit) + "%";
     for (let k = LOW; k <= HIGH; k += 1) put(marks, k % 2 ? "tick minor" : "tick", k < 0 ? `1/${2 ** -k}` : String(2 ** k), percent(2 ** k));
     if (s.gradient === "free" || s.network === "on") put(marks, "effective", "◆", 50).id = "effective";
+    handle = [pixels(held), WIDE[view]];
+    crossing = inside.filter(({ rate }) => rate === th.held).map(({ x }) => [pixels(x), 2]);
+    diamond = null;
+    settle();
     return list;
   }
 
@@ -80,11 +109,16 @@ const track = (() => {
   function effective(x, parts = false) {
     const node = document.getElementById("effective"), left = Math.max(0, Math.min(100, percent(x)));
     if (!node || !Number.isFinite(left)) return;
+    const at = (left / 100) * regions.clientWidth;
+    if (diamond && diamond[0] === at) return;
     node.style.left = left + "%";
-    if (!parts) return;
-    regions.replaceChildren();
-    for (const [name, what, from, to] of [["even", "stable steps", 0, left], ["between", "the outputs grow", left, 100]])
-      put(regions, `region ${name}`, ((to - from) / 100) * regions.clientWidth > 7 * what.length ? what : "", from).style.width = to - from + "%";
+    diamond = [at, DIAMOND];
+    if (parts) {
+      regions.replaceChildren();
+      region("even", "stable steps", 0, left);
+      region("between", "the outputs grow", left, 100);
+    }
+    settle();
   }
 
   return { draw, effective, named, SAYS };

@@ -155,7 +155,7 @@ const variants = (() => {
   const pauc = {
     name: "PAUC-style", classed: true, balanced: true, gradient: coagulating,
     places: (s) => {
-      const state = coagulated(s), place = classPoints(state, s, `as the weight 1 of its prototypes is below l_p* = ${state.least.toPrecision(3)} (T34)`);
+      const state = coagulated(s), place = classPoints(state, s, `as the weight 1 of its prototypes is below l_p* = ${text.precise(state.least, 3)} (T34)`);
       return [{ ...place, holds: place.holds.replaceAll("T29", "T34"), lost: place.lost.replaceAll("T29", "T34"), mark: ["μ_S", "classes break", "the simplex of the class points breaks (T34)"] }];
     },
     otherwise: "complete collapse never attracts (T34)",
