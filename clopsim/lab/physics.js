@@ -130,13 +130,14 @@ const physics = (() => {
   // Cosine of embedding i with its prototype
   const alignment = (z, i, c, n) => c[label(i, n, c.length)].reduce((sum, x, k) => sum + x * z[(i * z.length) / n + k], 0);
 
-  // As geometry.observe, and the mean cosine of an embedding with its prototype of the setting s
-  function observe(z, n, s = {}) {
+  // The cosine of every embedding with its prototype of the setting s
+  function alignments(z, n, s = {}) {
     const c = prototypes(s, z.length / n);
-    let prototype = 0;
-    for (let i = 0; i < n; i++) prototype += alignment(z, i, c, n) / n;
-    return { ...geometry.observe(z, n), prototype };
+    return Float64Array.from({ length: n }, (_, i) => alignment(z, i, c, n));
   }
+
+  // As geometry.observe, and the mean cosine of an embedding with its prototype
+  const observe = (z, n, s) => ({ ...geometry.observe(z, n), prototype: alignments(z, n, s).reduce((sum, x) => sum + x, 0) / n });
 
   // ---- random numbers and starts --------------------------------------------------------------------------------
 
@@ -182,6 +183,6 @@ const physics = (() => {
   }
 
   return {
-    ...geometry, observe, kernel, contrast, CLASSES, SPREAD, normals, gradient, step, radial, label, prototypes, alignment, mean, lossPerAnchor, columnSums, perturbed, start,
+    ...geometry, observe, kernel, contrast, CLASSES, SPREAD, normals, gradient, step, radial, label, prototypes, alignment, alignments, mean, lossPerAnchor, columnSums, perturbed, start,
   };
 })();

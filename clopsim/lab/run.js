@@ -189,9 +189,12 @@ const runs = (() => {
       seen.loss = physics.lossPerAnchor(z, now);
       if (past.latest.count === now.count) past.latest.loss = seen.loss;
       const state = outcome.state(z, now.n, chosen.loss, seen);
-      const distance = (u) => physics.moved(directions(u), z, now.n);
+      // Cosines with each other do not see that all points change sides; those with their prototypes do
+      const own = (points) => (chosen.lambda > 0 ? physics.alignments(points, now.n, now) : []), mine = own(z);
+      const distance = (u) => Math.max(physics.moved(directions(u), z, now.n), ...own(directions(u)).map((x, i) => Math.abs(x - mine[i])));
       const moved = now.count > 0 ? distance(before) : 0, back = now.count > 1 ? distance(earlier) : moved;
-      const shown = { ...averaged, loss: seen.loss, ...outcome.classes(z, now.n, now), z, state, moved, back, settled: settled() };
+      const former = own(directions(before)).reduce((sum, x) => sum + x, 0) / now.n;
+      const shown = { ...averaged, loss: seen.loss, ...outcome.classes(z, now.n, now), z, state, moved, back, former, settled: settled() };
       const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
       if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
       const waits = answer.verdict === "not there yet"; // slow is not settled

@@ -5,7 +5,7 @@
 "use strict";
 const verdict = (() => {
   const { RESTLESS, GATHERED } = outcome;
-  const two = (x) => (Math.abs(x) < 0.005 ? "0" : x.toFixed(2));
+  const { two } = text;
   const ROUNDING = 1e-16, FLOOR = 1e-13; // where growth from rounding starts; below FLOOR a size says nothing
   const NEAR = 0.1; // radians: small enough for the factors; smaller still where they are close to 1
   const FEW = 10; // steps in which a size must have grown where it should fade, or the other way round
@@ -76,8 +76,8 @@ const verdict = (() => {
   // ---- the verdict --------------------------------------------------------------------------------------------------
 
   // s: the run's settings with its rate; th: its thresholds; prediction: story.predict's; seen: the observables, with z,
-  // state, moved and back (the largest change of a cosine in the last step and over the last two), lowest (the smallest
-  // cosine with a prototype) and settled; past: as noted since the settings last changed
+  // state, moved and back (the largest change of a cosine in the last step and over the last two), former (the mean cosine with
+  // a prototype a step ago), lowest (the smallest) and settled; past: as noted since the settings last changed
   // Returns kind, verdict, badge, words (what the run shows), stepsToGo (null where nobody knows), motion, there (the place where it rests).
   function of(s, { th, prediction }, { seen, past }) {
     const motion = outcome.motion(seen.moved, seen.back);
@@ -208,10 +208,14 @@ const verdict = (() => {
 
   function describe(s, there, seen, motion) {
     const { state } = seen, full = losses[s.loss].views, swap = full && seen.view < 0.99; // or all points go, views together
-    if (state === "point" || state === "diverged") return WORDS[state];
-    const beside = seen.R > BESIDE ? "gathered beside one spot, " : "";
-    if (s.lambda > 0 && seen.within < GATHERED && !beside) return `each class on one point, at cosine ${two(seen.prototype)} to its prototype`;
-    if (s.lambda > 0) return `${beside}each point on average at cosine ${two(seen.prototype)} to its prototype`;
+    const jumps = s.lambda > 0 && seen.moved > RESTLESS ? { oscillating: ", jumping between two places", restless: ", restless" }[motion] ?? "" : "";
+    if (state === "point" || state === "diverged") return WORDS[state] + jumps;
+    if (s.lambda > 0) {
+      const beside = seen.R > BESIDE && !jumps, turns = jumps && motion === "oscillating" ? [seen.prototype, seen.former] : [seen.prototype];
+      const at = `at cosine ${[...new Set(turns.sort((a, b) => a - b).map(two))].join(" and ")} to its prototype`;
+      if (seen.within < GATHERED && !beside) return `each class on one point${jumps}, ${at}`;
+      return `${beside ? "gathered beside one spot, " : ""}each point on average ${at}${jumps}`;
+    }
     if (there?.shows) return there.shows;
     return WORDS[state] + (full ? `, views at cosine ${two(seen.view)}` : "") +
       { oscillating: swap ? ", swapping" : ", back and forth", restless: ", restless", "": "" }[motion];
