@@ -60,6 +60,8 @@ def train(
     if resume and force:
         raise ValueError("resume must come without --force, got both; choose one of them")
     recipe = Training(**spelt_out({**_recorded(folder if resume else None), **options}))
+    if recipe.prototypes == "none" and options.get("weight"):
+        raise ValueError(f"weight must come with prototypes, got {recipe.weight:g}; add --prototypes orthonormal")
     with run.temporary(folder) as place:
         if folder is not None:
             return _train(recipe, folder, kept=True, force=force, resume=resume)

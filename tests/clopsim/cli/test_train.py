@@ -333,6 +333,8 @@ WRONG = [
     ("--prototypes etf", "--prototypes must be one of none, orthonormal, simplex, got 'etf';"),
     ("--prototypes orthonormal --classes 5", "--classes must be <= 4 for orthonormal prototypes in 4 dimensions"),
     ("--weight -1", "--weight must be a finite number >= 0, got -1.0; 0 leaves it out"),
+    ("--weight 3", "--weight must come with prototypes, got 3; add --prototypes orthonormal"),
+    ("--weight 3 --loss clop --labelled 2", "--labelled must be"),
     ("--distance chord", "--distance must be one of cosine, euclidean, manhattan, got 'chord';"),
     ("--rate 0", "--rate must be a finite number > 0, got 0.0;"),
     ("--rate fast", "--rate must be a number, got 'fast';"),
