@@ -38,7 +38,7 @@ def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
     """The embeddings at rest: (seeds, weights, n, d)."""
     critical = critical_weight(classes=CLASSES, per_class=PER_CLASS, temperature=TAU, dimension=3)
     factors = (
-        np.array([0.5, 0.96, 1.04, 4, 64])
+        np.array([0.1, 0.5, 0.96, 1.04, 4, 200])
         if quick
         else np.array([0.1, 0.2, 0.35, 0.6, 0.8, 0.96, 1.04, 1.5, 2.5, 5, 10, 20, 50, 200])
     )

@@ -7,6 +7,7 @@ against.
 
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,8 @@ from clopsim.figures.fixed_views import Cell
 from clopsim.figures.runs import Arrays, Run
 from clopsim.figures.style import BLUE, ORANGE, PAGE, SKY, STYLE, VERMILION, headline, measured, plain_ticks
 
-RATES = {0.1: (SKY, "v"), 1.0: (BLUE, "o"), 10.0: (ORANGE, "s"), 100.0: (VERMILION, "^")}
+RATES = {0.1: (SKY, "v", 2), 1.0: (BLUE, "o", 20), 10.0: (ORANGE, "s", 200), 100.0: (VERMILION, "^", 500)}
+"""Each with its colour, its marker, and the step where its name stands: the first above its curve, others below."""
 
 
 def measure(*, quick: bool, on_progress: Callable[[float], None]) -> Arrays:
@@ -34,19 +36,15 @@ def draw(run: Run) -> Drawing:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
         axes = figure.subplots()
-        for k, (rate, (colour, marker)) in enumerate(RATES.items()):
+        for rate, (colour, marker, named) in RATES.items():
             path = np.stack([run[f"effective_rank_{step}"][run["rate"] == rate] for step in watched], axis=1)
             measured(axes, watched, path, color=colour, marker=marker)
             axes.plot(watched, np.median(path, axis=0), color=colour, linewidth=1)
-            axes.text(
-                0.99,
-                0.42 - 0.1 * k,
-                rf"rate {rate:g}",
-                color=colour,
-                weight="bold",
-                ha="right",
-                transform=axes.transAxes,
-            )
+            k = int(np.searchsorted(watched, min(named, watched[-1])))
+            spot = (watched[k], float(np.median(path[:, k])))
+            lift = 7 if rate == min(RATES) else -7
+            place: Any = {"textcoords": "offset points", "va": "bottom" if lift > 0 else "top", "weight": "bold"}
+            axes.annotate(rf"rate {rate:g}", spot, (7, lift), color=colour, **place)
         axes.set(xscale="log", xlabel="step", ylabel="effective rank", ylim=(0.7, 8.4))
         plain_ticks(axes, "x", [tick for tick in (1, 10, 100, 1000) if tick <= watched[-1]])
         headline(figure, __doc__)
