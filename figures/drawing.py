@@ -1,4 +1,4 @@
-"""What every figure returns, and how it is written: the same bytes for the same versions."""
+"""What every figure returns, and how it is written: the same bytes for the same versions on a machine."""
 
 import csv
 import io

@@ -7,6 +7,7 @@ tenth of the labels. Median and range of three seeds; other losses in the table.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -124,11 +125,15 @@ def draw_labels(axes: Axes, last: list[float], series: Sequence[Any]) -> None:
     low, high = axes.get_ylim()
     above: Any = {"xycoords": "axes fraction", "va": "bottom", "color": GREY}
     axes.annotate("prototypes,\nweight decay $w$:", (1.02, 0.93), **above)
-    below = low
-    for value, (*_, (words, colour)) in sorted(zip(last, series, strict=True), key=lambda pair: pair[0]):
-        below = max(value, below + 0.075 * (high - low))
-        at = (1.02, (below - low) / (high - low))
-        axes.annotate(words, at, xycoords="axes fraction", va="center", color=colour, weight="bold")
+    order = sorted(range(len(last)), key=last.__getitem__)
+    spots, room = [(value - low) / (high - low) for value in last], 0.075
+    for below, here in pairwise(order):
+        spots[here] = max(spots[here], spots[below] + room)
+    above_it = 0.93
+    for here in reversed(order):  # the heading stays free
+        spots[here] = above_it = min(spots[here], above_it - room)
+    for spot, (*_, (words, colour)) in zip(spots, series, strict=True):
+        axes.annotate(words, (1.02, spot), xycoords="axes fraction", va="center", color=colour, weight="bold")
 
 
 def draw_curve(axes: Axes, x: Any, values: Any, **look: Any) -> None:

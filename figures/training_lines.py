@@ -1,4 +1,4 @@
-"""On antipodal lines prototypes keep all three directions up to rate 1.
+"""On antipodal lines prototypes keep all three directions below rate 1.
 
 Three classes, each on a line through the origin of three dimensions, the second view of x being -x with noise (the
 paper's first version, section 3). InfoNCE, embeddings in three dimensions, 500 steps of batch 64, all else as for the
