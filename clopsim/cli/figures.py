@@ -37,7 +37,8 @@ def figures(
 ) -> None:
     """Redraw the figures, with their numbers as CSV, and print each gap between theory and measurement.
 
-    From scratch, or with --runs from what was measured before. The same versions give the same bytes on the same machine.
+    From scratch, or with --runs from what was measured before. The same versions give the same bytes on a
+    machine.
     """
     with user_input():
         for name in names or ():
