@@ -4,6 +4,7 @@ Every function here takes what it is annotated with, and says in one sentence wh
 """
 
 from clopsim.bounds.adam import adam_rate
+from clopsim.bounds.adversarial_views import adversarial_attraction, adversarial_swap
 from clopsim.bounds.alignment import (
     alignment_is_resolved,
     alignment_uniform_rate,
@@ -254,8 +255,10 @@ __all__ = [
     "UniformRate",
     "UniversalRate",
     "adam_rate",
+    "adversarial_attraction",
     "adversarial_curvature",
     "adversarial_rate",
+    "adversarial_swap",
     "alignment_collapse_rate",
     "alignment_is_resolved",
     "alignment_uniform_rate",

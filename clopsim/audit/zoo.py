@@ -158,15 +158,17 @@ ZOO: tuple[Claim, ...] = (
         verdict="proved",
         finding="tau becomes tau (1 + (d-1) sigma^2) in high dimension; in few dimensions and at low temperature noise"
         " lowers the rate at which collapse attracts. A curvature c becomes 1/(1/c - sigma^2/lambda): an adversary"
-        " slows the escape from collapse and never stops it; entropy keeps his law from a point.",
-        derivations=(derivation_of("entropic_adversary"),),
+        " slows the escape from collapse and never stops it; entropy keeps his law from a point. Views part at"
+        " tau/2 - 2 sigma^2/lambda and swap at a lower cosine than without him.",
+        derivations=(derivation_of("entropic_adversary"), derivation_of("adversarial_views")),
         experiments=(
             entropic_adversary.noise_at_collapse,
             entropic_adversary.noise_is_temperature,
             entropic_adversary.harmonic_shift,
             entropic_adversary.adversarial_rates,
+            entropic_adversary.views_swap,
             entropic_adversary.best_law_of_a_linear_loss,
         ),
-        rests_on=("T2", "T4"),
+        rests_on=("T2", "T4", "T5a"),
     ),
 )

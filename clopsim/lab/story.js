@@ -75,10 +75,9 @@ const story = (() => {
     if (broken) return say("apart", "The views come apart and the even spread breaks, but collapse never attracts (T4, T5).", {});
     if (s.momentum > 0)
       return say("apart", "The two views come apart, at 1 + β times the plain rate (T14); for where they swap with momentum there is no theory.", {});
-    if (losses[s.loss].reach) return say("apart", "The two views come apart (T5, T40); for where they swap under an adversary there is no theory.", {});
-    const cosine = theory.swapCosine(s.rate, s.tau);
+    const cosine = theory.swapCosine(s);
     return say("apart", "The two views come apart: every step they swap places, at cosine " +
-      `τ/(2μ) = ${two(cosine)} (T5).`, { ...even, view: cosine });
+      `${losses[s.loss].reach ? `${two(cosine)} (T40)` : `τ/(2μ) = ${two(cosine)} (T5)`}.`, { ...even, view: cosine });
   }
 
   // Full loss, ambient gradient: views agree up to T5's rate, a line with antipodal views attracts from T12's on
@@ -110,11 +109,10 @@ const story = (() => {
       return say("silent", "Decay shrinks the norms and the effective rate climbs; for the merged loss there is no theory.");
     if (s.momentum > 0)
       return say("silent", "With momentum the swap of the views is an unstable spiral: pairs leave it in bursts, and theory gives no number (T10).");
-    if (losses[s.loss].reach) return say("silent", `Decay shrinks the norms and the effective rate climbs; for ${losses[s.loss].name} there is no theory.`);
-    const steady = theory.freeNorm(s.rate, s.tau, s.decay);
+    const steady = theory.freeNorm(s);
     if (!steady) return say("silent", "Rate times decay reaches 1: a step wipes the norm out, and theory is silent.");
     return say("apart", "Nothing settles: each pair of views circles about a swap, at cosine 1 − μw = " +
-      `${two(steady.cosine)} and |u|² = 2μ/τ = ${two(steady.squaredNorm)}, and averages stay close to it (T10).`,
+      `${two(steady.cosine)} and |u|² = ${losses[s.loss].reach ? "" : "2μ/τ = "}${two(steady.squaredNorm)}, and averages stay close to it (T10).`,
       { ...even, view: steady.cosine, norm: steady.squaredNorm });
   }
 

@@ -54,8 +54,10 @@ const theory = (() => {
     return resolved < 0 ? D / points : Math.max(0, D - seen(tau, d, resolved)) / points;
   }
 
-  // T40: what an adversary makes of a curvature of the loss; it stays where there is none
-  const shifted = (c, s) => c / (1 - c * (losses[s.loss].reach?.(s) ?? 0));
+  // T40: what an adversary makes of a curvature of the loss; it stays where there is none. k = 4 sigma^2/(lambda tau)
+  const reach = (s) => losses[s.loss].reach?.(s) ?? 0;
+  const shifted = (c, s) => c / (1 - c * reach(s));
+  const strength = (s) => (4 * reach(s)) / s.tau;
 
   // T2, T4: at complete collapse, of the views' common moves and of those apart; T12: at the line with antipodal views,
   // samples that spread, which bind first, and the pull there; T5a: of views that part in the even spread
@@ -135,12 +137,18 @@ const theory = (() => {
     return places.attracts({ curvatures: [curvature], pull }, s).above;
   }
 
-  // T5: cosine of the views in the swap of period two; tangent gradient, full loss, no momentum
-  const swapCosine = (rate, tau) => Math.min(1, tau / (2 * rate));
+  // T5, T40: cosine of the views in the swap of period two, tau/(2 mu) without an adversary; tangent gradient, no momentum
+  function swapCosine(s) {
+    const k = strength(s), x = (2 * s.rate) / s.tau;
+    return Math.min(1, (1 + k * k) / (k + Math.sqrt(k * k + x * x * (1 + k * k))));
+  }
 
-  // T10: the swap about which the free norm's views circulate under weight decay, and the squared norm there
-  const freeNorm = (rate, tau, decay) =>
-    rate * decay > 0 && rate * decay < 1 ? { cosine: 1 - rate * decay, squaredNorm: (2 * rate) / tau } : null;
+  // T10: the swap about which the free norm's views circulate under weight decay, and the squared norm there; T40: with an
+  // adversary views at cosine c attract each other 1/sqrt(1 - 2kc + k^2) times as much
+  function freeNorm(s) {
+    const { rate, tau, decay } = s, k = strength(s), cosine = 1 - rate * decay;
+    return rate * decay > 0 && cosine > 0 ? { cosine, squaredNorm: (2 * rate) / tau / Math.sqrt(1 - 2 * k * cosine + k * k) } : null;
+  }
 
   // Loss per point when all embeddings are equal
   let spot = {}; // kept for the setting: it is asked for at every frame

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from clopsim.audit.experiments.experiment import Experiment
-from clopsim.audit.experiments.modes import Loss, growth
+from clopsim.audit.experiments.modes import Loss, growth, step
 from clopsim.bounds import (
     Gradient,
     Setting,
     adversarial_curvature,
     adversarial_rate,
+    adversarial_swap,
     apart_curvature,
     entropic_deviation,
     entropic_mean,
@@ -25,6 +26,8 @@ from clopsim.bounds.setting import Loss as Kind
 from clopsim.losses.adversarial import adversarial_of_rows, noisy_of_rows
 from clopsim.losses.info_nce import info_nce_of_rows
 from clopsim.losses.pairs import Reduction, per_anchor, reduced
+from clopsim.metrics import geometry
+from clopsim.sphere import starts
 
 GRADIENTS: tuple[Gradient, ...] = ("ambient", "tangent")
 
@@ -173,6 +176,35 @@ def adversarial_rates(factor: float = 1.0) -> Experiment:
         measured=tuple(measured),
         predicted=tuple(predicted),
         tolerance=0.0,
+        absolute=True,
+    )
+
+
+def views_swap(factor: float = 1.0) -> Experiment:
+    """T40: cosine at which views swap above tau/2 - 2 sigma^2/lambda, tangent, from views that nearly agree."""
+    n, d, tau, x, measured, predicted = 100, 3, 2.0, [], [], []
+    z = starts.near_uniform(Setting(tau, d, n, "full"), temperature=tau, seed=0, view_angle=0.1)
+    for reach, multiple in product((0.04 * tau, tau / 16), (1.1, 1.5)):
+        rate, moved = multiple * (tau / 2 - 2 * reach), z
+
+        def loss(z: Tensor, reach: float = reach) -> Tensor:
+            return adversarial_of_rows(
+                z, temperature=tau, sigma=math.sqrt(reach), entropy=1.0, steps=12, reduction="sum"
+            )
+
+        for _ in range(60):
+            moved = step(loss, moved, rate, "tangent")
+        x.append(multiple)
+        measured.append(1 - float(geometry.alignment(moved)) / 2)
+        predicted.append(adversarial_swap(rate, temperature=tau, reach=reach) * factor)
+    return Experiment(
+        title="InfoNCE under an adversary, n = 100, tau = 2, sigma^2/lambda = 0.08, 0.125: the swap of period two",
+        x_label="learning rate / predicted start of the swap",
+        y_label="cosine of the views",
+        x=tuple(x),
+        measured=tuple(measured),
+        predicted=tuple(predicted),
+        tolerance=2e-3,
         absolute=True,
     )
 

@@ -11,7 +11,9 @@ import pytest
 
 from clopsim.bounds import (
     Setting,
+    adversarial_attraction,
     adversarial_curvature,
+    adversarial_swap,
     apart_curvature,
     critical_rate,
     harmonic_spectrum,
@@ -64,6 +66,18 @@ def test_thresholds_are_those_of_the_curvatures_that_are_left(lab, form, d, beta
         assert page["collapse"] is None
         assert page["degree"] == (int(e.argmax()) + 1 if math.isfinite(breaks) else None)
         assert (page["unit"], page["tooSmall"]) == (base["unit"], base["tooSmall"])
+
+
+def test_swap_and_free_norm_are_python_s(lab):
+    for tau, rate in product((0.1, 0.5), (0.2, 0.3, 0.6, 2.0)):
+        s = {"loss": "adt", "tau": tau, "rate": rate * tau, "decay": 0.1}
+        options = {"temperature": tau, "reach": tau / 16}
+        page = lab("([s]) => clopsim.theory.swapCosine(s)", s)
+        assert page == pytest.approx(adversarial_swap(rate * tau, **options), rel=1e-12)
+        page = lab("([s]) => clopsim.theory.freeNorm(s)", s)
+        assert page["cosine"] == pytest.approx(1 - 0.1 * rate * tau, rel=1e-12)
+        expected = 2 * rate * adversarial_attraction(page["cosine"], **options)
+        assert page["squaredNorm"] == pytest.approx(expected, rel=1e-12)
 
 
 # ---- the loss itself beside these curvatures ----
@@ -136,6 +150,32 @@ def test_views_part_above_the_lower_rate_alone(here, form, beta):
             assert state["verdict"] == "as predicted"
 
 
+def test_views_swap_at_the_cosine_that_is_predicted(here):
+    plain = {"gradient": "tangent", "n": 60, "tau": 2, "lambda": 0, "momentum": 0, "dim": 3, "start": "views"}
+    here("([s]) => { clopsim.set(s); clopsim.reset() }", {**plain, "loss": "adt", "x": 0.5})
+    here("clopsim.step(300)")
+    state = here.state()
+    expected = adversarial_swap(state["rate"], temperature=2, reach=2 / 16)
+    assert expected < 0.9
+    assert (state["verdict"], state["prediction"]["view"]) == ("as predicted", pytest.approx(expected, rel=1e-12))
+    assert state["view"] == pytest.approx(expected, abs=0.01)
+    assert f"at cosine {expected:.2f} (T40)" in state["prediction"]["text"]
+
+
+def test_a_free_norm_with_decay_circulates_about_its_swap(here):
+    plain = {"gradient": "free", "decay": 0.1, "n": 60, "tau": TAU, "lambda": 0, "momentum": 0, "dim": 3}
+    here("([s]) => { clopsim.set(s); clopsim.reset() }", {**plain, "loss": "adt", "x": 2, "start": "views"})
+    here("clopsim.step(500)")
+    state = here.state()
+    cosine = 1 - 0.1 * state["rate"]
+    norm = 2 * state["rate"] / TAU * adversarial_attraction(cosine, temperature=TAU, reach=TAU / 16)
+    assert state["prediction"]["norm"] == pytest.approx(norm, rel=1e-12)
+    assert norm > 1.2 * 2 * state["rate"] / TAU  # than without him
+    assert (state["norm"], state["view"]) == (pytest.approx(norm, rel=0.02), pytest.approx(cosine, abs=0.01))
+    assert state["verdict"] == "as predicted"
+    here("clopsim.set({ decay: 0 })")
+
+
 @pytest.mark.parametrize("beta", (0, 0.2))
 def test_the_line_attracts_above_its_rate_alone(here, beta):
     plain = {"gradient": "ambient", "n": 60, "tau": TAU, "lambda": 0, "momentum": beta, "dim": 3, "loss": "adt", "x": 1}
@@ -175,9 +215,6 @@ def test_what_the_adversary_does_is_said(here):
     assert "a line attract" not in here.page.locator("#theory").text_content()
     here("clopsim.set({ lambda: 2 })")
     assert "For ADT with prototypes there is no theory in the lab." in here.page.locator("#theory").text_content()
-    here("clopsim.set({ lambda: 0, gradient: 'free', decay: 0.1 })")
-    assert here.state()["kind"] == "silent"
-    here("clopsim.set({ decay: 0 })")
 
 
 @pytest.mark.parametrize("n, tau", [(6, 0.05), (24, 0.05), (200, 2)])

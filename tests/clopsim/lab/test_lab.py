@@ -242,11 +242,12 @@ def test_self_exclusion_is_python_s(lab):
 def test_swap_and_free_norm_are_python_s(lab):
     full = Setting(0.3, 3, 20, loss="full", gradient="tangent")
     for rate in (0.1, 0.2, 1.7):
-        assert lab(f"clopsim.theory.swapCosine({rate}, 0.3)") == pytest.approx(swap_cosine(rate, full), rel=1e-12)
-        page = lab(f"clopsim.theory.freeNorm({rate}, 0.3, 0.1)")
+        s = {"loss": "full", "tau": 0.3, "rate": rate, "decay": 0.1}
+        assert lab("([s]) => clopsim.theory.swapCosine(s)", s) == pytest.approx(swap_cosine(rate, full), rel=1e-12)
+        page = lab("([s]) => clopsim.theory.freeNorm(s)", s)
         assert page["cosine"] == pytest.approx(decayed_view_cosine(rate, weight_decay=0.1), rel=1e-12)
         assert page["squaredNorm"] == pytest.approx(steady_squared_norm(rate, full), rel=1e-12)
-    assert lab("clopsim.theory.freeNorm(10, 0.3, 0.1)") is None
+    assert lab("([s]) => clopsim.theory.freeNorm(s)", {**s, "rate": 10}) is None
 
 
 @pytest.mark.parametrize("loss", ("merged", "full"))

@@ -233,6 +233,8 @@ RESTORE = """() => {
         ("collapse", 1.05, "collapse", {"momentum": 0.4}),
         ("line", 0.95, "line", {"loss": "full"}),
         ("line", 1.05, "line", {"loss": "full"}),
+        ("line", 0.95, "line", {"loss": "adt"}),
+        ("line", 1.05, "line", {"loss": "adt"}),
         ("uniform", 1.12, "uniform", {"n": 200}),
         ("alignment", 0.88, "views", {"loss": "full", "tau": 1, "n": 200}),
     ],
