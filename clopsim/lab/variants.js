@@ -205,7 +205,7 @@ const variants = (() => {
   // ---- ADT: InfoNCE after the moves of an adversary --------------------------------------------------------------------
 
   const reach = ({ tau }) => tau / 16; // sigma^2/lambda: 1 is left to c times that, as c <= 4/tau where theory speaks
-  const MOST = 200, MOVED = 1e-14; // of his steps; below it he has found the best move
+  const MOST = 200, MOVED = 2 ** -52; // of his steps; below it he has found the best move, to the rounding of z
   // max over delta of f(w) - |delta|^2/(2 r), w = normalise(z + delta): where delta = r t, t the slope of f(w) in delta. As
   // that is a maximum, z counts through w alone.
   function moved(z, s) {
