@@ -1,12 +1,18 @@
-// Where runs end over temperature and learning rate: the numbers of the map. No page here, so a worker can run it.
+// Where runs end over learning rate and temperature, or momentum where a loss has no temperature: the numbers of the map. No page here, so a worker can run it.
 "use strict";
 const ends = (() => {
   const COLUMNS = 33, ROWS = 13, STEPS = 200;
   const REST = 1e-9; // change of a cosine below which the remaining steps change nothing to be seen
   const LOW = -4, HIGH = 4; // log2 of the rate in units of mu_c, as on the track
-  const TAU = [0.05, 2];
+  // What the map shows upwards: at is its value at a part of the height, from 0 to 1, and part the inverse
+  const [LEAST, RATIO, HEAVIEST] = [0.05, 40, 0.95];
+  const AXES = {
+    tau: { words: "temperature τ", at: (part) => +(LEAST * RATIO ** part).toPrecision(3), part: (tau) => Math.log(tau / LEAST) / Math.log(RATIO), ticks: [0.05, 0.1, 0.2, 0.5, 1, 2] },
+    momentum: { words: "momentum β", at: (part) => +(HEAVIEST * part).toPrecision(3), part: (beta) => beta / HEAVIEST, ticks: [0, 0.25, 0.5, 0.75, 0.95] },
+  };
+  const axis = ({ loss }) => (losses[loss].timeless ? "momentum" : "tau");
   const rate = (column) => 2 ** (LOW + ((HIGH - LOW) * column) / (COLUMNS - 1));
-  const tau = (row) => +(TAU[0] * (TAU[1] / TAU[0]) ** (row / (ROWS - 1))).toPrecision(3);
+  const level = (setting, row) => AXES[axis(setting)].at(row / (ROWS - 1));
 
   // The coarse grid first, then what lies between, so that the whole map soon shows
   const STRIDES = [8, 4, 2, 1];
@@ -15,7 +21,7 @@ const ends = (() => {
     return on(by) && (by === 8 || !on(2 * by));
   }));
 
-  // The outcome of STEPS steps at a setting with its x and tau
+  // The outcome of STEPS steps at a setting with its x
   function end(setting) {
     const { n } = setting, th = theory.thresholds(setting);
     const u = physics.start(setting.start, { ...setting, safeRate: th.safe });
@@ -40,13 +46,8 @@ const ends = (() => {
 
   // Cell by cell, [number, outcome]
   function* cells(setting) {
-    const alike = losses[setting.loss].timeless ? new Map() : null; // without a temperature all rows are
-    for (const k of ORDER) {
-      const column = k % COLUMNS, found = alike?.get(column) ?? end({ ...setting, x: rate(column), tau: tau(Math.floor(k / COLUMNS)) });
-      alike?.set(column, found);
-      yield [k, found];
-    }
+    for (const k of ORDER) yield [k, end({ ...setting, x: rate(k % COLUMNS), [axis(setting)]: level(setting, Math.floor(k / COLUMNS)) })];
   }
 
-  return { COLUMNS, ROWS, STEPS, STRIDES, LOW, HIGH, TAU, rate, tau, end, cells };
+  return { COLUMNS, ROWS, STEPS, STRIDES, LOW, HIGH, AXES, axis, rate, level, end, cells };
 })();

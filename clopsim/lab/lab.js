@@ -98,8 +98,9 @@
     $("x").setAttribute("aria-valuetext", `learning rate ${text.precise(rate, 3)}, ${units}, ` +
       (above.length ? `above ${above.join(" and ")}` : "below every threshold") +
       `: ${shown().map((run) => run.prediction.text).join(" ")}`);
-    rich("thresholds", list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${text.precise(rate, 4)}: ${says}`).join(" · ") +
-      (trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? " · ◆ the effective rate μ/|u|², which these thresholds judge" : "") + ` · 1 = ${unit} = ${th.unitFormula} = ${text.precise(th.unit, 4)}`);
+    const diamond = trained ? "◆ 2(1 + β)/sharpness: steps on the weights are stable below" : chosen.gradient === "free" ? "◆ the effective rate μ/|u|², which these thresholds judge" : "";
+    text.list("thresholds", [...list.map(({ name, words, rate, says }) => `${words[0].toUpperCase()}${words.slice(1)}, ${name} = ${text.precise(rate, 4)}: ${says}`),
+      diamond, `1 = ${unit} = ${th.unitFormula} = ${text.precise(th.unit, 4)}`].filter(Boolean));
     for (const name of ["tau", "n", "dim", "momentum", "lambda", "classes", "decay"]) show(name + "-value", String(+chosen[name].toPrecision(3)));
     paintWeight();
     $("speed").setAttribute("aria-valuetext", `${Math.round(chosen.speed)} steps per second`);

@@ -1,8 +1,8 @@
-// The map under the slider: temperature against learning rate, where runs from this start end, and theory's lines over
-// it. The dot is the setting; it can be dragged. The runs are computed in a worker made of the scripts of this page.
+// The map under the slider: temperature against learning rate, or momentum where a loss has no temperature; where runs
+// from this start end, and theory's lines over it. The dot is the setting; it can be dragged. The runs are computed in a worker made of the scripts of this page.
 "use strict";
 const map = (() => {
-  const { COLUMNS, ROWS, LOW, HIGH, TAU } = ends;
+  const { COLUMNS, ROWS, LOW, HIGH, AXES } = ends;
   const FINE_FIRST = [...ends.STRIDES].reverse();
   const PAUSE = 300; // milliseconds that settings must have stood still: a dragged slider is not followed
   const canvas = document.getElementById("map"), pen = canvas.getContext("2d"), legend = document.getElementById("map-legend");
@@ -10,12 +10,14 @@ const map = (() => {
     even: "evenly spread", between: "gathered or restless", point: "on one spot", apart: "views apart", line: "on a line",
     classes: "gathered by class", diverged: "sent to the origin",
   };
-  let key = "", setting = null, found = [], left = 0, worker = null, timer = 0, lines = [], at = { x: 1, tau: 1 }, dots = [], onPick = () => {};
+  let key = "", setting = null, found = [], left = 0, worker = null, timer = 0, lines = [], axis = "tau", at = { x: 1, tau: 1 }, dots = [], onPick = () => {};
 
   // Forget what was computed if it was for other settings; what the map's two axes show does not count
   function update(chosen) {
-    const { x, tau, speed, view, ...rest } = chosen;
-    at = { x, tau };
+    axis = ends.axis(chosen);
+    const { x, [axis]: level, speed, view, ...rest } = chosen;
+    at = { x, [axis]: level };
+    text.show("map-axis", AXES[axis].words);
     dots = (view === "pair" ? settings.FACTORS : [1]).map((factor) => factor * x);
     if (JSON.stringify(rest) !== key) {
       key = JSON.stringify(rest);
@@ -64,15 +66,15 @@ const map = (() => {
     due = true;
   }
 
-  // Theory's thresholds as curves over temperature: {name, points: [[x, tau, kind], ...]}. Where n is too small to tell
+  // Theory's thresholds as curves over the other axis: {name, points: [[x, level, kind], ...]}. Where n is too small to tell
   // (T13) a curve is "rough", and there may jump to the "limit" of many points
   function theoryLines(rest) {
     const curves = new Map();
     for (let k = 0; k <= 60; k++) {
-      const tau = TAU[0] * (TAU[1] / TAU[0]) ** (k / 60), s = { ...rest, tau }, th = theory.thresholds(s);
+      const level = AXES[axis].at(k / 60), s = { ...rest, [axis]: level }, th = theory.thresholds(s);
       for (const { name, rate, rough } of track.named(s, th)) {
         if (!curves.has(name)) curves.set(name, []);
-        curves.get(name).push([rate / th.unit, tau, !rough ? "" : th.limit ? "limit" : "rough"]);
+        curves.get(name).push([rate / th.unit, level, !rough ? "" : th.limit ? "limit" : "rough"]);
       }
     }
     return [...curves].map(([name, points]) => ({ name, points }));
@@ -81,7 +83,7 @@ const map = (() => {
   // ---- drawing ------------------------------------------------------------------------------------------------------
 
   const across = (x) => (canvas.width * (Math.log2(x) - LOW)) / (HIGH - LOW);
-  const height = (tau) => canvas.height * (1 - ((Math.log(tau / TAU[0]) / Math.log(TAU[1] / TAU[0])) * (ROWS - 1) + 0.5) / ROWS);
+  const height = (level) => canvas.height * (1 - (AXES[axis].part(level) * (ROWS - 1) + 0.5) / ROWS);
 
   // The outcome to show in a cell: its own, or that of the coarser cell that stands for it
   function shown(column, row) {
@@ -109,9 +111,9 @@ const map = (() => {
       for (const kind of ["", "rough", "limit"]) {
         pen.setLineDash(kind ? [3 * ratio, 4 * ratio] : []);
         pen.beginPath();
-        points.forEach(([x, tau, mine], k) => {
+        points.forEach(([x, level, mine], k) => {
           const joins = k > 0 && mine === kind && points[k - 1][2] === kind;
-          pen[joins ? "lineTo" : "moveTo"](across(x), height(tau));
+          pen[joins ? "lineTo" : "moveTo"](across(x), height(level));
         });
         pen.stroke();
       }
@@ -120,7 +122,7 @@ const map = (() => {
     names(ratio);
     pen.textAlign = "left";
     pen.textBaseline = "middle";
-    for (const tau of [0.05, 0.1, 0.2, 0.5, 1, 2]) word(String(tau), 5 * ratio, height(tau), "--ink", `${11 * ratio}px ${ink.FONT}`);
+    for (const level of AXES[axis].ticks) word(String(level), 5 * ratio, height(level), "--ink", `${11 * ratio}px ${ink.FONT}`);
     mark(ratio);
     tell();
   }
@@ -135,23 +137,23 @@ const map = (() => {
     pen.fillText(what, x, y);
   }
 
-  // Each line's name where it has most room: at the temperature at which it is farthest from the others
+  // Each line's name where it has most room: at the height at which it is farthest from the others
   function names(ratio) {
-    const taken = [];
+    const taken = dots.map((x) => [across(x) - 10 * ratio, height(at[axis]), 20 * ratio]); // places with their width: no name lies on a dot
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    const level = (tau) => Math.max(10 * ratio, Math.min(canvas.height - 10 * ratio, height(tau)));
+    const within = (level) => Math.max(10 * ratio, Math.min(canvas.height - 10 * ratio, height(level)));
     for (const { name, points } of lines) {
       const [symbol, index] = name.split("_"), wide = (14 + 7 * index.length) * ratio;
-      const inside = points.filter(([x]) => across(x) > 45 * ratio && across(x) < canvas.width - 25 * ratio); // right of the temperatures
-      const clear = inside.filter(([x, tau]) => taken.every(([a, b, other]) =>
-        Math.abs(level(tau) - b) > 20 * ratio || a - across(x) > wide || across(x) - a > other));
-      const room = ([x, tau]) => Math.min(...lines.filter((other) => other.name !== name).flatMap(({ points: all }) =>
-        all.map(([y, at]) => Math.hypot(across(x) - across(y), height(tau) - height(at)))), ...taken.map(([a, b]) =>
-        Math.hypot(a - across(x), b - height(tau))), 120 * ratio);
+      const inside = points.filter(([x]) => across(x) > 45 * ratio && across(x) < canvas.width - 25 * ratio); // right of the ticks
+      const clear = inside.filter(([x, level]) => taken.every(([a, b, other]) =>
+        Math.abs(within(level) - b) > 20 * ratio || a - across(x) > wide || across(x) - a > other));
+      const room = ([x, level]) => Math.min(...lines.filter((other) => other.name !== name).flatMap(({ points: all }) =>
+        all.map(([y, at]) => Math.hypot(across(x) - across(y), height(level) - height(at)))), ...taken.map(([a, b]) =>
+        Math.hypot(a - across(x), b - height(level))), 120 * ratio);
       const best = (clear.length ? clear : inside).reduce((one, other) => (one && room(one) >= room(other) ? one : other), null);
       if (!best) continue;
-      const x = across(best[0]), y = level(best[1]);
+      const x = across(best[0]), y = within(best[1]);
       taken.push([x, y, wide]);
       word(symbol, x, y, "--theory", `italic 600 ${16 * ratio}px Georgia, serif`);
       pen.textAlign = "left";
@@ -161,7 +163,7 @@ const map = (() => {
   }
 
   function mark(ratio) {
-    const y = height(at.tau);
+    const y = height(at[axis]);
     pen.globalAlpha = 0.55;
     pen.lineWidth = ratio;
     pen.strokeStyle = ink.colour("--ink");
@@ -198,11 +200,11 @@ const map = (() => {
     canvas.setAttribute("aria-label", describe());
   }
 
-  // Neighbouring cells of one outcome in the row nearest to the temperature
+  // Neighbouring cells of one outcome in the row nearest to the setting
   function describe() {
-    const what = `Where runs from this start end after ${ends.STEPS} steps, over learning rate and temperature`;
+    const [spoken] = AXES[axis].words.split(" "), what = `Where runs from this start end after ${ends.STEPS} steps, over learning rate and ${spoken}`;
     if (left) return `${what}: still computing`;
-    const distance = (row) => Math.abs(Math.log(ends.tau(row) / at.tau));
+    const distance = (row) => Math.abs(height(ends.level(setting, row)) - height(at[axis]));
     const row = [...Array(ROWS).keys()].reduce((one, other) => (distance(one) <= distance(other) ? one : other));
     const list = [];
     for (let column = 0; column < COLUMNS; column++) {
@@ -212,7 +214,7 @@ const map = (() => {
     }
     const say = ([name, first, last]) =>
       `${NAMES[name]} at ${text.precise(ends.rate(first), 2)}${last > first ? ` to ${text.precise(ends.rate(last), 2)}` : ""}`;
-    return `${what}. ${losses[setting.loss].timeless ? "At every temperature" : `At temperature ${ends.tau(row)}`}, learning rate in units of ${theory.thresholds({ ...setting, tau: at.tau }).unitName.replace("μ", "mu")}: ${list.map(say).join(", ")}`;
+    return `${what}. At ${spoken} ${ends.level(setting, row)}, learning rate in units of ${theory.thresholds({ ...setting, ...at }).unitName.replace("μ", "mu")}: ${list.map(say).join(", ")}`;
   }
 
   // ---- picking ------------------------------------------------------------------------------------------------------
@@ -220,7 +222,7 @@ const map = (() => {
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const pick = (right, up) => onPick({
     x: +(2 ** (LOW + (HIGH - LOW) * clamp(right, 0, 1))).toPrecision(4),
-    tau: +(TAU[0] * (TAU[1] / TAU[0]) ** clamp((up * ROWS - 0.5) / (ROWS - 1), 0, 1)).toPrecision(3),
+    [axis]: AXES[axis].at(clamp((up * ROWS - 0.5) / (ROWS - 1), 0, 1)),
   });
   let held = false;
   const point = (event) => {
@@ -231,7 +233,7 @@ const map = (() => {
   const NEAR = 28; // pixels
   const onDot = ({ clientX, clientY }) => {
     const box = canvas.getBoundingClientRect(), scale = box.width / canvas.width;
-    return Math.hypot(clientX - box.left - scale * across(at.x), clientY - box.top - scale * height(at.tau)) < NEAR;
+    return Math.hypot(clientX - box.left - scale * across(at.x), clientY - box.top - scale * height(at[axis])) < NEAR;
   };
   canvas.addEventListener("touchstart", (event) => { if (onDot(event.touches[0])) event.preventDefault(); }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
@@ -247,7 +249,7 @@ const map = (() => {
   canvas.addEventListener("keydown", (event) => {
     const by = KEYS[event.key];
     if (!by) return;
-    pick(across(at.x) / canvas.width + by[0] / 128, 1 - height(at.tau) / canvas.height + by[1] / 64);
+    pick(across(at.x) / canvas.width + by[0] / 128, 1 - height(at[axis]) / canvas.height + by[1] / 64);
     event.preventDefault();
   });
 

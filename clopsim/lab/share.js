@@ -92,7 +92,7 @@ const share = (() => {
     if (plots.length) y += 150;
     if (map) {
       pen.font = `16px ${ink.FONT}`;
-      pen.fillText(map === $("map") ? "Where runs end: temperature τ upwards, learning rate from 1/16 to 16 of the slider’s units to the right, theory’s lines over it" :
+      pen.fillText(map === $("map") ? `Where runs end: ${$("map-axis").textContent} upwards, learning rate from 1/16 to 16 of the slider’s units to the right, theory’s lines over it` :
         "Stable rate 2(1 + β)/sharpness over the steps; dashed: the learning rate", edge, y + 10, wide);
       pen.drawImage(map, edge, y + 24, wide, tall);
     }

@@ -5,6 +5,12 @@ const text = (() => {
   const show = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
   const nodes = (text) => text.split(/_([A-Za-zℓ]+)/).map((part, k) =>
     (k % 2 ? Object.assign(document.createElement("sub"), { textContent: part }) : part));
+  // One item of a list for each text
+  function list(id, texts) {
+    if ($(id).dataset.text === texts.join("\n")) return;
+    $(id).dataset.text = texts.join("\n");
+    $(id).replaceChildren(...texts.map((text) => { const item = document.createElement("li"); item.append(...nodes(text)); return item; }));
+  }
   // Text whose _c and the like become subscripts
   function rich(id, text) {
     if ($(id).dataset.text === text) return;
@@ -21,5 +27,5 @@ const text = (() => {
     return number.replace("-", "−") + (power ? ` × 10${[...power].map((sign) => RAISED[sign]).join("")}` : "");
   }
 
-  return { $, show, nodes, rich, fixed, two, precise };
+  return { $, show, nodes, rich, list, fixed, two, precise };
 })();

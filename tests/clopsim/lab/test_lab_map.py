@@ -40,7 +40,7 @@ def test_it_is_computed_in_a_worker_and_the_page_does_not_step(visit):
 @pytest.mark.parametrize("column, row", [(0, 6), (12, 8), (14, 12), (17, 10), (20, 11), (32, 9)])
 def test_its_cells_are_where_runs_of_the_page_end(mapped, column, row):
     here, cells = mapped
-    x, tau = here(f"[clopsim.ends.rate({column}), clopsim.ends.tau({row})]")
+    x, tau = here(f"[clopsim.ends.rate({column}), clopsim.ends.AXES.tau.at({row} / 12)]")
     here("([x, tau]) => { clopsim.set({x, tau}); clopsim.reset(); clopsim.step(clopsim.ends.STEPS) }", x, tau)
     state = here.state()
     assert cells[row * 33 + column] == (state["state"] if not state["motion"] else "between")
@@ -50,7 +50,7 @@ def test_its_borders_lie_on_theory_s_lines(mapped):
     """At high temperature the even spread is kept below mu_A and lost to a point above mu_c, cell for cell."""
     here, cells = mapped
     for row in (9, 10, 11):
-        tau = here(f"clopsim.ends.tau({row})")
+        tau = here(f"clopsim.ends.AXES.tau.at({row} / 12)")
         th = here("([tau]) => clopsim.theory.thresholds({...clopsim.state.settings, tau})", tau)
         broken = th["uniform"] / th["unit"]
         for column in range(33):
@@ -190,3 +190,59 @@ def test_a_finger_taps_it_or_takes_the_dot_but_else_scrolls_the_page(visit):
     x, tau = picked(here, 0.5, 0.7)
     assert math.log2(here.state()["settings"]["x"]) == pytest.approx(math.log2(x), abs=0.1)
     assert here.state()["settings"]["tau"] == pytest.approx(tau, rel=0.1)
+
+
+def test_of_a_loss_without_a_temperature_it_shows_the_momentum(visit):
+    """At the same learning rates SimO's classes stay on points at high momentum only: rows are runs of their own."""
+    here = visit("#loss=simo&n=24&x=1.8&start=views&gradient=tangent", reduced_motion="reduce")
+    cells = complete(here)
+    assert here.page.locator(".map p").first.text_content().startswith("Map, momentum β upwards")
+    rows = [cells[33 * row : 33 * row + 33] for row in range(13)]
+    assert len({tuple(row) for row in rows}) > 2
+    last = [max(column for column, cell in enumerate(row) if cell == "classes") for row in rows]
+    assert last[0] < last[6] <= last[12]
+    for row, column in ((0, last[0]), (6, last[0] + 1), (12, 0)):  # cells are where runs of the page end
+        x, beta = here(f"[clopsim.ends.rate({column}), clopsim.ends.AXES.momentum.at({row} / 12)]")
+        assert beta == pytest.approx(0.95 * row / 12, abs=1e-3)
+        here("([x, momentum]) => { clopsim.set({ x, momentum }); clopsim.reset(); clopsim.step(200) }", x, beta)
+        assert here.page.locator("#words").text_content().startswith("each class on")
+        assert rows[row][column] == "classes"
+    here("clopsim.set({ momentum: 0, x: 1.8 })")
+    for x, beta, _ in here("clopsim.map.lines")[0]["points"][::15]:
+        assert x == pytest.approx(1 + beta, rel=1e-9)
+    assert "At momentum 0, learning rate in units of mu_O: gathered by class" in here("clopsim.map.describe()")
+    here.page.locator("#map").focus()
+    before = here.state()["settings"]
+    for key in ("ArrowUp", "ArrowUp", "ArrowRight"):
+        here.page.keyboard.press(key)
+    settings = here.state()["settings"]
+    assert 0 < settings["momentum"] < 0.1
+    assert settings["x"] > before["x"]
+    assert settings["tau"] == before["tau"]
+    assert here("clopsim.map.cells") == cells  # its own axis
+    here("clopsim.set({ loss: 'merged' })")
+    assert here.page.locator(".map p").first.text_content().startswith("Map, temperature τ upwards")
+
+
+def test_no_name_of_a_line_lies_on_the_dot(visit):
+    here = visit("?hide=charts#loss=simo&n=12", reduced_motion="reduce")
+    here("""() => {
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (what, x, y) {
+            if (this.canvas.id === "map") window.written = [...(window.written ?? []), [what, x, y]];
+            return write.apply(this, arguments);
+        };
+    }""")
+    for loss, beta in (("simo", 0), ("simo", 0.5), ("simo", 0.95), ("merged", 0)):
+        for k in range(9):
+            x = 2 ** (k / 4 - 1)
+            here(
+                "([s]) => { window.written = []; clopsim.set(s) }",
+                {"loss": loss, "momentum": beta, "x": x, "tau": 0.06},
+            )
+            width, height = here("[document.getElementById('map').width, document.getElementById('map').height]")
+            level = beta / 0.95 if loss == "simo" else math.log(0.06 / 0.05) / math.log(40)
+            dot = width * (math.log2(x) + 4) / 8, height * (1 - (12 * level + 0.5) / 13)
+            names = [(a, b) for what, a, b in here("written") if what == "μ"]
+            assert names
+            assert min(math.dist(dot, name) for name in names) > 12, (loss, beta, x)

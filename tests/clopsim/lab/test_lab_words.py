@@ -182,3 +182,28 @@ def test_what_alternates_is_drawn_as_two_lines_and_the_rest_as_one(at, lab):
         assert (lines, pixels < 10) == (2, True), (name, pixels, lines)
     at(200)  # a collapse: at rest
     assert strokes(lab, "plot-R", 0.6)[1] == 1
+
+
+# ---- two columns -----------------------------------------------------------------------------------------------------
+
+BOTTOMS = """() => {
+    const box = (node) => node.getBoundingClientRect(), top = (id) => box(document.getElementById(id)).top;
+    const under = (list) => Math.max(...[...document.querySelectorAll(list)].map((node) => box(node).bottom));
+    return [under(".stage > *"), under("#settings > *"), under("#map, #map-legend"), top("thresholds"), top("plot-R")];
+}"""
+
+
+@pytest.mark.parametrize("width, height", [(1440, 900), (1024, 768)])
+def test_the_list_of_rates_stands_under_the_map_and_no_column_ends_far_above_the_other(visit, width, height):
+    for link in ("", "#view=one", "#loss=fedrcl", "#lambda=3&x=2", "#network=on"):
+        here = visit(link, reduced_motion="reduce", viewport={"width": width, "height": height})
+        left, right, chart, rates, _ = here(BOTTOMS)
+        assert abs(left - right) < 110, (link, left, right)
+        if "network" not in link:
+            assert 0 <= rates - chart < 40
+
+
+def test_on_a_phone_the_rates_come_after_the_map_and_before_the_charts(visit):
+    here = visit("", reduced_motion="reduce", viewport={"width": 390, "height": 844})
+    _, _, chart, rates, plot = here(BOTTOMS)
+    assert chart <= rates < plot
