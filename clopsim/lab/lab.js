@@ -211,7 +211,9 @@
     requestAnimationFrame(frame);
     const seconds = Math.min(0.1, (time - last) / 1000);
     last = time;
+    const looked = shown().map((run) => run.attend()).some(Boolean);
     if (!playing) {
+      if (looked) paint();
       if (glide < 1) { glide = Math.min(1, glide + 3 * seconds); paintSpheres(); }
       else if (report.pending) report.announce(shown(), chosen);
       return;

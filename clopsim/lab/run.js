@@ -42,12 +42,13 @@ const runs = (() => {
     // Settings have changed: the points stay where they are, but for a collapsed state that they set free
     function change(setting) {
       const former = now;
-      if (SHARPENS.some((name) => setting[name] !== chosen[name])) edge = watched = null;
+      const sharpens = SHARPENS.some((name) => setting[name] !== chosen[name]);
       chosen = { ...setting };
       th = theory.thresholds(chosen);
       now = { ...now, ...physical() };
       const kept = former.gradient === "free" && !now.w ? onSphere(now.u) : now.u;
       now.u = verdict.loosened(kept, former, now);
+      if (now.w && sharpens) watched = { ...begun(), soon: true }; // what is known stands until it is done
       since = verdict.newPast(directions(now.u), now, now.u !== kept);
       if (chosen.lambda > 0) flip = beforeFlip = 1;
       queued = [];
@@ -141,7 +142,12 @@ const runs = (() => {
     // frame waits for all of it; what is drawn of these steps follows
     function watch() {
       if (edge === null) return look();
-      if (!watched && now.count % EVERY === 0) watched = { then: now, products: network.looking(now) };
+      if (!watched && now.count % EVERY === 0) watched = begun();
+      goOn();
+    }
+    const begun = () => ({ then: now, products: network.looking(now) });
+
+    function goOn() {
       for (let left = Math.ceil(WORK / (now.n * now.w.length)); watched && left > 0; left--) {
         const { done, value } = watched.products.next();
         if (!done) continue;
@@ -149,6 +155,13 @@ const runs = (() => {
         for (const kept of [...past.records, past.latest]) if (kept.count >= watched.then.count) kept.edge = edge;
         watched = null;
       }
+    }
+
+    // Settings that change what is known of the sharpness: frames go on with the look, without a step; whether it is done
+    function attend() {
+      if (!watched?.soon) return false;
+      goOn();
+      return watched === null;
     }
 
     const squaredNorm = () => now.u.reduce((sum, x) => sum + x * x, 0) / now.n;
@@ -217,7 +230,7 @@ const runs = (() => {
     }
 
     return {
-      restart, load, change, advance, read, drawn, scrub, place, shake,
+      restart, load, change, advance, attend, read, drawn, scrub, place, shake,
       get last() { return past.latest.count; },
       get now() { return now; }, get th() { return th; }, get past() { return past; },
       get prediction() { return prediction; }, get reading() { return reading; },
