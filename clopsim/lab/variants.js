@@ -204,8 +204,8 @@ const variants = (() => {
 
   // ---- ADT: InfoNCE after the moves of an adversary --------------------------------------------------------------------
 
-  const reach = ({ tau }) => tau / 16; // sigma^2/lambda: 1 is left to c times that, as c <= 4/tau where theory speaks
-  const MOST = 200, MOVED = 2 ** -52; // of his steps; below it he has found the best move, to the rounding of z
+  const reach = ({ tau }) => tau / 16; // sigma^2/lambda: 1/4 of 1/c at most, as c <= 4/tau where theory speaks
+  const MOST = 200, MOVED = 2 ** -52; // of his steps, after which the last one counts; below it he has the best move, to the rounding of z
   // max over delta of f(w) - |delta|^2/(2 r), w = normalise(z + delta): where delta = r t, t the slope of f(w) in delta. As
   // that is a maximum, z counts through w alone.
   function moved(z, s) {
@@ -238,7 +238,7 @@ const variants = (() => {
 
   const adt = {
     base: true, views: true, name: "ADT", gradient: moved, reach,
-    adds: ({ gradient }) => `The adversary slows the escape from collapse, never stops it, and makes views part at a lower rate${gradient === "ambient" ? " and a line attract from a lower one" : ""} (T40).`,
+    adds: ({ gradient }) => `The adversary slows the escape from collapse but never stops it, and lowers the rate${gradient === "ambient" ? "s at which views part and a line attracts" : " at which views part"} (T40).`,
     about: "Full InfoNCE at the best moves of an adversary, who pays λ|δ|²/(2σ²) for each; σ²/λ = τ/16. A curvature c of InfoNCE is c/(1 − cτ/16) here (T40). A reconstruction for embeddings.",
   };
 

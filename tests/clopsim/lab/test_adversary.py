@@ -209,10 +209,10 @@ def test_what_the_adversary_does_is_said(here):
     here("clopsim.set({ loss: 'adt', gradient: 'ambient', n: 60, tau: 0.5, x: 0.3, lambda: 0 })")
     text = here.page.locator("#theory").text_content()
     assert "slows the escape from collapse" in text
-    assert "a line attract from a lower one (T40)" in text
+    assert "lowers the rates at which views part and a line attracts (T40)" in text
     assert here.page.locator("#about").text_content().startswith("ADT: Full InfoNCE at the best moves of an adversary")
     here("clopsim.set({ gradient: 'tangent' })")
-    assert "a line attract" not in here.page.locator("#theory").text_content()
+    assert "a line attracts" not in here.page.locator("#theory").text_content()
     here("clopsim.set({ lambda: 2 })")
     assert "For ADT with prototypes there is no theory in the lab." in here.page.locator("#theory").text_content()
 
@@ -240,3 +240,13 @@ def test_where_his_best_move_is_not_one_the_page_stays_finite(lab, n, tau):
         s,
     )
     assert np.isfinite(found).all()
+
+
+def test_a_network_trains_under_the_adversary(here):
+    here("clopsim.set({ loss: 'adt', network: 'on', n: 24, tau: 0.5, x: 1, lambda: 0, decay: 0, momentum: 0 })")
+    before = here.state()["loss"]
+    here("clopsim.step(60)")
+    state = here.state()
+    assert state["loss"] < before - 0.05
+    assert state["kind"] == "silent"
+    here("clopsim.set({ network: 'off' })")
