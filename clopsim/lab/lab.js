@@ -92,7 +92,10 @@
     const trained = chosen.network === "on";
     const rate = chosen.x * both[0].th.unit, { now, th } = both[0], list = track.draw(now, th, chosen);
     const above = list.filter((mark) => mark.rate <= rate).map(({ name }) => name);
-    const unit = `${th.unitName}${trained ? " of free points" : chosen.momentum > 0 ? " of plain steps" : ""}`, units = `${+chosen.x.toPrecision(3)} × ${unit}`;
+    // A loss's own unit is a rate of tangent steps, and may bear the name of a mark that is not
+    const tangent = th.places && chosen.gradient === "ambient" && list.some(({ name }) => name === th.unitName);
+    const steps = [chosen.momentum > 0 ? "plain " : "", tangent ? "tangent " : ""].join("");
+    const unit = `${th.unitName}${trained ? " of free points" : steps && ` of ${steps}steps`}`, units = `${+chosen.x.toPrecision(3)} × ${unit}`;
     rich("x-value", `μ = ${text.precise(rate, 3)}`);
     rich("x-units", chosen.view === "pair" ? `${units}, the spheres at ${FACTORS.join(" and ")} of it` : units);
     $("x").setAttribute("aria-valuetext", `learning rate ${text.precise(rate, 3)}, ${units}, ` +

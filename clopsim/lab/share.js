@@ -57,7 +57,7 @@ const share = (() => {
       lines.push([line, font, tint]);
     };
     const { values } = settings;
-    write(`Learning rate ${$("x-units").textContent}, ${$("x-value").textContent}; ${losses[values.loss].timeless ? "" : `τ = ${values.tau}, `}n = ${values.n}, d = ${values.dim}, ` +
+    write(`Learning rate ${$("x-units").textContent}, ${$("x-value").textContent}; ${losses[values.loss].timeless ? "" : `τ = ${values.tau}, `}${values.momentum > 0 ? `β = ${values.momentum}, ` : ""}n = ${values.n}, d = ${values.dim}, ` +
       `${losses[values.loss].name} loss, ${values.gradient} gradient, seed ${values.seed}, step ${$("now-count").textContent}`, `20px ${ink.FONT}`, "--quiet");
     balls.forEach((_, k) => {
       const said = (id) => $(id + report.SUFFIX[k]).textContent, badge = said("badge");

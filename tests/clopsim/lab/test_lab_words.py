@@ -119,6 +119,19 @@ def test_every_number_of_the_page_is_written_one_way(at, lab):
         assert lab(code) == said
 
 
+def test_no_name_stands_for_two_rates(at, lab):
+    """The slider's unit is a rate of plain tangent steps: beside a mark of other steps it says so."""
+    for loss in lab("Object.keys(losses)"):
+        for gradient, beta in (("ambient", 0), ("ambient", 0.5), ("tangent", 0), ("tangent", 0.5)):
+            at(0, loss=loss, gradient=gradient, momentum=beta)
+            *marks, unit = lab("[...document.querySelectorAll('#thresholds li')].map((item) => item.textContent)")
+            rates = dict(re.search(r", (μ\w+) = (.+?):", mark).groups() for mark in marks)
+            assert len(rates) == len(marks), marks
+            _, name, *_, rate = unit.split(" = ")
+            if name in rates:
+                assert rates[name] == rate, (loss, gradient, beta)
+
+
 # ---- two values in turn ----------------------------------------------------------------------------------------------
 
 STRETCHES = "([y]) => charts.alternating(y.map((y, count) => ({ y, count })), ({ y }) => y)"
