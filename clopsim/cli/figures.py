@@ -1,6 +1,7 @@
 """`clopsim figures`."""
 
 import importlib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clopsim.bounds.setting import each_once, one_of
-from clopsim.cli.options import folder_option, list_option, several
+from clopsim.cli.options import Force, folder_option, list_option, several
 from clopsim.cli.shell import BROKE, FAILS, HOLDS, INTERRUPTED, Command, Stopped, app, progress, user_input
 from clopsim.runs import ready
 from clopsim.runs.executors import message
@@ -27,6 +28,7 @@ def figures(
     ] = None,
     out: Annotated[Path, folder_option()] = Path("figures"),
     form: Annotated[list[str], list_option("Of png, svg, pdf.", "--format", metavar="FORMAT,...")] = ["png"],  # noqa: B006
+    force: Force = False,
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, seconds each.")] = False,
     stored: Annotated[
         Path | None,
@@ -38,7 +40,7 @@ def figures(
     """Redraw the figures, with their numbers as CSV, and print each gap between theory and measurement.
 
     From scratch, or with --runs from what was measured before. The same versions give the same bytes on a
-    machine.
+    machine. Pictures and numbers that --out holds are replaced with --force alone.
     """
     with user_input():
         for name in names or ():
@@ -52,9 +54,12 @@ def figures(
         formats = several("form", form, str.lower)
         for each in formats:
             one_of("form", each, FORMATS)
+        chosen = names or PACKAGE.NAMES
+        there = [each for name in chosen for each in _files(name, formats) if (out / each).exists()]
+        if there and not force:
+            raise ValueError(f"out must not hold {there[0]}, got {out}; add --force to replace what is there")
         ready.check_libraries()
         ready.check_folders({"out": out} if stored is None else {"out": out, "stored": stored})
-    chosen = names or PACKAGE.NAMES
     holds, written, lost = True, list[str](), list[str]()
     for name in chosen:
         try:
@@ -77,6 +82,11 @@ def figures(
     if lost:
         raise Stopped(f"{len(lost)} of {len(chosen)} figures could not be drawn: {', '.join(lost)}", BROKE)
     raise typer.Exit(HOLDS if holds else FAILS)
+
+
+def _files(name: str, formats: Sequence[str]) -> list[str]:
+    """What drawing.save writes of a figure."""
+    return [f"{name}.{ending}" for ending in (*formats, "csv")]
 
 
 def _tell(line: str) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
 from hashlib import sha256
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clopsim.door.arguments import OPTION_NAMES, option_name
+from clopsim.runs.executors import Remark
 from clopsim.runs.plan import RECORDS, Config
-from clopsim.runs.states import PROVENANCE, recorded_config
-from clopsim.runs.store import PLAN, Damaged
+from clopsim.runs.states import is_run, recorded_config
+from clopsim.runs.store import Damaged
 from clopsim.training.recipe import Training
 
 EXECUTION: Mapping[str, Any] = {"workers": None, "engine": "local", "scheduler": None, "fail_fast": False}
@@ -38,6 +40,25 @@ class Grid(NamedTuple):
 
     points: Mapping[str, Config]
     text: str
+
+
+def stands(folder: Path) -> bool:
+    """Whether a folder holds a run or a grid of runs, complete or not."""
+    return is_run(folder) or (folder / GRID).is_file()
+
+
+def check_told(folder: Path, told: bool) -> None:
+    """ValueError unless there is a run to go on with, or the options were told of the one to start in its place."""
+    if not (told or stands(folder)):
+        raise ValueError(
+            f"out must hold a run to go on with, got {str(folder)!r}, where nothing is to be resumed; start one with "
+            "its options, or without --resume"
+        )
+
+
+def say_started_anew(folder: Path) -> None:
+    """Remark that a run was to be gone on with where there was none."""
+    warnings.warn(f"nothing to resume in {folder}, started anew", Remark, stacklevel=4)
 
 
 def defaults(record: type[Config | Training]) -> dict[str, Any]:
@@ -107,7 +128,7 @@ def grid(record: type[Config], values: Mapping[str, Any], *, recorded: Path | No
     if recorded is not None and (recorded / GRID).is_file():
         _check_seal(recorded / GRID)
         base = {**usual, **read(record, recorded / GRID)}  # a grid of an earlier version lacks what is new
-    elif recorded is not None and ((recorded / PLAN).exists() or (recorded / PROVENANCE).exists()):
+    elif recorded is not None and is_run(recorded):
         found = recorded_config(recorded)
         if not isinstance(found, record):
             again = shlex.join(["clopsim", found.kind, "--out", str(recorded), "--resume"])

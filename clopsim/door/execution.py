@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from clopsim.door import run
 from clopsim.door.answer import BROKE, WRONG_INPUT, Interrupted, Stopped, as_path
-from clopsim.door.configfile import EXECUTION, GRID, Grid, grid, read, reproducing_command, sealed
+from clopsim.door.configfile import (
+    EXECUTION,
+    GRID,
+    Grid,
+    check_told,
+    grid,
+    read,
+    reproducing_command,
+    say_started_anew,
+    sealed,
+    stands,
+)
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
 from clopsim.runs.plan import Config
-from clopsim.runs.states import PROVENANCE, recorded_machines, recorded_summary
+from clopsim.runs.states import is_run, recorded_machines, recorded_summary
 from clopsim.runs.store import MOST_TASKS, Damaged
 
 if TYPE_CHECKING:
@@ -55,6 +66,8 @@ def execute(
         raise ValueError("resume must come with a folder, got none; add --out FOLDER")
     if resume and force:
         raise ValueError("resume must come without --force, got both; choose one of them")
+    if resume and folder is not None:
+        check_told(folder, told=bool(values) or file is not None)
     share = _parsed_shard(shard)
     if share and folder is None:
         raise ValueError("shard must come with a folder, got none; add --out FOLDER")
@@ -128,6 +141,7 @@ def _run_points(
     finished: dict[str, run.Run | run.Share] = {}
     begun: dict[str, Store] = {}
     state = {"share": 0.0}
+    anew = resume and not stands(folder)
     points = {}
     for name, config in grid.points.items():
         points[name] = kinds.of(config).prepare(config, here=engine == "local")
@@ -149,6 +163,8 @@ def _run_points(
                 finished[name] = run.KINDS[command](recorded_summary(folder / name), folder / name)
             else:
                 begun[name] = one
+        if anew:
+            say_started_anew(folder)
         with progress("sweep") as advance:
 
             def report(pace: Any) -> None:
@@ -203,7 +219,7 @@ def _told(again: str | None, begun: "Mapping[str, Store]", state: Mapping[str, f
 def _begin_grid(stack: ExitStack, folder: Path, grid: Grid, *, resume: bool) -> None:
     from clopsim.runs import store
 
-    if (folder / store.PLAN).exists() or (folder / PROVENANCE).exists():
+    if is_run(folder):
         raise ValueError(f"out must be the folder of a grid, got {str(folder)!r}, a single run; choose another folder")
     if folder.exists() and any(folder.iterdir()) and not (folder / GRID).is_file():
         raise ValueError(f"out must not exist, got {str(folder)!r}, which does; choose another folder")

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from clopsim.door import run
 from clopsim.door.answer import BROKE, WRONG_INPUT, Interrupted, Stopped, as_path
 from clopsim.door.arguments import takes
-from clopsim.door.configfile import defaults, reproducing_command
+from clopsim.door.configfile import check_told, defaults, reproducing_command, say_started_anew, stands
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
-from clopsim.runs.states import PROVENANCE, recorded_config, recorded_summary
-from clopsim.runs.store import PLAN
+from clopsim.runs.states import is_run, recorded_config, recorded_summary
 from clopsim.training.recipe import Training, spelt_out
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def train(
         raise ValueError("resume needs --out, the folder of the run to go on with")
     if resume and force:
         raise ValueError("resume must come without --force, got both; choose one of them")
+    if resume and folder is not None:
+        check_told(folder, told=bool(options) or _earlier(folder))
     recipe = Training(**spelt_out({**_recorded(folder if resume else None), **options}))
     if recipe.prototypes == "none" and options.get("weight"):
         raise ValueError(f"weight must come with prototypes, got {recipe.weight:g}; add --prototypes orthonormal")
@@ -72,13 +73,20 @@ def train(
 
 def _recorded(folder: Path | None) -> dict[str, Any]:
     """The options of the run that stands in a folder; the defaults where there is none."""
-    if folder is None or not ((folder / PLAN).exists() or (folder / PROVENANCE).exists()):
+    if folder is None or not is_run(folder):
         return defaults(Training)
     found = recorded_config(folder)
     if not isinstance(found, Training):
         again = shlex.join(["clopsim", found.kind, "--out", str(folder), "--resume"])
         raise ValueError(f"out must hold a training, got {str(folder)!r}, a {found.kind}; resume it: {again}")
     return found.to_plain()
+
+
+def _earlier(folder: Path) -> bool:
+    """Whether a checkpoint of an earlier version stands beside a folder."""
+    from clopsim.training import checkpoint
+
+    return checkpoint.path_of(folder).exists()
 
 
 def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: bool) -> run.TrainingRun:
@@ -94,6 +102,7 @@ def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: b
     again = shlex.join(["clopsim", "train", "--out", str(folder), "--resume"])
     device, dtype = choose(recipe.device, recipe.precision)
     ready.check_memory(recipe.needs())
+    anew = resume and not (stands(folder) or _earlier(folder))
     with store.locked(folder):
         data = load(recipe, device=device, dtype=dtype)
         model = trainee(recipe, data, device=device, dtype=dtype)
@@ -105,6 +114,8 @@ def _train(recipe: Training, folder: Path, *, kept: bool, force: bool, resume: b
             warnings.warn(f"{folder} is complete, nothing was left to do", ready.Remark, stacklevel=3)
             return run.TrainingRun(recorded_summary(folder), folder)
         one, state = begun
+        if anew:
+            say_started_anew(folder)
         try:
             with progress("train") as advance:
                 state = loop.train(

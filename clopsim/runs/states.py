@@ -46,6 +46,11 @@ def run_folders(root: Path) -> Iterator[Path]:
             yield from run_folders(path)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, complete or not."""
+    return (folder / store.PLAN).exists() or (folder / PROVENANCE).exists()
+
+
 def describe(folder: Path) -> Run:
     """What stands in a run folder."""
     state, detail, date = "complete", "complete", ""

@@ -231,6 +231,24 @@ def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, mon
     assert "FAILS" in result.stdout
 
 
+def test_figures_that_are_there_are_replaced_with_force_alone(clopsim, monkeypatch):
+    monkeypatch.setattr(figures, "measure", lambda name, **_: measured(name))
+    Path("figures").mkdir()
+    Path("figures/collapse_sweep.csv").write_text("mine")
+    for words in (["collapse_sweep"], ["phase_batch", "collapse_sweep", "--format", "svg"], []):
+        refused = clopsim(*words, "--quick")
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        name = "collapse_sweep.csv"
+        line = f"clopsim: --out must not hold {name}, got figures; add --force to replace what is there\n"
+        assert refused.stderr == line
+    assert [path.read_text() for path in Path("figures").iterdir()] == ["mine"]
+    assert clopsim("collapse_sweep", "--quick", "--force").exit_code == 0
+    assert Path("figures/collapse_sweep.csv").read_text() != "mine"
+    assert {path.name for path in Path("figures").iterdir()} == {"collapse_sweep.csv", "collapse_sweep.png"}
+    assert ", got figures;" in clopsim("collapse_sweep", "--quick").stderr
+    assert clopsim("collapse_sweep", "--quick", "--out", "figures", "--format", "svg").exit_code == 2
+
+
 @pytest.mark.parametrize(
     "words, message",
     [

@@ -169,6 +169,35 @@ def test_shards_join_to_the_bytes_of_the_whole(clopsim, monkeypatch):
         assert f"--shard must be I/N with 1 <= I <= N, got '{text}'" in clopsim(*QUICK, "--shard", text).stderr
 
 
+@pytest.mark.parametrize("command", ["sweep", "train", "train-sweep", "sweep --shard 1/2 --workers 1"])
+@pytest.mark.parametrize("there", [(), (".lock",)], ids=["no folder", "a run killed in its first moments"])
+def test_resume_without_options_starts_no_run_of_its_own(clopsim, command, there):
+    for name in there:
+        Path("run").mkdir()
+        Path("run", name).touch()
+    result = clopsim(*command.split(), "--out", "run", "--resume")
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+    assert "--out must hold a run to go on with, got 'run', where nothing is to be resumed; start one" in result.stderr
+    assert [path.name for path in Path().rglob("*")] == ["run", *there][: 2 * len(there)]
+
+
+def test_one_line_of_a_script_starts_a_sweep_and_goes_on_with_it(clopsim):
+    Path("c.toml").write_text("samples = 16\nrates = [0.5, 2]\nseeds = 1\nsteps = 20\n")
+    Path("grid.toml").write_text(Path("c.toml").read_text() + 'gradient = ["ambient", "tangent"]\n')
+    for name, folder in (("c.toml", "run"), ("grid.toml", "grid")):
+        line = ("sweep", "--config", name, "--out", folder, "--resume")
+        first, again = clopsim(*line), clopsim(*line)
+        assert first.stderr == f"clopsim: nothing to resume in {folder}, started anew\n"
+        assert (again.exit_code, again.stdout, again.stderr) == (first.exit_code, first.stdout, "")
+    Path("strangers").mkdir()
+    Path("strangers/mine").touch()
+    wrong = clopsim("sweep", "--config", "c.toml", "--out", "strangers", "--resume")
+    assert (wrong.exit_code, wrong.stderr.splitlines()[0][:60]) == (
+        2,
+        "clopsim: --out must be a run folder to be resumed, got 'stra",
+    )
+
+
 def test_a_cell_that_fails_is_recorded_and_the_others_finish(clopsim, monkeypatch):
     clopsim(*QUICK, "--out", "whole")
     ordinary = chunks.start

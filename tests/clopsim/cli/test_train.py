@@ -211,7 +211,7 @@ def test_force_starts_anew_over_an_unfinished_run(clopsim):
 
 def test_one_line_starts_goes_on_and_says_complete(clopsim):
     first = clopsim(*QUICK, "--out", "run", "--resume")
-    assert first.exit_code == 0
+    assert (first.exit_code, first.stderr) == (0, "clopsim: nothing to resume in run, started anew\n")
     again = clopsim("train", "--out", "run", "--resume")
     assert (again.exit_code, again.stdout) == (0, first.stdout)
     assert again.stderr == "clopsim: run is complete, nothing was left to do\n"
