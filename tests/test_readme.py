@@ -74,6 +74,26 @@ def test_the_numbers_for_the_learning_rate_are_asked_as_the_guide_says():
     assert names["found"].rate > 0
 
 
+def test_a_queue_is_kept_and_watched_as_the_guide_says():
+    code = re.search(r"```python\n(queue = .*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    model, slow_model = torch.nn.Linear(6, 16), torch.nn.Linear(6, 16)
+    names = {
+        "torch": torch, "clopsim": clopsim, "model": model, "slow_model": slow_model,
+        "loader": list(torch.randn(3, 2, 20, 6)), "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+    }  # fmt: skip
+    exec(code[1], names)
+    assert names["monitor"].verdict is not None
+    assert names["queue"].shape == (4096, 16)
+    assert torch.equal(names["queue"][:20], names["keys"])
+    torch.nn.init.zeros_(slow_model.weight)  # all keys become one
+    names["queue"] = slow_model(torch.zeros(4096, 6)).detach()
+    point = names["queue"][:20]
+    assert float(names["loss"](point, point)) == pytest.approx(np.log(4097), rel=1e-6)
+    found = clopsim.Monitor(names["loss"])(point, point)
+    assert found["loss_over_collapse"] == pytest.approx(1, rel=1e-5)
+
+
 def test_a_students_model_is_inspected_in_the_two_steps_of_the_readme(clopsim):
     """From a model and a loader of theirs; a few dead directions are seen."""
     code = re.search(r"```python\n(import numpy as np\n.*?)```", README, flags=re.DOTALL)

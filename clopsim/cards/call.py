@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from clopsim.losses.views import shown
+from clopsim.losses.views import QUEUE, needs_queue, shown
 
 HERE = Path(__file__).parents[1]
 
@@ -69,6 +69,8 @@ def arguments(function: Callable[..., Any]) -> int:
             f"{len(needed)} arguments; wrap it in a function that does"
         )
     named = [each.name for each in places[:3]]
+    if len(needed) == 3 and named[2:3] == [QUEUE]:
+        raise needs_queue(function, "function")
     if len(needed) >= 2 or named[1:2] == ["second"]:
         return 3 if len(needed) == 3 or named[2:3] == ["labels"] else 2
     return 1

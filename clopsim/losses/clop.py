@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from clopsim.bounds.setting import number_from_zero, one_of
 from clopsim.losses.prototype_term import Distance, prototype_term
 from clopsim.losses.prototypes import OrthonormalPrototypes
-from clopsim.losses.views import PairLoss, Views, check_loss, shown
+from clopsim.losses.views import PairLoss, Views, check_call_form, shown
 
 
 class CLOP(nn.Module):
@@ -40,7 +40,7 @@ class CLOP(nn.Module):
     ) -> None:
         """Check the options; nothing is copied, so the base keeps its own parameters."""
         super().__init__()
-        check_loss(base, "base")
+        check_call_form(base, "base")
         if not isinstance(getattr(prototypes, "vectors", None), Tensor):
             kind = type(prototypes).__name__
             raise ValueError(f"prototypes must be OrthonormalPrototypes, got {kind}; give it classes and dimension")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clopsim.bounds.setting import positive_number
 from clopsim.losses.clop import CLOP
-from clopsim.losses.views import PairLoss, check_loss, check_tensor, check_views, shown
+from clopsim.losses.views import PairLoss, check_call_form, check_tensor, check_views, shown
 
 DTYPES = (
     torch.float16, torch.bfloat16, torch.float32, torch.float64,
@@ -56,7 +56,7 @@ def gathered(loss: PairLoss, group: dist.ProcessGroup | None = None, *, patience
     Not for torch.func.vmap; under torch.compile the gather is a graph break.
     """
 
-    check_loss(loss, "loss")
+    check_call_form(loss, "loss")
     positive_number("patience", patience, remedy="600 seconds are usual")
 
     def over_all_processes(first: Tensor, second: Tensor, labels: Tensor | None = None, /) -> Tensor:

@@ -133,17 +133,20 @@ LOSSES: dict[LossName, LossInfo] = {
 """Read-only."""
 
 
-def by_name(name: LossName, *, temperature: float | Tensor, directions: Tensor | None = None) -> PairLoss:
+def by_name(name: LossName, *, temperature: float | Tensor | None = None, directions: Tensor | None = None) -> PairLoss:
     """The loss of this name as a callable loss(first, second, labels=None).
 
-    temperature: tau > 0; a scalar tensor is not checked. A loss whose LossInfo.takes_temperature is False ignores it.
+    temperature: tau > 0; a scalar tensor is not checked. Without it only where LossInfo.takes_temperature is False; a
+    loss that has none ignores it, so that one temperature serves a loop over all of them.
     directions: (K, d), of the classes, for a loss with LossInfo.fixed_directions, else ignored; None: its own.
-    Raises ValueError for an unknown name or a temperature <= 0.
+    Raises ValueError for an unknown name, a temperature <= 0, and one that is missing.
     """
     one_of("name", name, get_args(LossName))
-    if not isinstance(temperature, Tensor):
-        positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     info = LOSSES[name]
+    if temperature is None and info.takes_temperature:
+        raise ValueError(f"temperature must be given for {name}, got none; typical values lie between 0.05 and 1")
+    if not (temperature is None or isinstance(temperature, Tensor)):
+        positive_number("temperature", temperature, remedy="typical values lie between 0.05 and 1")
     options: dict[str, Any] = {"temperature": temperature} if info.takes_temperature else {}
     if info.fixed_directions and directions is not None:
         options["directions"] = directions

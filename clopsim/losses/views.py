@@ -1,5 +1,6 @@
 """What every loss on views needs: checked inputs, enough precision, unit rows."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -7,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clopsim.bounds.setting import is_number, plain
 from clopsim.bounds.setting import shown as described
@@ -29,7 +30,7 @@ def shown(loss: Callable[..., Tensor]) -> str:
     """A loss in words: its name, and the options that a partial sets."""
     if not isinstance(loss, partial):
         return str(getattr(loss, "__name__", type(loss).__name__))
-    options = ", ".join(f"{name}={value!r}" for name, value in loss.keywords.items())
+    options = ", ".join(f"{name}={described(value)}" for name, value in loss.keywords.items())
     return f"{shown(loss.func)}({options})"
 
 
@@ -132,6 +133,55 @@ def check_loss(given: object, name: str) -> None:
     if not callable(given):
         kind = type(given).__name__
         raise ValueError(f"{name} must be a loss of two views and labels, got {kind}; clopsim.losses.by_name gives one")
+
+
+QUEUE = "queue"
+"""The third argument of a loss that, like moco, has it where the others have their labels."""
+
+
+def check_call_form(loss: Callable[..., Any], name: str, *, labelled: bool = True) -> None:
+    """Raise ValueError unless it can be called as loss(first, second, labels), or unlabelled as loss(first, second).
+
+    It reads the signature: for where a loss is given, not for every step.
+    """
+    check_loss(loss, name)
+    if isinstance(loss, type):
+        made = loss.__name__
+        raise ValueError(f"{name} must be a loss of two views and labels, got the class {made}; make one: {made}()")
+    try:
+        signature = inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss)
+    except (TypeError, ValueError):  # not every callable tells
+        return
+    third = [*signature.parameters.values()][2:3]
+    taken = third and third[0].name == QUEUE and third[0].kind is third[0].POSITIONAL_OR_KEYWORD
+    if taken and (labelled or third[0].default is third[0].empty):
+        raise needs_queue(loss, name)
+    try:
+        signature.bind(*[None] * (3 if labelled else 2))
+    except TypeError as error:
+        way = f"add labels=None to it, or {_wrapped(loss)}"
+        if str(error).startswith("missing"):
+            way = "set it with functools.partial"
+        raise ValueError(
+            f"{name} must be a loss of the form loss(first, second, labels=None), got {shown(loss)}: {error}; {way}"
+        ) from None
+
+
+def needs_queue(loss: Callable[..., Any], name: str) -> ValueError:
+    """The error about a loss with a queue where one of views and labels is asked for."""
+    return ValueError(
+        f"{name} must be a loss of two views and labels, got {shown(loss)}, which needs a queue; "
+        f"{_wrapped(loss, QUEUE)}"
+    )
+
+
+def _wrapped(loss: Callable[..., Any], *more: str) -> str:
+    """How to make a loss of two views and labels of it."""
+    while isinstance(loss, partial):
+        loss = loss.func
+    called = shown(loss)
+    given = ", ".join(("first", "second", *more))
+    return f"wrap it: lambda first, second, labels=None: {called if called.isidentifier() else 'loss'}({given})"
 
 
 def check_labels(first: Tensor, labels: Tensor) -> None:

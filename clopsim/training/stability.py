@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from clopsim.bounds.adam import adam_rate
 from clopsim.bounds.heavy_ball import heavy_ball_rate, nesterov_rate
 from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number, shown, whole_number
-from clopsim.losses.views import full_precision
+from clopsim.losses.views import check_call_form, full_precision
 from clopsim.training.optimizers import Params, preconditioner
 from clopsim.training.sharpness import in_units, sharpest
 
@@ -110,6 +110,8 @@ def stability(
     given = [as_batch(batch) for batch in batches]
     if not given:
         raise ValueError(f"batches must hold at least one batch, got none; {LIST}")
+    if forward is two_views:
+        check_call_form(loss, "loss", labelled=any(len(each) == 3 and each[2] is not None for each in given))
     moved = {name: value for name, value in model.named_parameters() if value.requires_grad}
     steps = _plain(moved, momentum, weight_decay) if optimizer is None else of_optimizer(optimizer, moved)
     weights = {name: moved[name].detach() for name in steps.scale}

@@ -12,7 +12,7 @@ from torch import nn
 import clopsim
 from clopsim.cards import source
 from clopsim.cards.subject import LARGEST, random_rows, subject_of
-from clopsim.losses import info_nce
+from clopsim.losses import info_nce, moco
 from clopsim.losses.views import unit_rows
 
 
@@ -148,6 +148,7 @@ WRONG = (
     (counting(), "must give one value for one input, got two; it keeps a state"),
     (lambda: 1, "must take the cosine matrix"),
     (lambda a, b, c, d: a, "with 4 arguments"),
+    (moco, "moco, which needs a queue; wrap it: lambda first, second, labels=None: moco.first, second, queue.$"),
     (lambda s, *, tau: s.sum(), "without tau; set them with functools.partial"),
     (3, "must be callable, got int"),
     (nn.Linear, "must be able to be made without arguments, got TypeError"),
