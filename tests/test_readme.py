@@ -94,6 +94,21 @@ def test_a_queue_is_kept_and_watched_as_the_guide_says():
     assert found["loss_over_collapse"] == pytest.approx(1, rel=1e-5)
 
 
+def test_vectors_of_ones_own_for_more_classes_than_dimensions_are_those_of_clop():
+    code = re.search(
+        r"```python\n(from clopsim.losses import info_nce, prototype_term\n.*?)```", GUIDE, flags=re.DOTALL
+    )
+    assert code
+    names = {"torch": torch}
+    exec(code[1], names)
+    first, second = torch.randn(2, 6, 128)
+    assert names["loss"](first, second, torch.arange(994, 1000)).isfinite()
+    prototypes = clopsim.OrthonormalPrototypes(3, 128)
+    names["vectors"], labels = prototypes.vectors, torch.tensor([0, 1, 2, 2, -1, 0])
+    clop = clopsim.CLOP(clopsim.losses.info_nce, prototypes, weight=1.0)
+    torch.testing.assert_close(names["loss"](first, second, labels), clop(first, second, labels))
+
+
 def test_a_students_model_is_inspected_in_the_two_steps_of_the_readme(clopsim):
     """From a model and a loader of theirs; a few dead directions are seen."""
     code = re.search(r"```python\n(import numpy as np\n.*?)```", README, flags=re.DOTALL)

@@ -20,6 +20,8 @@ class OrthonormalPrototypes(nn.Module):
         orthonormal: c_k . c_l = 0 for k != l,             K <= d
         simplex:     c_k . c_l = -1/(K - 1),          2 <= K <= d + 1   (adds up to 0)
 
+    No more fit: orthonormal ones span K dimensions, a simplex K - 1. prototype_term takes any unit vectors (K, d).
+
     A buffer: saved in the state dict, moved with the module, never trained. The same seed gives the same vectors on
     every device and in every process: QR of a Gaussian matrix in float64 on the CPU, signs fixed by R's diagonal, then
     cast. Uniformly distributed over all such sets.
@@ -55,7 +57,7 @@ class OrthonormalPrototypes(nn.Module):
         if classes > most:
             raise ValueError(
                 f"classes must be <= {most} for {kind} prototypes in {dimension} dimensions, got {classes}; "
-                "raise the embedding dimension or merge classes"
+                f"raise the embedding dimension to {classes - (kind == 'simplex')} or merge classes"
             )
         whole_number("seed", seed, low=0, high=LARGEST_SEED)
         dtype = torch.get_default_dtype() if dtype is None else dtype

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from clopsim.losses import CLOP, OrthonormalPrototypes, info_nce
+from clopsim.losses import CLOP, OrthonormalPrototypes, info_nce, prototype_term
 
 
 @pytest.mark.parametrize("kind, classes, dimension", (
@@ -21,12 +21,35 @@ def test_cosines_are_those_of_the_frame(kind, classes, dimension):
         assert float(c.sum(dim=0).abs().max()) < 1e-14
 
 
-@pytest.mark.parametrize("kind, classes, most", (("orthonormal", 4, 3), ("simplex", 5, 4)))
-def test_more_classes_than_fit_are_refused(kind, classes, most):
+@pytest.mark.parametrize("kind, classes, most", (("orthonormal", 5, 3), ("simplex", 6, 4)))
+def test_more_classes_than_fit_are_refused_with_the_dimension_that_holds_them(kind, classes, most):
     with pytest.raises(
-        ValueError, match=f"classes must be <= {most} for {kind} .* in 3 dimensions, got {classes}; raise"
+        ValueError,
+        match=f"classes must be <= {most} for {kind} .* in 3 dimensions, got {classes}; "
+        "raise the embedding dimension to 5 or merge classes$",
     ):
         OrthonormalPrototypes(classes, 3, kind=kind)
+    assert len(OrthonormalPrototypes(classes, 5, kind=kind).vectors) == classes
+    with pytest.raises(ValueError, match="classes must be <= "):
+        OrthonormalPrototypes(classes, 4, kind=kind)
+
+
+def test_no_rank_one_state_is_stationary_once_two_vectors_are_not_parallel():
+    """Of vectors of one's own, more than dimensions; base: InfoNCE."""
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.randn(7, 3, generator=generator, dtype=torch.float64))
+    labels = torch.arange(8) % 7
+    signs = torch.tensor([1.0, -1.0] * 4, dtype=torch.float64)[:, None]
+
+    def slope(point, vectors):
+        first = (signs * point).requires_grad_()
+        loss = info_nce(first, first) + prototype_term(first, first, labels, prototypes=vectors)
+        return float(torch.autograd.grad(loss, first)[0].norm())
+
+    for point in (*vectors, *torch.nn.functional.normalize(torch.randn(20, 3, generator=generator).double())):
+        assert slope(point, vectors) > 0.1
+    parallel = vectors[:1] * torch.tensor([1.0, -1, 1, 1, -1, 1, -1], dtype=torch.float64)[:, None]
+    assert slope(vectors[0], parallel) < 1e-14
 
 
 def test_other_wrong_inputs():
