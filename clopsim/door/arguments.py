@@ -3,7 +3,8 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,7 +77,8 @@ def takes(fields: Mapping[str, Any]) -> Callable[[Callable[..., Answered]], Call
             try:
                 signature.bind(*arguments, **keywords)
             except TypeError as error:
-                raise TypeError(f"{function.__name__}() {error}") from None
+                near = _nearest(keywords, signature.parameters)
+                raise TypeError(f"{function.__name__}() {error}{near}") from None
             given = {
                 of_argument.get(name, name): _kept(name, value, usual[name], field=name in of_argument)
                 for name, value in keywords.items()
@@ -92,6 +94,14 @@ def takes(fields: Mapping[str, Any]) -> Callable[[Callable[..., Answered]], Call
         return call
 
     return decorate
+
+
+def _nearest(given: Iterable[str], known: Collection[str]) -> str:
+    """A question about the first argument that is unknown: whether a known one was meant; nothing if none is near."""
+    other = next((name for name in given if name not in known), "")
+    same = argument_name(other)  # of a field that is called otherwise here
+    near = [same] if same in known else get_close_matches(other, known, n=1)
+    return f"; did you mean {near[0]} instead of {other}?" if near else ""
 
 
 def _about_argument(message: str) -> str | None:

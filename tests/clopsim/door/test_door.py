@@ -334,8 +334,29 @@ def test_a_run_that_ends_early_says_what_is_kept(monkeypatch):
 
 
 def test_an_argument_that_does_not_exist_is_a_type_error():
-    with pytest.raises(TypeError, match=r"^sweep\(\) got an unexpected keyword argument 'tua'"):
+    with pytest.raises(TypeError, match=r"^sweep\(\) got an unexpected keyword argument 'tua'; did you mean tau "):
         clopsim.sweep(tua=0.5)
+
+
+@pytest.mark.parametrize(
+    "name, given, meant",
+    (
+        ("sweep", "temperature", "tau"),
+        ("sweep", "rate", "rates"),
+        ("critical_rates", "dimension", "dim"),
+        ("train", "learning_rates", ""),
+        ("train", "weight_decy", "weight_decay"),
+        ("train", "rates", "rate"),
+        ("card", "temperature", "tau"),
+        ("inspect", "file", "z"),
+        ("inspect", "zzz", ""),
+    ),
+)
+def test_an_argument_of_another_name_gets_the_one_that_was_meant(name, given, meant):
+    with pytest.raises(TypeError) as error:
+        getattr(clopsim, name)(*(("infonce",) if name == "card" else ()), **{given: 0.5})
+    question = re.search(rf"; did you mean (\w+) instead of {given}\?$", str(error.value))
+    assert (question[1] if question else "") == meant
 
 
 def test_array_arguments_that_are_wrong_are_named():
