@@ -10,7 +10,7 @@ from torch import nn
 
 from clopsim.losses import LOSSES
 from clopsim.metrics import geometry, inspection
-from clopsim.training.advice import about_decay, about_rate
+from clopsim.training.advice import Rates, about_decay, about_rate
 from clopsim.training.checkpoint import State
 from clopsim.training.datasets import DataSet
 from clopsim.training.embedders import rows_at_once, with_statistics
@@ -142,7 +142,7 @@ def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
     if threshold is not None and setting is not None:
         norm = last.get("squared_norm", float("nan"))
         words.append(about_rate(threshold, setting, rate=recipe.rate, squared_norm=norm))
-    if dead := recipe.optimizer == "sgd" and about_decay(recipe.rate, recipe.momentum, recipe.weight_decay):
+    if dead := about_decay([Rates(recipe.optimizer, recipe.rate, recipe.momentum, recipe.weight_decay)]):
         words.append(dead)
     else:
         warmer = "" if recipe.warmup else ", warm it up (--warmup)"
@@ -150,7 +150,7 @@ def advice(recipe: Training, data: DataSet, last: dict[str, float]) -> str:
         words.append(f"Lower the rate{warmer}{larger}.")
     if recipe.prototypes == "none" and data.classes:
         words.append("Prototypes (--prototypes orthonormal) leave no collapsed state stationary (T6).")
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def divergence(recipe: Training, data: DataSet, *, step: int, loss: float, state: State) -> str:

@@ -4,7 +4,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, cast, get_args
+from typing import Any, TypedDict, cast, get_args
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from clopsim.losses.gather import gather_rows
 from clopsim.losses.views import unit_rows
 from clopsim.metrics import geometry
 from clopsim.metrics.verdict import Judgement, Seen, judge
-from clopsim.training import advice
-from clopsim.training.stability import stability
+from clopsim.training.advice import Rates, about_decay, about_rate
+from clopsim.training.stability import decoupled, stability
 
 ROWS, WIDE = 1024, 256
 """Embeddings looked at for spectrum and verdict, or WIDE where the dimension is larger: a spectrum costs the cube of
@@ -32,9 +32,10 @@ SAMPLED = 512
 FEWEST = 16
 """Embeddings below which there is no verdict."""
 
-PATIENCE = 5
-"""Looks in a row after which a run that was never spread is told so, and one whose views say little: networks start in
-a narrow cone or with views far apart, which is no collapse yet."""
+PATIENCE, STEPS = 5, 100
+"""Looks in a row that make a collapse or a recovery, and the steps that they cover at least: one noisy batch makes
+none, and networks that train well pass through a narrow cone in their first steps (a small convolutional one on digits,
+momentum 0.9, rates 0.05 to 0.2: in seven of fifteen runs, for 7 to 52 steps)."""
 
 
 class CollapseWarning(UserWarning):
@@ -45,37 +46,36 @@ class Collapsed(RuntimeError):
     """The same, of a monitor that was told to stop the run."""
 
 
-class Rates(NamedTuple):
-    """What the optimiser does: its kind (sgd, adamw, or its class), rate, momentum and decay of its first group."""
-
-    kind: str
-    rate: float
-    momentum: float
-    decay: float
-
-
 class Kept(TypedDict):
     """What a checkpoint keeps of a monitor."""
 
     steps: int
-    row: int  # looks that were collapsed, up to now and without a pause
+    row: int  # looks in a row, up to now: that many were collapsed, or, below 0, spread
     spread: bool
-    warned: bool
+    warned: bool  # of the collapse that it is in
+
+
+class State(Kept):
+    """The same with the last judgement, in plain types."""
+
+    judgement: list[Any] | None
 
 
 class Monitor:
     """Effective rank, mean resultant length, view cosine, norm, effective rate, loss over its value at collapse, ...
 
     Call it once a step with the embeddings of the two views; every so many steps it gives back a flat dictionary of
-    scalars for any logger, and an empty one between. It warns once (CollapseWarning) when the embeddings have collapsed
-    by the rule of clopsim.inspect, says what the theory suggests, and never stops a run unless told. It keeps no graph.
+    scalars for any logger, and an empty one between. It warns (CollapseWarning) when the embeddings have been collapsed
+    by the rule of clopsim.inspect in five looks in a row, over 100 steps at least (nan and zero: at once), and says
+    what the theory suggests: once, and again only after as many looks in a row that were spread. It never stops a run
+    unless told, and keeps no graph.
 
     loss: the loss of the run, by its name in clopsim.losses.LOSSES ("infonce", with temperature) or as a function
     loss(first, second, labels), CLOP included. every: steps from one look to the next. temperature: of a named loss, or
     of an InfoNCE of your own, for the effective rate. gather: in a process group, look at the rows of all processes
     (every process must call then; give the loss itself, not gathered(loss)). sharpness_every: steps between two
     sharpnesses, a multiple of every; 0: none. It costs as much as some forty steps. stop: raise Collapsed instead of
-    warning. Pickles with a checkpoint; state_dict() and load_state_dict() where the loss does not.
+    warning. Pickles with a checkpoint; state_dict() and load_state_dict(), in plain types, where the loss does not.
 
     monitor(first, second, labels=None, *, optimizer=None, model=None, inputs=None): embeddings (N, d) of any precision,
     before any normalisation; labels (N,), below 0: unlabelled. optimizer: of torch, for effective_rate (SGD) and
@@ -83,9 +83,9 @@ class Monitor:
     views (first, second) that went in.
 
     Returns (of a look) effective_rank (energies, uncentred), mean_resultant_length, view_cosine, norm (root mean
-    square), loss, loss_over_collapse, collapsed (0 or 1), and where it can effective_rate (learning rate / norm^2 in
-    units of T5's threshold, which it is where embeddings are weights and a scale elsewhere), gradient_norm, sharpness
-    and stable_rate. `verdict` has the last one.
+    square), loss, loss_over_collapse, collapsed (0 or 1), and where it can effective_rate (learning rate of the fastest
+    group / norm^2 in units of T5's threshold, which it is where embeddings are weights and a scale elsewhere),
+    gradient_norm, sharpness and stable_rate. `verdict` has the last one.
     Errors: ValueError for wrong options or shapes. Source: ours (T5, T10, T14 in bounds/THEORY.md).
 
     >>> import torch, clopsim
@@ -135,7 +135,7 @@ class Monitor:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must keep."""
-        return dict(self._kept)
+        return dict(State(**self._kept, judgement=list(self.judgement) if self.judgement else None))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from state_dict()."""
@@ -144,6 +144,8 @@ class Monitor:
                 f"state must be that of state_dict(), got one without {', '.join(sorted(missing))}; save it"
             )
         self._kept = Kept(**{name: state[name] for name in self._kept})  # type: ignore[typeddict-item]
+        judgement = state.get("judgement")  # older ones have none
+        self.judgement = Judgement(*judgement) if judgement else None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(
@@ -206,28 +208,42 @@ class Monitor:
             first, second = gather_rows(first), gather_rows(second)
             labels = None if labels is None else gather_rows(labels)
         raw = torch.stack([first, second])  # (2, N, d)
-        rates = rates_of(optimizer)
+        groups = rates_of(optimizer)
+        fastest = max(groups, key=lambda group: group.rate, default=None)
         squared = geometry.doubled(raw).square().sum(dim=-1)
         good = (squared.isfinite() & (squared > 0)).all(dim=0)
         if not bool(good.all()):
             raw, squared = raw[:, good], squared[:, good]
         found = {"norm": float(squared.mean().sqrt()), **self._losses(first, second, labels)}
-        if rates and (norm := _gradient_norm(optimizer)) is not None:
+        if (norm := _gradient_norm(optimizer)) is not None:
             found["gradient_norm"] = norm
-        setting = self._setting(2 * raw.shape[1], first.shape[1], rates)
-        if setting is not None and rates and rates.rate > 0:
-            found["effective_rate"] = float(effective_rate(rates.rate, found["norm"] ** 2, setting))
+        setting = self._setting(2 * raw.shape[1], first.shape[1], fastest)
+        if setting is not None and fastest and fastest.rate > 0:
+            found["effective_rate"] = float(effective_rate(fastest.rate, found["norm"] ** 2, setting))
         numbers, self.judgement = observed(raw, None if labels is None else labels[good], eps=eps)
         found |= numbers
         broken = int((~good).sum())
         collapsed = broken > 0 or (self.judgement is not None and self.judgement.verdict != "none")
         found["collapsed"] = float(collapsed)
-        self._kept["row"] = self._kept["row"] + 1 if collapsed else 0
-        if not collapsed:
-            self._kept["spread"] |= self.judgement is not None
-        elif broken or (self._kept["spread"] and self.verdict != "views") or self._kept["row"] >= PATIENCE:
-            self._say(step, broken, setting, rates, found["norm"] ** 2)
+        if self._alarming(collapsed, broken):
+            advised = suggestion(setting, groups, found["norm"] ** 2)
+            self._say(step, f"{broken} of {len(good)} samples" if broken else "", advised)
         return found
+
+    def _alarming(self, collapsed: bool, broken: int) -> bool:
+        """Count this look; True where it must be said."""
+        kept = self._kept
+        if not (collapsed or self.judgement):
+            return False  # too few rows to tell
+        way = 1 if collapsed else -1
+        kept["row"] = kept["row"] + way if kept["row"] * way > 0 else way
+        kept["spread"] |= not collapsed
+        lasting = abs(kept["row"]) >= max(PATIENCE, math.ceil(STEPS / self.every))
+        if lasting and not collapsed:
+            kept["warned"] = False
+        told = kept["warned"]
+        kept["warned"] |= collapsed and (lasting or broken > 0)
+        return kept["warned"] and not told
 
     def _losses(self, first: Tensor, second: Tensor, labels: Tensor | None) -> dict[str, float]:
         more = () if labels is None else (labels,)
@@ -244,15 +260,14 @@ class Monitor:
             return None
         return Setting(self.temperature, dimension, count, "full", "tangent", "symmetric", "mean", rates.momentum)
 
-    def _say(self, step: int, broken: int, setting: Setting | None, rates: Rates | None, squared_norm: float) -> None:
-        if self._kept["warned"]:
-            return
-        self._kept["warned"] = True
-        rule = self.judgement.rule if self.judgement else ""
+    def _say(self, step: int, broken: str, advised: str) -> None:
+        state = "have collapsed" if self._kept["spread"] else "have not been spread so far"
+        words = f"the embeddings {state}, in {self._kept['row']} looks in a row"
+        if self.judgement:
+            words += f": {self.judgement.rule}"
         if broken:
-            rule = f"{broken} samples have embeddings that are zero or not finite"
-        began = "the embeddings collapse" if self._kept["spread"] else "the embeddings have not been spread so far"
-        words = f"step {step}: {began}: {rule}. {suggestion(setting, rates, squared_norm)}"
+            words = f"{broken} have embeddings that are zero or not finite"
+        words = f"step {step}: {words}. {advised}"
         if self.stop:
             raise Collapsed(words)
         if not (self.gather and torch.distributed.is_initialized() and torch.distributed.get_rank()):
@@ -324,29 +339,30 @@ def _energies(z: Tensor, *, eps: float, centred: bool) -> Tensor:
     return geometry.resolved(moved @ moved.T / n, (moved * rounding) @ moved.T / n, gram=True)
 
 
-def rates_of(optimizer: torch.optim.Optimizer | None) -> Rates | None:
-    """What the first group of an optimiser does; None without one."""
-    if optimizer is None:
-        return None
-    group = optimizer.param_groups[0]
+def rates_of(optimizer: torch.optim.Optimizer | None) -> list[Rates]:
+    """What an optimiser does, group by group; nothing without one."""
+    return [] if optimizer is None else [_rates(optimizer, group) for group in optimizer.param_groups]
+
+
+def _rates(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> Rates:
     kind = type(optimizer).__name__
     if isinstance(optimizer, torch.optim.SGD):
         kind = "sgd"
-    elif isinstance(optimizer, torch.optim.Adam):
+    elif isinstance(optimizer, torch.optim.Adam) and decoupled(optimizer, group):
         kind = "adamw"
     momentum = group.get("momentum", group.get("betas", (0.0,))[0])
     return Rates(kind, float(group["lr"]), float(momentum), float(group.get("weight_decay", 0.0)))
 
 
-def suggestion(setting: Setting | None, rates: Rates | None, squared_norm: float) -> str:
-    """What the theory suggests to a run that collapses."""
+def suggestion(setting: Setting | None, groups: Sequence[Rates], squared_norm: float) -> str:
+    """What the theory suggests to a run that collapses, under an optimiser with these groups."""
     words = []
-    if setting is not None and rates is not None and (threshold := alignment_uniform_rate(setting)) is not None:
-        words.append(advice.about_rate(float(threshold), setting, rate=rates.rate, squared_norm=squared_norm))
-    dead = rates and rates.kind == "sgd" and advice.about_decay(rates.rate, rates.momentum, rates.decay)
-    words.append(dead or "Lower the rate, warm it up, or raise the batch.")
+    if setting is not None and (threshold := alignment_uniform_rate(setting)) is not None:
+        rate = max(group.rate for group in groups)
+        words.append(about_rate(float(threshold), setting, rate=rate, squared_norm=squared_norm))
+    words.append(about_decay(groups) or "Lower the rate, warm it up, or raise the batch.")
     words.append("Prototypes (clopsim.CLOP) leave no collapsed state stationary (T6).")
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def _named(name: str, temperature: float | None) -> Callable[..., Tensor]:

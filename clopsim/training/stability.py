@@ -213,8 +213,8 @@ def of_optimizer(optimizer: torch.optim.Optimizer, moved: Mapping[str, Tensor]) 
                 preconditioner({name: squares}, int(state["step"]), beta=group["betas"][1], epsilon=group["eps"])[name]
                 / share
             )
-            decoupled = group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW))
-            decay[name] = share * w * (1 + momentum) / (1 - momentum) if decoupled else w / scale[name]
+            apart = decoupled(optimizer, group)
+            decay[name] = share * w * (1 + momentum) / (1 - momentum) if apart else w / scale[name]
     if not scale:
         remedy = "make a step first, for its second moments" if adam else "give the optimiser that trains it"
         raise ValueError(f"optimizer must hold parameters of the model that it moves, got none; {remedy}")
@@ -223,6 +223,11 @@ def of_optimizer(optimizer: torch.optim.Optimizer, moved: Mapping[str, Tensor]) 
         return Steps("adam", momentum, scale, decay, words)
     words = f"SGD with {'Nesterov ' if first['nesterov'] else ''}momentum {momentum:g}" if momentum else "Plain SGD"
     return Steps("nesterov" if first["nesterov"] else "sgd", momentum, scale, decay, words)
+
+
+def decoupled(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> bool:
+    """Whether this group of an Adam decays weights beside its step instead of within the gradient."""
+    return bool(group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW)))
 
 
 class _Whole(nn.Module):

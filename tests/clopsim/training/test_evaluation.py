@@ -84,7 +84,7 @@ POINT = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
 
 @pytest.mark.parametrize("loss", get_args(LossName))
 def test_a_collapsed_run_is_told_so_with_bound_and_remedy(loss):
-    recipe = dataclasses.replace(SMALL, loss=loss, embedder="table")
+    recipe = dataclasses.replace(SMALL, loss=loss, embedder="table", rate=1e4)
     data, model, state = at(recipe, POINT + 1e-3 * normal())
     found = evaluation.verdict(recipe, data, model, state)
     assert found.state == "collapsed"
@@ -127,6 +127,25 @@ def test_a_line_is_told_so():
     found = evaluation.verdict(recipe, data, model, state)
     assert found.state == "line"
     assert found.text.startswith("collapsed onto a line, both ends: mean cosine")
+
+
+def test_a_rate_below_t5_is_not_said_to_be_too_large_by_it():
+    recipe = dataclasses.replace(SMALL, embedder="table", rate=1e3)  # 60.8 * 30 = 1824
+    data, model, state = at(recipe, POINT + 1e-3 * normal())
+    assert "T5" not in evaluation.verdict(recipe, data, model, state).text
+
+
+@pytest.mark.parametrize("optimizer, momentum, said", (
+    ("adamw", 0.9, "Rate x weight decay is 0.05: small networks lose their rank for good above about 0.03 to 0.5"),
+    ("sgd", 0.5, "Rate x weight decay / (1 - momentum) is 0.1: small networks lose their rank for good above about"),
+    ("lars", 0.9, "Lower the rate"),
+))  # fmt: skip
+def test_decay_that_costs_the_rank_is_named(optimizer, momentum, said):
+    recipe = dataclasses.replace(SMALL, optimizer=optimizer, momentum=momentum, rate=0.1, weight_decay=0.5)
+    recipe = dataclasses.replace(recipe, embedder="table")
+    found = evaluation.verdict(recipe, *at(recipe, POINT + 1e-3 * normal()))
+    assert said in found.text
+    assert ("Rate x weight decay" in found.text) == (optimizer != "lars")
 
 
 def test_the_loss_alone_does_not_make_a_collapse():

@@ -1,6 +1,5 @@
 """The monitor in plain loops, under AMP, torch.compile, Lightning and TensorBoard, and what it warns of."""
 
-import copy
 import pickle
 import warnings
 import weakref
@@ -33,6 +32,28 @@ def quiet(monitor, *arguments, **more):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return monitor(*arguments, **more)
+
+
+def looks(count, monitor, given, **more):
+    """The scalars of so many looks at the same embeddings, and of the steps between."""
+    return [each for _ in range(count * monitor.every) if (each := monitor(*given, **more))]
+
+
+def silent(count, monitor, given, **more):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return looks(count, monitor, given, **more)
+
+
+def words_of(monitor, optimizer):
+    """What is said of a collapse under this optimiser."""
+    silent(1, monitor, views())
+    silent(module.PATIENCE - 1, monitor, collapsed(), optimizer=optimizer)
+    with pytest.warns(CollapseWarning) as caught:
+        looks(1, monitor, collapsed(), optimizer=optimizer)
+    (one,) = caught
+    assert one.filename == __file__  # where the user called
+    return str(one.message)
 
 
 def test_the_scalars_are_those_of_metrics():
@@ -99,56 +120,127 @@ def test_between_looks_it_only_counts():
     assert monitor(first, second) == {}  # the loss is not even called
 
 
-def test_it_warns_once_when_a_collapse_begins_and_says_what_to_do():
-    monitor = Monitor(INFONCE, every=1)
-    quiet(monitor, *views())
+def test_it_warns_once_of_a_collapse_that_lasts_and_says_what_to_do():
+    monitor = Monitor(INFONCE, every=20)
     weights = [nn.Parameter(torch.ones(1))]
-    optimizer = torch.optim.SGD(weights, lr=5.0, momentum=0.5, weight_decay=0.1)
-    with pytest.warns(CollapseWarning) as caught:
-        seen = monitor(*collapsed(), optimizer=optimizer)
-    (words,) = {str(one.message) for one in caught}
-    assert words.startswith("step 1: the embeddings collapse: all embeddings point one way: mean resultant length")
-    assert "T5, momentum 0.5: views stay together while the learning rate is below 30 |u|^2" in words
-    assert "Rate x weight decay / (1 - momentum) is 1: small networks lose their rank" in words
-    assert caught[0].filename == __file__  # where the user called
-    assert seen["collapsed"] == 1
+    optimizer = torch.optim.SGD(weights, lr=4e6, momentum=0.5, weight_decay=1e-7)
+    words = words_of(monitor, optimizer)
+    assert words.startswith(
+        "step 100: the embeddings have collapsed, in 5 looks in a row: all embeddings point one way: mean resultant"
+    )
+    assert "T5, momentum 0.5: views stay together while the learning rate is below 30 |u|^2; here |u|^2 = 6" in words
+    assert "Rate x weight decay / (1 - momentum) is 0.8: small networks lose their rank for good above about" in words
     assert monitor.verdict == "complete"
-    quiet(monitor, *views())
-    quiet(monitor, *collapsed())  # once
+    assert [seen["collapsed"] for seen in silent(20, monitor, collapsed())] == [1] * 20  # once
+
+
+@pytest.mark.parametrize("stop", (False, True))
+@pytest.mark.parametrize("every, patience", ((1, 100), (7, 15), (20, 5), (100, 5)))
+def test_a_run_that_leaves_its_collapse_is_not_told_so(every, patience, stop):
+    """The start of a network, a noisy batch, a narrow cone on the way."""
+    monitor = Monitor(INFONCE, every=every, stop=stop)
+    for state in (collapsed(), views()):
+        silent(patience - 1, monitor, state)
+        silent(1, monitor, views())
+        silent(1, monitor, collapsed())
+        silent(1, monitor, views())
+    silent(patience - 1, monitor, collapsed())
+    step = monitor.state_dict()["steps"]
+    expected = pytest.raises(Collapsed) if stop else pytest.warns(CollapseWarning)
+    with expected as caught:
+        looks(1, monitor, collapsed())
+    words = str(caught.value if stop else caught[0].message)
+    assert words.startswith(f"step {step}: the embeddings have collapsed, in {patience} looks in a row")
+
+
+@pytest.mark.parametrize("stop", (False, True))
+def test_after_a_recovery_it_warns_of_the_next_collapse(stop):
+    monitor = Monitor(INFONCE, every=20, stop=stop)
+    kind = Collapsed if stop else CollapseWarning
+    for _ in range(3):
+        silent(module.PATIENCE - 1, monitor, collapsed())
+        with pytest.raises(kind) if stop else pytest.warns(kind) as caught:
+            looks(1, monitor, collapsed())
+        assert stop or len(caught) == 1
+        silent(3, monitor, collapsed())
+        silent(module.PATIENCE - 1, monitor, views())  # as yet no recovery
+        silent(module.PATIENCE, monitor, collapsed())
+        silent(module.PATIENCE, monitor, views())
+
+
+def test_looks_at_too_few_rows_do_not_count():
+    monitor = Monitor(INFONCE, every=20)
+    silent(module.PATIENCE - 1, monitor, collapsed())
+    silent(2, monitor, views(4, 6))
+    with pytest.warns(CollapseWarning, match="in 5 looks in a row"):
+        looks(1, monitor, collapsed())
+
+
+def steppers():
+    """SGD and AdamW whose decay costs the rank, the group without decay first or last."""
+    for first in (0, 1):
+        for kind, options in ((torch.optim.SGD, {"momentum": 0.5}), (torch.optim.AdamW, {})):
+            groups = [{"params": [nn.Parameter(torch.ones(1))], "weight_decay": w} for w in (0.1, 0.0)]
+            yield kind(groups[::-1] if first else groups, lr=5.0, **options)
+    yield torch.optim.Adam([nn.Parameter(torch.ones(1))], lr=5.0, weight_decay=0.1, decoupled_weight_decay=True)
+
+
+def test_decay_that_costs_the_rank_is_found_in_every_group():
+    product = {torch.optim.SGD: "Rate x weight decay / (1 - momentum) is 1: small networks lose their rank for good "
+               "above about 0.01 to 0.1."}  # fmt: skip
+    for optimizer in steppers():
+        words = words_of(Monitor(INFONCE, every=20), optimizer)
+        expected = "Rate x weight decay is 0.5: small networks lose their rank for good above about 0.03 to 0.5."
+        assert product.get(type(optimizer), expected) + " Lower the weight decay or the rate. Proto" in words
+        assert "T5" not in words  # the rate is far below it: no reason to lower that
 
 
 def test_other_optimisers_are_told_what_holds_for_them():
-    for optimizer in (torch.optim.AdamW([nn.Parameter(torch.ones(1))], lr=1e-3, weight_decay=0.5), None):
-        monitor = Monitor(INFONCE, every=1)
-        quiet(monitor, *views())
-        with pytest.warns(CollapseWarning, match="Lower the rate, warm it up, or raise the batch") as caught:
-            seen = monitor(*collapsed(), optimizer=optimizer)
-        assert "T5" not in str(caught[0].message)
-        assert "effective_rate" not in seen
-
-
-def test_a_network_that_starts_in_a_cone_is_given_time():
-    monitor = Monitor(INFONCE, every=1)
-    for _ in range(module.PATIENCE - 1):
-        assert quiet(monitor, *collapsed())["collapsed"] == 1
-    with pytest.warns(
-        CollapseWarning, match="step 4: the embeddings have not been spread so far: all embeddings point"
+    weights = [nn.Parameter(torch.ones(1))]
+    for optimizer in (
+        torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.5),
+        torch.optim.Adam(weights, lr=5.0, weight_decay=0.1),  # its decay goes through the second moments
+        torch.optim.RMSprop(weights, lr=5.0, weight_decay=0.1),
+        None,
     ):
-        monitor(*collapsed())
+        monitor = Monitor(INFONCE, every=20)
+        words = words_of(monitor, optimizer)
+        assert "0.99. Lower the rate, warm it up, or raise the batch. Prototypes" in words
+        assert "effective_rate" not in monitor(*views(), optimizer=optimizer)
 
 
-def test_it_stops_only_where_told():
-    monitor = Monitor(INFONCE, every=1, stop=True)
+def test_the_effective_rate_is_that_of_the_fastest_group():
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (0.0, 0.3, 0.1)]
+    seen = Monitor(INFONCE)(*views(), optimizer=torch.optim.SGD(groups))
+    setting = Setting(0.5, 6, 80, "full", "tangent", "symmetric", "mean")
+    assert seen["effective_rate"] == pytest.approx(effective_rate(0.3, seen["norm"] ** 2, setting))
+
+
+def test_a_network_that_never_was_spread_is_told_so():
+    monitor = Monitor(INFONCE, every=20)
+    assert [seen["collapsed"] for seen in silent(module.PATIENCE - 1, monitor, collapsed())] == [1] * 4
+    with pytest.warns(CollapseWarning, match="step 80: the embeddings have not been spread so far, in 5 looks in a"):
+        looks(1, monitor, collapsed())
+
+
+def test_a_run_that_breaks_is_told_or_stopped_at_once():
+    broken = [view * float("nan") for view in views()]
+    monitor = Monitor(INFONCE, every=1)
     quiet(monitor, *views())
-    with pytest.raises(Collapsed, match="^step 1: the embeddings collapse"):
-        monitor(*collapsed())
+    with pytest.warns(
+        CollapseWarning, match=r"^step 1: 40 of 40 samples have embeddings that are zero or not finite\."
+    ):
+        monitor(*broken)
+    silent(200, monitor, broken)
+    with pytest.raises(Collapsed, match="^step 0: 40 of 40 samples"):
+        Monitor(INFONCE, every=1, stop=True)(*broken)
 
 
 def test_rows_without_a_direction_are_said_and_left_out():
     first, second = views()
     first[3], second[5] = float("nan"), 0.0
     monitor = Monitor(INFONCE, every=1)
-    with pytest.warns(CollapseWarning, match="2 samples have embeddings that are zero or not finite"):
+    with pytest.warns(CollapseWarning, match="2 of 40 samples have embeddings that are zero or not finite"):
         seen = monitor(first, second)
     assert seen["effective_rank"] > 4
     assert seen["collapsed"] == 1
@@ -218,21 +310,34 @@ def test_the_run_goes_on_as_without_it():
         assert torch.equal(value, watched[name]), name
 
 
-def test_it_goes_into_a_checkpoint_and_comes_back():
+def test_it_goes_into_a_checkpoint_and_comes_back(tmp_path):
     prototypes = CLOP(INFONCE, OrthonormalPrototypes(3, 6, seed=0))
     for loss in (INFONCE, prototypes):
-        monitor = Monitor(loss, every=2)
-        for _ in range(3):
-            monitor(*views())
-        back = pickle.loads(pickle.dumps(monitor))
-        assert back.state_dict() == monitor.state_dict()
-        assert back.verdict == "none"
-        assert back(*views()) == {}
-        again = Monitor(lambda a, b: (a - b).square().mean(), every=2)  # cannot be pickled
-        again.load_state_dict(copy.deepcopy(monitor.state_dict()))
-        assert again(*views()) == {}
-        with pytest.warns(CollapseWarning, match="step 4: the embeddings collapse"):
-            again(*collapsed())
+        monitor = Monitor(loss, every=50)
+        silent(2, monitor, views())
+        silent(3, monitor, collapsed())
+        torch.save(monitor.state_dict(), tmp_path / "monitor.pt")
+        again = Monitor(lambda a, b: (a - b).square().mean(), every=50)  # cannot be pickled
+        again.load_state_dict(torch.load(tmp_path / "monitor.pt", weights_only=True))
+        for back in (pickle.loads(pickle.dumps(monitor)), again):
+            assert back.state_dict() == monitor.state_dict()
+            assert back.verdict == "complete"
+            assert back.judgement == monitor.judgement
+            silent(1, back, collapsed())
+            with pytest.warns(CollapseWarning, match="step 300: .* in 5 looks"):
+                back(*collapsed())
+
+
+def test_the_checkpoint_of_an_older_version_goes_on():
+    monitor = Monitor(INFONCE, every=20)
+    monitor.load_state_dict({"steps": 60, "row": 0, "spread": True, "warned": True})  # of a false alarm
+    assert monitor.verdict is None
+    silent(module.PATIENCE, monitor, views())
+    silent(module.PATIENCE - 1, monitor, collapsed())
+    with pytest.warns(CollapseWarning, match="step 240"):
+        looks(1, monitor, collapsed())
+    new = Monitor(INFONCE)
+    assert Monitor(INFONCE).load_state_dict(new.state_dict()) is new.verdict is None
 
 
 def test_losses_by_name_of_others_and_with_labels():
@@ -343,6 +448,7 @@ def test_a_lightning_script_logs_what_the_monitor_sees_and_checkpoints_it(tmp_pa
 def test_a_lightning_script_is_stopped_where_told(tmp_path, monkeypatch):
     monitor = Monitor(INFONCE, every=1, stop=True)
     monkeypatch.setattr(module, "PATIENCE", 2)
+    monkeypatch.setattr(module, "STEPS", 2)
     monkeypatch.setattr(module, "judge", lambda seen: module.Judgement("complete", "one point", []))
     trainer = lightning_run(tmp_path, monitor, steps=4)
     assert trainer.global_step == 2
