@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from clopsim.cli.options import choice_option, number_option, whole_option
-from clopsim.training.recipe import Distance, Kind, NamedSchedule, Optimizer
+from clopsim.training.recipe import USUAL_RATES, Distance, Kind, NamedSchedule, Optimizer
 
 Source = Annotated[
     str,
@@ -39,7 +39,11 @@ BatchNorm = Annotated[
 DistanceOption = Annotated[Distance, choice_option(Distance, "Distance in the prototype term.")]
 OptimizerOption = Annotated[
     Optimizer,
-    choice_option(Optimizer, "Their rates differ: lars takes about 1, times 0.001 |layer|; adamw about 0.001."),
+    choice_option(
+        Optimizer,
+        f"Their rates differ: lars takes about {USUAL_RATES['lars']:g}, times 0.001 |layer|; adamw about "
+        f"{USUAL_RATES['adamw']:g}.",
+    ),
 ]
 Momentum = Annotated[float, number_option("Momentum beta, in [0, 1). Of sgd and lars; of adamw beta_1.")]
 ScheduleOption = Annotated[

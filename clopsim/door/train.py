@@ -14,7 +14,7 @@ from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
 from clopsim.runs.states import is_run, recorded_config, recorded_summary
-from clopsim.training.recipe import Training, spelt_out
+from clopsim.training.recipe import USUAL_RATES, Training, spelt_out
 
 if TYPE_CHECKING:
     from clopsim.training.checkpoint import State
@@ -35,9 +35,9 @@ def train(
     loss: a name of clopsim.losses.LOSSES, "infonce", "supcon" and others, or "clop" (infonce with prototypes); tau:
     its temperature; prototypes: "none", "orthonormal" or "simplex", with weight (lambda) and distance ("cosine",
     "euclidean" or "manhattan"). optimizer: "sgd", "lars" (trust coefficient 0.001; biases and normalisation as sgd) or
-    "adamw"; rate: learning rate of the weights for the mean loss, with momentum (adamw: beta_1), weight_decay, schedule
-    ("constant", "cosine", or "warmup": cosine after a tenth of the steps), warmup (steps in which the rate rises);
-    batch: samples a step, two views each (0: all); steps, seed.
+    "adamw"; rate: learning rate of the weights for the mean loss (usual for lars: about 1, for adamw: about 0.001),
+    with momentum (adamw: beta_1), weight_decay, schedule ("constant", "cosine", or "warmup": cosine after a tenth of
+    the steps), warmup (steps in which the rate rises); batch: samples a step, two views each (0: all); steps, seed.
     sharpness: record the largest Hessian eigenvalue (never of resnet18); save_every: steps between checkpoints;
     precision: "float64", "float32" or "bfloat16"; compile: use torch.compile; device: "auto" or any of torch's.
 
@@ -63,6 +63,10 @@ def train(
     recipe = Training(**spelt_out({**_recorded(folder if resume else None), **options}))
     if recipe.prototypes == "none" and options.get("weight"):
         raise ValueError(f"weight must come with prototypes, got {recipe.weight:g}; add --prototypes orthonormal")
+    if recipe.optimizer in USUAL_RATES and recipe.rate == Training.rate and not (resume or "rate" in options):
+        kind, usual = recipe.optimizer, USUAL_RATES[recipe.optimizer]
+        text = f"rate {recipe.rate:g} is the default of sgd; {kind} usually takes about {usual:g}"
+        warnings.warn(text, ready.Remark, stacklevel=3)
     with run.temporary(folder) as place:
         if folder is not None:
             return _train(recipe, folder, kept=True, force=force, resume=resume)

@@ -43,6 +43,9 @@ NamedLoss = Literal[LossName, "clop"]
 Prototypes = Literal["none", "orthonormal", "simplex"]
 Distance = Literal["cosine", "euclidean", "manhattan"]
 Optimizer = Literal["sgd", "lars", "adamw"]
+USUAL_RATES: Mapping[Optimizer, float] = {"lars": 1.0, "adamw": 0.001}
+"""About, where the usual one is not that of sgd, the default."""
+
 Schedule = Literal["constant", "cosine"]
 NamedSchedule = Literal[Schedule, "warmup"]
 """What a user may ask for: warmup is cosine after a rise of a tenth of the steps, where no other length is given."""

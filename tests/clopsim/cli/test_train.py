@@ -19,7 +19,7 @@ import pytest
 import torch
 import xarray as xr
 
-from clopsim import cli
+from clopsim import cli, train
 from clopsim.runs import store, training_run
 from clopsim.runs.code import code
 from clopsim.training import loop
@@ -65,6 +65,18 @@ def test_show_prints_the_report_and_redraws_the_picture_where_asked(clopsim):
     assert sorted(Path("run").iterdir()) == before
     assert clopsim("show", "run", "--figure", "x.png").exit_code == 0
     assert Path("x.png").read_bytes() == picture
+
+
+@pytest.mark.parametrize("optimizer, usual", [("adamw", "0.001"), ("lars", "1")])
+def test_the_default_rate_of_sgd_is_remarked_under_another_optimizer(clopsim, optimizer, usual):
+    plain = (*QUICK, "--no-sharpness", "--optimizer", optimizer)
+    remark = f"rate 0.1 is the default of sgd; {optimizer} usually takes about {usual}"
+    result = clopsim(*plain, "--out", "run")
+    assert (result.exit_code, result.stderr) == (0, f"clopsim: {remark}\n")
+    assert clopsim(*plain, "--out", "other", "--rate", "0.1").stderr == ""
+    assert remark not in clopsim("train", "--out", "other", "--resume").stderr
+    with pytest.warns(UserWarning, match=f"^{remark}$"):
+        train(optimizer=optimizer, data="clusters", samples=40, batch=0, steps=2, sharpness=False)
 
 
 def test_without_sharpness_there_is_none(clopsim):
