@@ -46,7 +46,7 @@ def iframe(file: str) -> str:
     `?hide=` takes parts away (title, tour, text, charts, map, tools, settings, footer); what follows the # of a link
     copied in the lab are the settings to start from.
     """
-    address = quote(file) + "?embed=1#view=pair&x=1&tau=1.2&start=random&speed=3"
+    address = quote(file) + "?embed=1#view=pair&x=1&tau=1.3&start=random&speed=4"
     return (
         f'<iframe src="{escape(address)}" '
         'title="clopsim lab: at which learning rate does contrastive learning collapse?" '

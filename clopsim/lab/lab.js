@@ -1,13 +1,13 @@
 // The page: settings, controls, the loop, the address bar. The only file that holds state.
 "use strict";
 (() => {
-  const { values: chosen, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, toHash, hash } = settings;
+  const { values: chosen, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fromHash, stopFromHash, misread, toHash, hash } = settings;
   const { $, show, rich } = text;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // ---- the runs: one, or two of the same points below and above the rate of the slider ------------------------------
 
-  const UNTOUCHED = { view: "pair", x: 1, tau: 1.2, start: "random", speed: 3 }; // both ends within ten seconds
+  const UNTOUCHED = { view: "pair", x: 1, tau: 1.3, start: "random", speed: 4 }; // both ends within three seconds
   const both = [runs.create(), runs.create()];
   const balls = report.SUFFIX.map((suffix, k) => spheres.create($("sphere" + suffix), charts.TINTS[k]));
   let playing = false, glide = 1, owed = 0, restedAt = null, drawn = 0;
@@ -142,6 +142,7 @@
     paintControls();
     paint();
     show("fits", why);
+    show("misread", "");
     if (why) show("status", why);
     toHash();
     share.follow();
@@ -204,6 +205,7 @@
     const stop = stopFromHash(), link = fromHash();
     if (stop !== null) visit(stop, link);
     else set({ ...INITIAL, ...(Object.keys(link).length ? link : UNTOUCHED) });
+    show("misread", misread());
   }
 
   // ---- the loop: steps follow the clock, a frame never takes more than its share ------------------------------------

@@ -25,7 +25,7 @@ const labelled = (() => {
     const slopes = [T * (P - (q * q) / row), T * (y * P - (q * q) / row), T * (y * P - 1 / row), T * P, T * y * P];
     return [
       classPoints(simplex({ r: (m - 1) / m, rho: 1, patterns }, s), s, `as guesses of confidence ${q} do not bind it at this temperature (T38)`),
-      balancedLine(line(slopes, s), s),
+      balancedLine(line(slopes, s), s, { views: q < 1 }),
     ];
   }
 

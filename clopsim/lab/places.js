@@ -68,10 +68,23 @@ const places = (() => {
       : `no class stays on one point, ${by}`,
     mark: ["μ_S", "classes break", "the simplex of the class points breaks (T29)"],
   });
-  const balancedLine = (state, s) => ({
-    is: "line", ...attracts(state, s), rank: 1, holds: "all end on one line, half of every class and one view of every sample at each end (T30)",
-    mark: ["μ_line", "line attracts", "a line with antipodal views attracts (T30)"],
-  });
+  // Every way to part the points over the ends of a line is at rest (T1), with a rate of its own. T30's: half of every class
+  // at each end and, where a view is not one class-mate of many to the loss, the two of a sample opposite.
+  const balancedLine = (state, s, { views = false } = {}) => {
+    const known = `half of every class ${views ? "and one view of every sample " : ""}at each end`;
+    return {
+      is: "line", ...attracts(state, s), rank: 1, holds: `a line with ${known} attracts (T30)`, known: `${known} (T30)`, arranged: (z) => (!views || opposite(z, s)) && halved(z, s),
+      mark: ["μ_line", "line attracts", "the balanced line attracts (T30)"],
+    };
+  };
+  // Of points on a line: the end of each, 1 or -1; whether views are opposite; whether every class is half at each end
+  const side = (z, s) => Array.from({ length: s.n }, (_, i) => Math.sign(geometry.dot(z, 0, i, z.length / s.n)));
+  const opposite = (z, s) => side(z, s).every((end, i, all) => end === -all[(i + s.n / 2) % s.n]);
+  function halved(z, s) {
+    const sums = new Float64Array(number(s));
+    side(z, s).forEach((end, i) => { sums[physics.label(i, s.n, number(s))] += end; });
+    return sums.every((sum) => sum === 0);
+  }
   const onePoint = (state, s, theorem) => ({
     is: "point", ...attracts(state, s), R: 1, rank: 1, holds: `all points end on one spot: complete collapse attracts (${theorem})`,
     mark: ["μ_point", "point attracts", `complete collapse attracts (${theorem})`],
@@ -90,5 +103,5 @@ const places = (() => {
     return (known[place.is] ?? true) && (place.at?.(seen) ?? true);
   }
 
-  return { number, sums, attracts, simplex, line, classPoints, balancedLine, onePoint, holds, reached };
+  return { number, sums, attracts, simplex, line, classPoints, balancedLine, onePoint, side, opposite, holds, reached };
 })();

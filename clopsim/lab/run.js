@@ -209,8 +209,8 @@ const runs = (() => {
       const former = own(directions(before)).reduce((sum, x) => sum + x, 0) / now.n;
       const shown = { ...averaged, loss: seen.loss, ...outcome.classes(z, now.n, now), z, state, moved, back, former, settled: settled() };
       const answer = verdict.of(now, { th, prediction }, { seen: shown, past: since });
-      if (["as predicted", "not there yet"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
-      const waits = answer.verdict === "not there yet"; // slow is not settled
+      if (["as predicted", "on its way"].includes(answer.verdict)) prediction.text += story.ascent(now, prediction);
+      const waits = answer.verdict === "on its way"; // slow is not settled
       if (now.w && edge === null) look();
       reading = { edge, ...seen, norm: averaged.norm, state, ...answer, settled: settled() && !waits, z, gathered: gathering.find(z, now.n) };
       return reading;

@@ -53,6 +53,16 @@ const settings = (() => {
   }
   const address = () => new URLSearchParams(location.hash.slice(1));
   const fromHash = () => valid(Object.fromEntries(address()));
+  // What of the address could not be taken as it stands: one line, or ""
+  function misread() {
+    const said = Object.fromEntries(address()), names = Object.keys(said), list = (words) => words.join(", ").replace(/, (?=[^,]*$)/, " and ");
+    const same = (text, value) => value !== undefined && (text === value || Number(text) === value);
+    const off = names.filter((name) => Object.hasOwn(FIELDS, name) && !same(said[name], FIELDS[name].check(said[name])));
+    const unknown = names.filter((name) => (name === "stop" ? stopFromHash() === null : name !== "v" && !Object.hasOwn(FIELDS, name)));
+    const parts = [off.length && `${list(off)} could not be used (${list(off.map((name) => `${name} = ${values[name]}`))} instead)`,
+      unknown.length && `${list(unknown.slice(0, 3).map((name) => name.slice(0, 20)))} ${unknown.length > 1 ? "are" : "is"} unknown`].filter(Boolean);
+    return parts.length ? `The link’s ${parts.join("; ")}.` : "";
+  }
   let writing = 0;
   function toHash() {
     clearTimeout(writing); // browsers limit how often an address may change
@@ -67,5 +77,5 @@ const settings = (() => {
     return Number.isInteger(stop) && tour[stop - 1] ? stop - 1 : null;
   };
 
-  return { values, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fitting, fromHash, stopFromHash, toHash, hash };
+  return { values, INITIAL, FIELDS, FACTORS, RESTARTS, valid, fitting, fromHash, stopFromHash, misread, toHash, hash };
 })();

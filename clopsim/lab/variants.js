@@ -71,6 +71,7 @@ const variants = (() => {
         { is: "point", ...attracts(point, s), edge: theory.flipRate(point.curvatures[1], gradient === "ambient" ? -point.pull : 0, beta),
           lost: "complete collapse attracts at no rate (T35)", mark: ["μ_align", "views part at collapse", "on one spot the views of a sample come apart (T35)"] },
         { ...balancedLine(line, s), holds: "all may end on one line, the views of a sample at opposite ends (T35)",
+          known: "the views of a sample at opposite ends (T35)", arranged: (z) => places.opposite(z, s),
           lost: gradient === "ambient" ? "the line with antipodal views does not attract at this rate (T35)" : "nor does a line", mark: ["μ_line", "line attracts", "a line with antipodal views attracts (T35)"] },
       ];
     },

@@ -19,7 +19,7 @@ const verdict = (() => {
   // kind -> the verdict in short (also its style) and the badge
   const KINDS = {
     predicted: ["as predicted", "✓ As predicted"], bistable: ["as predicted", "✓ As predicted, one of two ends"],
-    arriving: ["not there yet", "… Not there yet"], leaving: ["not there yet", "… Leaving"],
+    arriving: ["on its way", "… On its way"], leaving: ["on its way", "… Leaving"],
     elsewhere: ["no prediction", "◦ Theory does not say"], "too-small": ["no prediction", "◦ Too close to tell"],
     silent: ["no prediction", ""], diverged: ["no prediction", "◦ Stopped"],
     "not-predicted": ["not as predicted", "✕ Not as predicted"],
@@ -95,15 +95,24 @@ const verdict = (() => {
     const leaving = local && [local.spot, local.line, !local.rough.views && local.views, seen.state === "even" && !local.rough.even && local.ripple]
       .find((one) => one?.leaves && !one.stalled);
     const gone = !leaving || (leaving !== local.spot && leaving !== local.line); // from a spot or a line that does not hold the points
-    if (gone && agrees(s, th, prediction, { ...seen, open }, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
+    const other = prediction.held?.includes(there) && there.arranged && !there.arranged(seen.z); // another than the one known
+    if (gone && !other && agrees(s, th, prediction, { ...seen, open }, motion)) return say(prediction.phase === "either" ? "bistable" : "predicted");
+    const waiting = (kind, more, toGo) => { // to be restless is no fault of a run that is on its way
+      words = words.replace("restless", "still moving");
+      return say(kind, more, toGo === null ? null : Math.ceil(toGo));
+    };
     if (leaving && past.since < leaving.until)
-      return say("leaving", `, leaving: ${steps(leaving.toGo)}${past.loosened ? ", set apart by 1° to show it" : ""}`, Math.ceil(leaving.toGo));
+      return waiting("leaving", `, leaving${leaving.toGo < 1 ? "" : `: ${steps(leaving.toGo)}`}${past.loosened ? ", set apart by 1° to show it" : ""}`, leaving.toGo);
     const toGo = local ? fading(s, prediction, local, seen, past) : null;
     const still = seen.settled && !(s.gradient === "free" && motion); // a free norm grows as long as its points move
     if (past.since < (toGo === null ? 0 : 3 * toGo + 100) || (!still && past.since < PATIENCE + (local?.spot?.until ?? 0)))
-      return say("arriving", toGo === null || toGo < 1 ? "" : `, ${steps(toGo)}`, toGo === null ? null : Math.ceil(toGo));
+      return waiting("arriving", toGo === null || toGo < 1 ? "" : `, ${steps(toGo)}`, toGo);
     const tooSmall = local ? local.rough.even || local.rough.views : th.tooSmall.uniform || th.tooSmall.alignment;
     if (tooSmall && !(s.lambda > 0) && prediction.phase !== "point") return say("too-small", ": n is too small to tell (T13)");
+    if (other) {
+      const first = places.side(seen.z, s).filter((end) => end > 0).length, ends = [first, s.n - first].sort((a, b) => a - b);
+      return say("elsewhere", `, ${ends.join(" and ")} at its ends; theory’s rate is for ${there.known}`);
+    }
     if (seen.state === "line" || seen.state === "point") return say("elsewhere", ", where every gradient vanishes (T1)");
     return say("elsewhere", still ? ", caught on the way" : ", and still moving");
   }
@@ -127,7 +136,7 @@ const verdict = (() => {
       spot: !together ? null : full ? watch(past, "together", spot.together, s) : watch(past, "spread", spot.spread, s),
       parting: together && full ? watch(past, "apart", spot.apart, s) : null,
       line: full ? watch(past, "bent", stability.line(s), s) : null,
-      ripple: { leaves: breaks, toGo: Math.log(RESTLESS / Math.max(past.records.at(-1)?.stir || 0, ROUNDING)) / Math.log(factors.ripple), until: 1.3 * needed(factors.ripple) },
+      ripple: { leaves: breaks, toGo: Math.max(0, Math.log(RESTLESS / Math.max(past.records.at(-1)?.stir || 0, ROUNDING)) / Math.log(factors.ripple)), until: 1.3 * needed(factors.ripple) },
       views: full && !together ? watch(past, "apart", factors.views, s) : null,
     };
   }

@@ -373,7 +373,7 @@ def test_every_control_has_a_name(here):
     assert len(names) >= 20
     for name, label in names:
         assert label, name
-    assert here("document.querySelectorAll('[role=status]').length") == 1
+    assert here("[...document.querySelectorAll('[role=status]')].map((e) => e.id)") == ["misread", "status"]
 
 
 def test_the_sphere_turns_by_mouse_and_arrow_keys(here):

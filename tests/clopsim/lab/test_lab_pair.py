@@ -10,7 +10,7 @@ def test_untouched_it_shows_both_sides_of_the_line_and_rests(visit):
     states = here("clopsim.states")
     assert [state["playing"] for state in states] == [True, True]
     assert here("clopsim.states.every(({rate}, k) => rate === [0.9, 1.1][k] * clopsim.state.thresholds.unit)")
-    here.until("clopsim.state.count >= 2")  # six seconds at this speed to what is asserted below
+    here.until("clopsim.state.count >= 2")
     here("clopsim.set({speed: 300})")
     here.until("!clopsim.state.playing")
     below, above = here("clopsim.states")
@@ -21,11 +21,25 @@ def test_untouched_it_shows_both_sides_of_the_line_and_rests(visit):
     assert above["R"] > 0.99
     assert here.page.locator("#caption-0").text_content() == "Below: stays spread"
     assert here.page.locator("#caption-1").text_content() == "Above: falls onto one point"
-    assert "1.221 is computed from the temperature τ = 1.2" in here.page.locator("#line").text_content()
+    assert "1.322 is computed from the temperature τ = 1.3" in here.page.locator("#line").text_content()
     here.until("document.getElementById('sphere-1').getAttribute('aria-label').endsWith('; 60 points here')")
     assert "points here" not in here.page.locator("#sphere").get_attribute("aria-label")
     assert here.page.locator("#now-R .run-1").text_content() == "1.000"
     assert "now 0.00" in here.page.locator("#plot-R").get_attribute("aria-label")
+
+
+def test_within_three_seconds_of_opening_both_verdicts_stand_and_until_then_none_sounds_wrong(visit):
+    here = visit(reduced_motion="reduce")
+    verdicts = "[clopsim.states.map(({ verdict }) => verdict), document.querySelector('.say').textContent]"
+    seconds = 3
+    for step in range(1, 40):
+        here("clopsim.step(1)")
+        found, said = here(verdicts)
+        assert found == ["as predicted"] * 2 or step < seconds * here.state()["settings"]["speed"]
+        assert set(found) <= {"as predicted", "on its way"}
+        assert ("still moving" in said) or step > 3
+        assert "restless" not in said
+        assert "✕" not in said
 
 
 def test_within_fifteen_steps_a_stranger_sees_the_difference(visit):

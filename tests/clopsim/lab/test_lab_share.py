@@ -78,6 +78,72 @@ def test_an_embedded_page_is_spheres_slider_and_words(visit):
     assert "x=0.5" in here.page.locator("#open a").get_attribute("href")
 
 
+FILLED = """() => {
+    const box = (node) => node.getBoundingClientRect(), root = document.documentElement;
+    const names = [".spheres", ".transport", ".timeline", ".rate", ".say", "#legend", "#open"];
+    const blocks = names.map((name) => box(document.querySelector(name)));
+    const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+    const met = blocks.flatMap((a, i) => names.filter((_, k) => k > i && !apart(a, blocks[k])));
+    const balls = [...document.querySelectorAll("figure canvas")].map(box).filter(({ width }) => width);
+    return {
+        met, balls: balls.map(({ top, width }) => [top, width]), page: [root.scrollWidth, root.scrollHeight],
+        filled: blocks.reduce((sum, { width, height }) => sum + width * height, 0) / (innerWidth * innerHeight),
+        bottom: Math.max(...blocks.map(({ bottom }) => bottom)),
+        right: Math.max(...[...document.querySelectorAll(".say p, .rate .track")].map((node) => box(node).right)),
+    };
+}"""
+
+
+@pytest.mark.parametrize("view", ["pair", "one"])
+@pytest.mark.parametrize(
+    "width, height", [(720, 480), (960, 600), (390, 640), (720, 720), (390, 720), (1280, 720), (640, 720)]
+)
+def test_an_embedded_page_fills_its_frame_and_needs_no_scrolling(visit, view, width, height):
+    link = iframe("lab.html").split('"')[1].partition("?")[2].replace("&amp;", "&").replace("view=pair", f"view={view}")
+    here = visit("?" + link, viewport={"width": width, "height": height}, **QUIET)
+    here("clopsim.step(12)")
+    found = here(FILLED)
+    assert found["met"] == []
+    assert found["page"] == [width, height]
+    assert found["bottom"] == pytest.approx(height, abs=26)
+    assert found["right"] > 0.9 * width
+    assert found["filled"] > 0.7
+    tops, widths = zip(*found["balls"], strict=True)
+    assert max(tops) - min(tops) <= 2
+    assert {"pair": 0.17, "one": 0.4}[view] * height <= min(widths) <= max(widths) <= 0.85 * height
+    for seen in ("#x", "#play", "#badge"):
+        assert here.page.locator(seen).is_visible(), seen
+
+
+@pytest.mark.parametrize(
+    "hash, said",
+    [
+        ("#tau=-5&x=abc&foo=1", "tau and x could not be used (tau = 0.05 and x = 1.08 instead); foo is unknown."),
+        ("#n=57&loss=0&stop=99", "n and loss could not be used (n = 58 and loss = merged instead); stop is unknown."),
+        ("#tau=nan", "tau could not be used (tau = 1.3 instead)."),
+        ("#tau=&v=7", "tau could not be used (tau = 1.3 instead)."),
+        ("#stop=2&x=99", "x could not be used (x = 16 instead)."),
+        ("#<b>&a=1&" + "z" * 99, "<b>, a and " + "z" * 20 + " are unknown."),
+        ("#v=1&tau=0.50&x=1e0&loss=full&stop=2", ""),
+        ("#classes=8&dim=3&lambda=1", ""),  # what gives way says so itself
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_link_that_cannot_be_read_says_so_until_the_first_change(visit, hash, said):
+    here = visit(f"?hide=map{hash}", **QUIET)
+    line = here.page.locator("#misread")
+    said = said and f"The link’s {said}"
+    assert line.text_content() == said
+    assert line.is_visible() == bool(said)
+    here("clopsim.step(3)")
+    here.page.wait_for_timeout(300)  # the address follows the settings
+    assert line.text_content() == said
+    here.page.locator("#x").fill("0.5")
+    assert line.text_content() == ""
+    here("location.hash = '#x=?'")  # and a link followed in the same tab
+    here.until("document.getElementById('misread').textContent.startsWith('The link’s x could')")
+
+
 @pytest.mark.parametrize(
     "query", ["?hide=", "?hide=all,nonsense,<b>&embed=yes", "?embed=2&hide=,,&wibble", "?%E0%A4%A"]
 )

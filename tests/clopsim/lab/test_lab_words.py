@@ -63,6 +63,19 @@ def test_nothing_covers_a_word_of_the_track(visit, track, width):
     assert seen >= (66 if width > 1000 else 33)  # a word at least at each place
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("link", ["", "#loss=fedrcl", "#loss=full", "?embed=1"])
+def test_no_line_covers_a_number_of_the_track(visit, link, width):
+    here = visit(link, reduced_motion="reduce", viewport={"width": width, "height": 800})
+    for tau in (0.05, 0.5, 1.3, 2):
+        here("([tau]) => clopsim.set({ tau, x: 1 })", tau)
+        marks, ticks = here("""() => [".mark", ".tick"].map((list) => [...document.querySelectorAll(list)]
+            .filter((node) => node.getClientRects().length).map((node) => node.getBoundingClientRect().toJSON()))""")
+        assert len(marks) >= 2
+        for mark in marks:
+            assert not [tick for tick in ticks if mark["bottom"] > tick["top"]]
+
+
 def test_a_word_moves_aside_for_the_handle_and_goes_where_it_has_no_room(visit):
     here = visit("?hide=map#loss=full", reduced_motion="reduce", viewport={"width": 1440, "height": 800})
     place = "[...document.querySelectorAll('.word')].filter((word) => !word.hidden).at(-1).getBoundingClientRect()"

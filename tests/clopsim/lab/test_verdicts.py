@@ -50,7 +50,7 @@ def test_a_collapse_that_is_set_free_leaves_and_is_never_called_wrong(here):
     here("clopsim.set({x: 0.97})")
     state = here.state()
     assert state["kind"] == "leaving"
-    assert state["verdict"] == "not there yet"
+    assert state["verdict"] == "on its way"
     assert (
         words(here)
         == f"all points on one spot, leaving: about {state['stepsToGo']} steps to go, set apart by 1° to show it."

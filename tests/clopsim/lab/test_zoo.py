@@ -311,6 +311,47 @@ def test_a_state_holds_on_its_side_of_the_rate_alone(here, name, place, form, be
             assert state["prediction"]["phase"] != place
 
 
+def lined_up(firsts: list[int], per_class: int, views: bool) -> list[float]:
+    """Of each class so many at one end of a line, the rest at the other, nearly; views: whether views are opposite."""
+    classes = labels(per_class * len(firsts)).numpy()
+    ends = np.ones(len(classes))
+    for k, first in enumerate(firsts):
+        own = np.flatnonzero(classes == k)  # views are half of all rows apart: first those of the first view
+        half = len(own) // 2
+        order = own if views else np.ravel(np.column_stack([own[:half], own[half:]]))
+        ends[order[first:]] = -1
+    z = ends[:, None] * np.eye(3)[:1] + 1e-3 * np.random.default_rng(0).normal(size=(len(classes), 3))
+    return list((z / np.linalg.norm(z, axis=1, keepdims=True)).flatten())
+
+
+@pytest.mark.parametrize(
+    "name, firsts, views, verdict",
+    [
+        ("fedrcl", [6, 6, 6], True, "as predicted"), ("fedrcl", [6, 6, 6], False, "as predicted"),
+        ("fedrcl", [6, 5, 7], True, "no prediction"), ("fedrcl", [8, 8, 8], True, "no prediction"),
+        ("lorac", [6, 6, 6], True, "as predicted"), ("sscl", [2, 2, 2], True, "as predicted"),
+        ("sscl", [2, 2, 2], False, "no prediction"),
+    ],
+)  # fmt: skip
+def test_a_line_is_as_predicted_where_its_ends_are_those_of_the_theorem(here, name, firsts, views, verdict):
+    """Every line is at rest (T1) and others attract too: T30 has the rate of the balanced one."""
+    m = 4 if name == "sscl" else 12  # a large class cannot be torn onto a line
+    plain = {"loss": name, "gradient": "ambient", "n": 3 * m, "tau": 0.3, "x": 16, "momentum": 0, "lambda": 0}
+    here("([s]) => { clopsim.set(s); clopsim.reset() }", plain | {"dim": 3, "decay": 0, "classes": 3})
+    here("([u]) => clopsim.load(u)", lined_up(firsts, m, views))
+    here("clopsim.step(60)")
+    state = here.state()
+    assert (state["state"], state["verdict"]) == ("line", verdict)
+    words = here.page.locator("#words").text_content()
+    ends = sorted([sum(firsts), 3 * m - sum(firsts)])
+    if verdict == "no prediction":
+        assert words.startswith(
+            f"all points on one line, {ends[0]} and {ends[1]} at its ends; theory’s rate is for half of"
+        )
+    else:
+        assert words == "all points on one line."
+
+
 @pytest.mark.parametrize("name", ("supcon", "sscl", "fedrcl", "simo"))
 def test_classes_that_are_set_free_leave_before_long(here, name):
     """Embeddings of a class may have become equal to the last digit, and then never would."""
