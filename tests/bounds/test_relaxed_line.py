@@ -1,8 +1,9 @@
 import pytest
+import torch
 
-from clopsim.audit.experiments.modes import modes
+from clopsim.audit.experiments.modes import modes, step
 from clopsim.audit.experiments.relaxed_penalty import at_ends, dense
-from clopsim.bounds import relaxed_line, relaxed_line_rate
+from clopsim.bounds import relaxed_line, relaxed_line_rate, unequal_attracting_rates
 
 A, B = {"classes": 3, "per_class": 4, "temperature": 0.5}, {"classes": 4, "per_class": 4, "temperature": 0.2}
 
@@ -31,6 +32,28 @@ def test_without_penalty_large_classes_are_not_torn_onto_the_line():
     assert relaxed_line_rate(classes=2, per_class=2, temperature=2.0, penalty=0.0) is None
     rates = [relaxed_line_rate(**A, penalty=beta) for beta in (0.3, 1.0, 3.0)]
     assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize("firsts, rate", [((10, 10, 10), 0.3793), ((12, 9, 12), 0.4102), ((8, 5, 8), 0.4806)])
+def test_other_lines_attract_too_above_rates_of_their_own(firsts, rate):
+    """So many of each class of 20 at one end: T27a's rate of that very line, which runs beside it keep to 3 %."""
+    loss, ends = dense((20, 20, 20), 0.5, 1.0), -torch.ones(3, 20, dtype=torch.float64)
+    for own, first in zip(ends, firsts, strict=True):
+        own[:first] = 1
+    line = torch.stack([ends.flatten(), torch.zeros(60, dtype=torch.float64)], dim=1)
+    curvatures, directions, pulls = modes(loss, line)
+    across = directions[:, :, 1]
+    found = unequal_attracting_rates((across.T * curvatures @ across).numpy(), pulls=pulls.numpy())
+    assert found is not None
+    assert found.above == pytest.approx(rate, abs=5e-5)
+    if len(set(firsts)) == 1:
+        assert found.above == pytest.approx(relaxed_line_rate(classes=3, per_class=20, temperature=0.5, penalty=1.0))
+    off = 1e-4 * torch.randn(60, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for factor in (0.97, 1.03):
+        z = torch.stack([ends.flatten() * off.cos(), off.sin()], dim=1)
+        for _ in range(150):
+            z = step(loss, z, factor * found.above, "ambient")
+        assert (torch.linalg.svdvals(z)[1] > 1e-3) == (factor < 1)
 
 
 def test_a_pair_at_each_end_has_no_spread():
