@@ -1,6 +1,7 @@
 """What a stranger sees first: the same points below and above the line, and what gathers said in words."""
 
 import math
+import re
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_within_three_seconds_of_opening_both_verdicts_stand_and_until_then_none
         assert set(found) <= {"as predicted", "on its way"}
         assert ("still moving" in said) or step > 3
         assert "restless" not in said
+        assert not re.search(r"about (0|[-−])", said)  # steps to go
         assert "✕" not in said
 
 
