@@ -74,6 +74,17 @@ def test_the_numbers_for_the_learning_rate_are_asked_as_the_guide_says():
     assert names["found"].rate > 0
 
 
+def test_a_loader_makes_views_as_the_guide_says():
+    code = re.search(r"```python\n(def views.*?)```", GUIDE, flags=re.DOTALL)
+    assert code
+    data = torch.utils.data.TensorDataset(torch.randn(512, 6), torch.arange(512) % 3)
+    names = {"torch": torch, "data": data, "augment": lambda x: x + 0.1 * torch.randn_like(x)}
+    exec(code[1], names)
+    found = clopsim.rate_test(torch.nn.Linear(6, 4), clopsim.losses.supcon, names["loader"], steps=10)
+    assert len(found.loss) == 10
+    assert clopsim.stable_rate(torch.nn.Linear(6, 4), clopsim.losses.supcon, names["loader"]).rate > 0
+
+
 def test_a_queue_is_kept_and_watched_as_the_guide_says():
     code = re.search(r"```python\n(queue = .*?)```", GUIDE, flags=re.DOTALL)
     assert code

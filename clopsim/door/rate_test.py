@@ -9,6 +9,7 @@ from clopsim.door.answer import Answer
 from clopsim.door.progress import progress
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
@@ -68,7 +69,7 @@ def rate_test(
     loss: "Callable[..., Tensor]",
     batches: "Iterable[Sequence[Any]]",
     *,
-    optimizer: str = "sgd",
+    optimizer: "str | torch.optim.Optimizer" = "sgd",
     low: float = 1e-4,
     high: float = 100.0,
     steps: int = 200,
@@ -86,8 +87,9 @@ def rate_test(
 
     model: any module; a copy is trained, in its mode. loss, batches, forward: as of stable_rate; batches are cycled,
     a loader will do; forward must give two views first, (N, d) both. optimizer: "sgd", "adam" or "adamw", with momentum
-    (beta_1) and weight_decay. low, high: learning rates from which to which it rises, by equal factors in so many
-    steps >= 10.
+    (beta_1) and weight_decay; or, instead of these, any of torch that holds the model: a copy goes on from its state,
+    with its groups (their rates in proportion; low and high are of the first) and their decay. low, high: learning
+    rates from which to which it rises, by equal factors in so many steps >= 10.
 
     Returns an object with rates, loss, loss_at_collapse, effective_rank, mean_resultant_length, view_cosine, verdicts
     (one a step), steepest_rate (where the smoothed loss fell fastest), collapse_rate and divergence_rate (None: not

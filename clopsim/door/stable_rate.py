@@ -80,8 +80,8 @@ def stable_rate(
     arguments of the loss; lambda m, x, y: (m(x), y) with cross_entropy, or lambda m, a, b, y: (*m(torch.cat([a, b]))
     .chunk(2), y) for both views in one pass.
     momentum, weight_decay: of SGD. optimizer: instead of them, the torch SGD (Nesterov too), Adam or AdamW that trains
-    the model: its momentum, decay, groups (their rates in proportion) and second moments; the rate is then that of its
-    first group. tolerance: relative, of Lanczos; seed: of its first vector.
+    the model: its momentum, decay, groups (their rates in proportion) and second moments, so that an Adam must have
+    made a step; the rate is then that of its first group. tolerance: relative, of Lanczos; seed: of its first vector.
 
     Returns an object with rate (None: no direction curves upwards, no rate is too large), per_batch and spread (each
     batch alone), sharpness (h), products and passes (the cost), assumption (in words), to_dict().

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from clopsim.bounds import Setting
 from clopsim.bounds.alignment import alignment_uniform_rate
 from clopsim.bounds.free_norm import effective_rate
-from clopsim.bounds.setting import one_of, positive_number, whole_number
+from clopsim.bounds.setting import one_of, positive_number, shown, whole_number
 from clopsim.losses import CLOP, LOSSES, LossName, by_name, dcl, info_nce
 from clopsim.losses.gather import gather_rows
 from clopsim.losses.views import unit_rows
@@ -164,7 +164,7 @@ class Monitor:
             if not isinstance(value, Tensor):
                 raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; torch.as_tensor makes one")
         if not (optimizer is None or isinstance(optimizer, torch.optim.Optimizer)):
-            raise ValueError(f"optimizer must be one of torch, got {optimizer!r}; leave it out for another one")
+            raise ValueError(f"optimizer must be one of torch, got {shown(optimizer)}; leave it out for another one")
         step = self._kept["steps"]
         self._kept["steps"] += 1
         if step % self.every:

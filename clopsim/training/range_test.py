@@ -10,12 +10,15 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from clopsim.bounds.setting import momentum_below_one, number_from_zero, one_of, positive_number, whole_number
+from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number, shown, whole_number
 from clopsim.losses.views import unit_rows
 from clopsim.training.monitor import observed
-from clopsim.training.stability import Forward, as_batch, asked
+from clopsim.training.stability import Forward, alone, as_batch, asked
 
 Stepper = Literal["sgd", "adam", "adamw"]
+
+MOMENTUM = 0.9
+"""Of an optimiser that is given by its name."""
 
 SMOOTH = 0.9
 """Weight of the past in the mean of the loss, corrected for its start, as in other range tests."""
@@ -58,7 +61,7 @@ def range_test(
     loss: Callable[..., Tensor],
     batches: Iterable[Sequence[Any]],
     *,
-    optimizer: Stepper,
+    optimizer: Stepper | torch.optim.Optimizer,
     low: float,
     high: float,
     steps: int,
@@ -70,8 +73,12 @@ def range_test(
     """As clopsim.rate_test, which documents the arguments."""
     asked(model, loss, batches, forward)
     _check(optimizer, low, high, steps, momentum, weight_decay)
-    twin = copy.deepcopy(model)
-    stepper = _stepper(optimizer, twin, low, momentum, weight_decay)
+    if isinstance(optimizer, torch.optim.Optimizer):
+        twin, stepper = copy.deepcopy((model, optimizer))  # together: the copy moves the copy
+    else:
+        twin = copy.deepcopy(model)
+        stepper = _stepper(optimizer, twin, low, momentum, weight_decay)
+    moved, shares = _moved(twin, stepper), _shares(stepper)
     rows: dict[str, list[float]] = {name: [] for name in ("rate", "loss", "at", "rank", "length", "cosine")}
     verdicts: list[str] = []
     rules: list[str] = []
@@ -79,15 +86,15 @@ def range_test(
     start = None
     for step, batch in enumerate(islice(_again(batches), steps)):
         rate = low * (high / low) ** (step / max(1, steps - 1))
-        for group in stepper.param_groups:
-            group["lr"] = rate
+        for group, share in zip(stepper.param_groups, shares, strict=True):
+            group["lr"] = share * rate
         stepper.zero_grad(set_to_none=True)
         first, second, *more = forward(twin, *as_batch(batch))
         _two(first, second)
         value = loss(first, second, *more)
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise ValueError("loss must give one number that depends on the weights; reduce it to a mean")
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward(inputs=moved)  # type: ignore[no-untyped-call]  # the loss's own parameters are the caller's
         stepper.step()
         number = float(value.detach())
         _note(rows, verdicts, rules, loss, (first.detach(), second.detach(), *more), rate, number)
@@ -187,8 +194,15 @@ def _steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     return rates[WARM + falls.index(min(falls))]
 
 
-def _check(optimizer: str, low: float, high: float, steps: int, momentum: float, weight_decay: float) -> None:
-    one_of("optimizer", optimizer, get_args(Stepper))
+def _check(optimizer: object, low: float, high: float, steps: int, momentum: float, weight_decay: float) -> None:
+    if isinstance(optimizer, torch.optim.Optimizer):
+        alone(momentum=momentum, weight_decay=weight_decay, usual=MOMENTUM)
+    elif not (isinstance(optimizer, str) and optimizer in get_args(Stepper)):
+        kinds = ", ".join(get_args(Stepper))
+        raise ValueError(
+            f"optimizer must be one of {kinds} or an optimiser of torch, got {shown(optimizer)}; "
+            "torch.optim.SGD(model.parameters(), lr=0.1), say"
+        )
     positive_number("low", low, remedy="the range begins there")
     positive_number("high", high, remedy="the range ends there")
     if not high > low:
@@ -196,6 +210,25 @@ def _check(optimizer: str, low: float, high: float, steps: int, momentum: float,
     whole_number("steps", steps, low=10)
     momentum_below_one(momentum)
     number_from_zero("weight_decay", weight_decay, remedy="0 leaves it out")
+
+
+def _moved(model: nn.Module, stepper: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters of the model that the optimiser moves."""
+    held = {id(parameter) for group in stepper.param_groups for parameter in group["params"]}
+    found = [parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) in held]
+    if not found:
+        raise ValueError(
+            "optimizer must hold parameters of the model that it moves, got none; give the optimiser that trains it"
+        )
+    return found
+
+
+def _shares(stepper: torch.optim.Optimizer) -> list[float]:
+    """The rate of every group in that of the first."""
+    rates = [float(group["lr"]) for group in stepper.param_groups]
+    if not rates[0] > 0:
+        raise ValueError(f"optimizer must have a learning rate > 0 in its first group, got {rates[0]:g}; set it")
+    return [rate / rates[0] for rate in rates]
 
 
 def _stepper(

@@ -60,7 +60,20 @@ def two_views(model: nn.Module, *batch: Any) -> Sequence[Any]:
             f"batches must hold (first, second) or (first, second, labels), got {len(batch)} in one; {WAY}"
         )
     first, second, *labels = batch
+    if _other(first, second):
+        raise ValueError(
+            "batches must hold two views of the same samples, (first, second) or (first, second, labels), got "
+            f"{_shown(first)} and {_shown(second)}; let the loader make views, or give forward=, such as "
+            "lambda model, x, y: (model(augment(x)), model(augment(x)), y)"
+        )
     return (model(first), model(second), *(each for each in labels if each is not None))
+
+
+def _other(first: object, second: object) -> bool:
+    """Whether the second is no view where the first is one: labels have another kind or fewer axes."""
+    if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
+        return False
+    return first.is_floating_point() != second.is_floating_point() or first.ndim != second.ndim
 
 
 WAY = "give forward=, such as lambda model, x, y: (model(x), y), for others"
@@ -113,6 +126,8 @@ def stability(
     if forward is two_views:
         check_call_form(loss, "loss", labelled=any(len(each) == 3 and each[2] is not None for each in given))
     moved = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    if optimizer is not None:
+        alone(momentum=momentum, weight_decay=weight_decay, usual=0.0)
     steps = _plain(moved, momentum, weight_decay) if optimizer is None else of_optimizer(optimizer, moved)
     weights = {name: moved[name].detach() for name in steps.scale}
     _check(weights)
@@ -161,6 +176,15 @@ def _edge(steps: Steps, curvature: float) -> float | None:
     return edge(curvature, momentum=steps.momentum)
 
 
+def alone(*, momentum: float, weight_decay: float, usual: float) -> None:
+    """Raise ValueError where one of them was given beside an optimiser of torch, which has its own."""
+    for name, value, left in (("momentum", momentum, usual), ("weight_decay", weight_decay, 0.0)):
+        if value != left:
+            raise ValueError(
+                f"{name} must be left out beside an optimizer of torch, got {shown(value)}; its groups have it"
+            )
+
+
 def _plain(moved: Mapping[str, Tensor], momentum: float, weight_decay: float) -> Steps:
     momentum_below_one(momentum)
     number_from_zero("weight_decay", weight_decay, remedy="0 leaves it out")
@@ -175,12 +199,12 @@ def of_optimizer(optimizer: torch.optim.Optimizer, moved: Mapping[str, Tensor]) 
     Errors: ValueError for one other than SGD, Adam and AdamW, and for options that are not those of a plain step.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise ValueError(f"optimizer must be one of torch, got {optimizer!r}; or give momentum and weight_decay")
+        raise ValueError(f"optimizer must be one of torch, got {shown(optimizer)}; or give momentum and weight_decay")
     groups = optimizer.param_groups
     adam = isinstance(optimizer, torch.optim.Adam)  # AdamW is one
     if not adam and not isinstance(optimizer, torch.optim.SGD):
         kind = type(optimizer).__name__
-        remedy = "under LARS no rate is below an edge (T26)" if "lars" in kind.lower() else "give momentum= of its step"
+        remedy = "under LARS no rate is below an edge (T26)" if "lars" in kind.lower() else "clopsim.rate_test takes it"
         raise ValueError(f"optimizer must be torch's SGD, Adam or AdamW, got {kind}; {remedy}")
     first, names = groups[0], {id(value): key for key, value in moved.items()}
     same = ("betas", "eps", "amsgrad") if adam else ("momentum", "nesterov", "dampening")
@@ -196,13 +220,17 @@ def of_optimizer(optimizer: torch.optim.Optimizer, moved: Mapping[str, Tensor]) 
         raise ValueError(f"optimizer must have a learning rate > 0 in its first group, got {rate}; set it")
     momentum = float(first["betas"][0] if adam else first["momentum"])
     scale: Params = {}
+    held = False
     decay: dict[str, Tensor | float] = {}
     for group in groups:
         share = float(group["lr"]) / rate
         for parameter in group["params"]:
             state = optimizer.state.get(parameter, {})
-            if (name := names.get(id(parameter), "")) == "" or not share or (adam and "exp_avg_sq" not in state):
-                continue  # of another module, held still, or not stepped as yet
+            if (name := names.get(id(parameter), "")) == "" or not share:
+                continue  # of another module, or held still
+            held = True
+            if adam and "exp_avg_sq" not in state:
+                continue  # not stepped as yet
             w = float(group["weight_decay"])
             if not adam:
                 scale[name] = torch.full((), 1 / share, dtype=parameter.dtype, device=parameter.device)
@@ -215,9 +243,15 @@ def of_optimizer(optimizer: torch.optim.Optimizer, moved: Mapping[str, Tensor]) 
             )
             apart = decoupled(optimizer, group)
             decay[name] = share * w * (1 + momentum) / (1 - momentum) if apart else w / scale[name]
+    if not held:
+        raise ValueError(
+            "optimizer must hold parameters of the model that it moves, got none; give the optimiser that trains it"
+        )
     if not scale:
-        remedy = "make a step first, for its second moments" if adam else "give the optimiser that trains it"
-        raise ValueError(f"optimizer must hold parameters of the model that it moves, got none; {remedy}")
+        raise ValueError(
+            f"optimizer must have made a step, got a new {type(optimizer).__name__}, whose second moments say nothing "
+            "yet; train some steps first, or take clopsim.rate_test, which needs none"
+        )
     if adam:
         words = f"{type(optimizer).__name__} with beta_1 {momentum:g} and its second moments as they are"
         return Steps("adam", momentum, scale, decay, words)

@@ -1,6 +1,7 @@
 """The range test: it sees a collapse that the loss does not show, and leaves the model alone."""
 
 import copy
+import inspect
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 import clopsim
 from clopsim.losses import by_name
-from clopsim.training.range_test import STEADY, _first_run, _steepest
+from clopsim.training.range_test import MOMENTUM, STEADY, _first_run, _steepest
 
 INFONCE = by_name("infonce", temperature=0.5)
 
@@ -76,6 +77,58 @@ def test_the_rates_rise_by_equal_factors_and_the_model_is_left_alone():
     assert found.rates[10] == pytest.approx(1e-2)
 
 
+@pytest.mark.parametrize("kind", ("sgd", "adam", "adamw"))
+def test_an_optimiser_of_torch_is_the_one_of_that_name(kind):
+    """A new one with one group; and the caller's stays as it is."""
+    model = network()
+    classes = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    more = {"momentum": 0.9} if kind == "sgd" else {"betas": (0.9, 0.999)}
+    theirs = classes[kind](model.parameters(), lr=0.3, weight_decay=0.1, **more)
+    before = copy.deepcopy((model.state_dict(), theirs.state_dict()))
+    options = {"steps": 15, "low": 1e-3, "high": 1e-1}
+    found = clopsim.rate_test(model, INFONCE, batches(), optimizer=theirs, **options)
+    named = clopsim.rate_test(model, INFONCE, batches(), optimizer=kind, weight_decay=0.1, **options)
+    assert found.loss == named.loss
+    assert found.rates == named.rates
+    assert all(torch.equal(value, before[0][name]) for name, value in model.state_dict().items())
+    assert theirs.state_dict() == before[1]
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_groups_keep_their_decay_and_proportion_and_frozen_weights_stay():
+    """Against a loop by hand, from moments that are there already."""
+    model, data = network(), batches()
+    model[0].bias.requires_grad_(False)
+    groups = [
+        {"params": [model[0].bias, model[0].weight], "lr": 0.02, "weight_decay": 0.0},
+        {"params": model[2].parameters(), "lr": 0.06, "weight_decay": 0.5},  # the last layer is in no group
+    ]
+    optimizer = torch.optim.SGD(groups, momentum=0.5)
+    twin, hand = copy.deepcopy((model, optimizer))
+    for each, stepper in ((model, optimizer), (twin, hand)):
+        INFONCE(*map(each, data[0])).backward()
+        stepper.step()
+    found = clopsim.rate_test(model, INFONCE, data, optimizer=optimizer, steps=10, low=1e-2, high=1e-1)
+    losses = []
+    for step, rate in enumerate(found.rates):
+        hand.param_groups[0]["lr"], hand.param_groups[1]["lr"] = rate, 3 * rate
+        hand.zero_grad()
+        losses.append(INFONCE(*map(twin, data[step % len(data)])))
+        losses[-1].backward()
+        hand.step()
+    assert found.loss == pytest.approx([float(loss.detach()) for loss in losses], rel=1e-6)
+
+
+def test_the_parameters_of_the_loss_are_left_alone():
+    tau = nn.Parameter(torch.tensor(0.5))
+    model = network()
+    optimizer = torch.optim.AdamW([*model.parameters(), tau], lr=0.1)
+    for given in (optimizer, "adamw"):
+        clopsim.rate_test(model, by_name("infonce", temperature=tau), batches(), optimizer=given, steps=10)
+        assert tau.grad is None
+        assert tau.item() == 0.5
+
+
 def test_labels_loaders_and_both_views_in_one_pass():
     first, second = batches(1, 128)[0]
     labels = torch.arange(128) % 4
@@ -86,6 +139,8 @@ def test_labels_loaders_and_both_views_in_one_pass():
         forward=lambda m, a, b, y: (*m(torch.cat([a, b])).chunk(2), y),
     )  # fmt: skip
     assert len(found.loss) == 12  # three rounds of the loader
+    signature = inspect.signature(clopsim.rate_test)
+    assert signature.parameters["momentum"].default == MOMENTUM  # what it is where an optimiser of torch is alone
 
 
 def test_it_draws_all_of_them(collapsing):
@@ -119,7 +174,23 @@ def test_the_steepest_fall_is_where_it_is():
 
 def test_wrong_input():
     for options, message in (
-        ({"optimizer": "lars"}, "optimizer must be one of sgd, adam, adamw, got 'lars'"),
+        (
+            {"optimizer": "lars"},
+            "optimizer must be one of sgd, adam, adamw or an optimiser of torch, got 'lars'; torch.o",
+        ),
+        ({"optimizer": torch.optim.SGD}, "optimizer must be one of sgd, adam, adamw or an optimiser of torch, got "),
+        (
+            {"optimizer": torch.optim.SGD(network().parameters(), lr=0.1)},
+            "optimizer must hold parameters of the model that it moves, got none; give the optimiser that trains it",
+        ),
+        (
+            {"optimizer": torch.optim.SGD(network().parameters(), lr=0.1), "momentum": 0.5},
+            "momentum must be left out b",
+        ),
+        (
+            {"batches": [(batches()[0][0], torch.arange(64))]},
+            r"batches must hold two views of the same samples, .*, got a tensor of shape \(64, 10\) and a tensor of ",
+        ),
         ({"low": 0.0}, "low must be a finite number > 0, got 0.0"),
         ({"low": 1.0, "high": 0.5}, "high must be > low = 1, got 0.5"),
         ({"steps": 3}, "steps must be a whole number >= 10, got 3"),

@@ -163,7 +163,29 @@ def test_wrong_input():
         ({"model": network().half()}, "model must hold float32 or float64 parameters, got torch.float16 in 0.weight"),
         ({"model": network().requires_grad_(False)}, "model must have parameters that require a gradient, got none"),
         ({"optimizer": torch.optim.RMSprop(model.parameters())}, "optimizer must be torch's SGD, Adam or AdamW, got R"),
-        ({"optimizer": torch.optim.AdamW(model.parameters())}, "optimizer must hold parameters .*, got none; make a s"),
+        (
+            {"optimizer": torch.optim.AdamW(model.parameters())},
+            "optimizer must have made a step, got a new AdamW, whose second moments say nothing yet; train some steps",
+        ),
+        (
+            {"optimizer": torch.optim.AdamW(network().parameters())},
+            "optimizer must hold parameters of the model that it moves, got none; give the optimiser that trains it",
+        ),
+        (
+            {"optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "momentum": 0.9},
+            "momentum must be left out beside an optimizer of torch, got 0.9; its groups have it",
+        ),
+        (
+            {"optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "weight_decay": 0.1},
+            "weight_decay must be left out beside an optimizer",
+        ),
+        (
+            {"batches": [(batch()[0], torch.arange(12))]},
+            r"batches must hold two views of the same samples, \(first, second\) or \(first, second, labels\), got a "
+            r"tensor of shape \(12, 5\) and a tensor of shape \(12,\); let the loader make views, or give forward=",
+        ),
+        ({"batches": [(batch()[0], batch()[1].long(), torch.arange(12))]}, "batches must hold two views"),
+        ({"batches": [(batch()[0], batch()[1][:, 0])]}, "batches must hold two views"),
         (
             {"optimizer": torch.optim.SGD(network().parameters(), lr=0.1)},
             "optimizer must hold parameters of the model that it moves, got none; give the optimiser that trains it",
