@@ -54,7 +54,7 @@ const charts = (() => {
     pen.textAlign = "right";
     pen.textBaseline = "middle";
     for (const value of [low, high]) {
-      pen.fillText(text.fixed(value, Number.isInteger(value) ? 0 : 1), left - 6 * ratio, y(value));
+      pen.fillText(text.fixed(value, Number.isInteger(value) ? 0 : 1), left - 5 * ratio, y(value));
       pen.beginPath();
       pen.moveTo(left, y(value));
       pen.lineTo(width - pad, y(value));

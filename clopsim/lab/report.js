@@ -6,7 +6,7 @@ const report = (() => {
     view: ["View cosine", "1: the two views agree", [-1, 1]], loss: ["Loss per point", "flat once settled", null],
     prototype: ["Prototype cosine", "1: on its prototype", [-1, 1]],
   };
-  const HUGE = 20; // SimO's loss on one spot; beside it a curve would be a line
+  const FAR = 20; // as SimO's loss on one spot lies above a run's: beside it the curve would be a line
   const third = ({ loss, lambda }) => (losses[loss].views ? "view" : lambda > 0 ? "prototype" : "loss");
   const SUFFIX = ["", "-1"];
 
@@ -39,9 +39,10 @@ const report = (() => {
       $("third-name").replaceChildren(title, Object.assign(document.createElement("small"), { textContent: small }));
     }
     show("directions", `of ${chosen.dim} directions`);
-    const losses = list.flatMap(({ past, reading, now }) =>
-      past.records.map((row) => row.loss).concat(reading.loss, theory.lossAtCollapse(now))).filter((loss) => Math.abs(loss) < HUGE);
-    const range = limits || [Math.floor(2 * Math.min(...losses)) / 2, Math.ceil(2 * Math.max(...losses)) / 2];
+    const losses = list.flatMap(({ past, reading }) => past.records.map((row) => row.loss).concat(reading.loss)).filter(Number.isFinite);
+    losses.push(...list.map(({ now }) => theory.lossAtCollapse(now)).filter((loss) => loss < Math.max(0, ...losses) + FAR));
+    const most = Math.max(...losses), per = most < 10 ? 2 : 1; // marks are halves, or whole numbers where halves find no room
+    const range = limits || [Math.floor(per * Math.min(...losses)) / per, Math.ceil(per * most) / per];
     for (const [id, key, span] of [["R", "R", [0, 1]], ["rank", "rank", [1, chosen.dim]], ["third", name, range]]) {
       charts.draw($("plot-" + id), [...list.map(({ past }) => past), ...(kept ? [kept] : [])], key, span);
       numbers("now-" + id, list.map(({ reading }) => fixed(reading[key])));

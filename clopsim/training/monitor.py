@@ -16,7 +16,7 @@ from clopsim.bounds.free_norm import effective_rate
 from clopsim.bounds.setting import one_of, positive_number, shown, whole_number
 from clopsim.losses import CLOP, LOSSES, LossName, by_name, dcl, info_nce
 from clopsim.losses.gather import gather_rows
-from clopsim.losses.views import unit_rows
+from clopsim.losses.views import check_call_form, unit_rows
 from clopsim.metrics import geometry
 from clopsim.metrics.verdict import Judgement, Seen, judge
 from clopsim.training.advice import Rates, about_decay, about_rate
@@ -247,6 +247,7 @@ class Monitor:
 
     def _losses(self, first: Tensor, second: Tensor, labels: Tensor | None) -> dict[str, float]:
         more = () if labels is None else (labels,)
+        check_call_form(self.loss, "loss", labelled=bool(more))
         mean = unit_rows(torch.cat([first, second])).mean(dim=0)
         point = mean.expand_as(first)
         pair = [self.loss(*views, *more) for views in ((first, second), (point, point))]

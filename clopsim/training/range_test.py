@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clopsim.bounds.setting import momentum_below_one, number_from_zero, positive_number, shown, whole_number
-from clopsim.losses.views import unit_rows
+from clopsim.losses.views import check_call_form, unit_rows
 from clopsim.training.monitor import observed
 from clopsim.training.stability import Forward, alone, as_batch, asked
 
@@ -91,6 +91,8 @@ def range_test(
         stepper.zero_grad(set_to_none=True)
         first, second, *more = forward(twin, *as_batch(batch))
         _two(first, second)
+        if step == 0:
+            check_call_form(loss, "loss", labelled=bool(more) and more[0] is not None)
         value = loss(first, second, *more)
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise ValueError("loss must give one number that depends on the weights; reduce it to a mean")

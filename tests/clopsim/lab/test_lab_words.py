@@ -210,6 +210,27 @@ def test_what_alternates_is_drawn_as_two_lines_and_the_rest_as_one(at, lab):
     assert strokes(lab, "plot-R", 0.6)[1] == 1
 
 
+# The two numbers beside the chart of the loss, and how far left the first letter of one begins
+MARKS = """() => {
+    const write = CanvasRenderingContext2D.prototype.fillText, found = [];
+    CanvasRenderingContext2D.prototype.fillText = function (what, x, y) {
+        if (this.canvas.id === "plot-third") found.push([what, x - this.measureText(what).width]);
+        return write.apply(this, arguments);
+    };
+    clopsim.step(1);
+    CanvasRenderingContext2D.prototype.fillText = write;
+    return found.slice(-2);
+}"""
+
+
+@pytest.mark.parametrize("setting", [{"tau": 0.05, "x": 1.1}, {}, {"loss": "simo", "start": "collapse", "x": 0.9}])
+def test_the_scale_of_the_loss_holds_the_run_and_has_room_for_its_numbers(at, lab, setting):
+    at(20, **setting)
+    (low, left), (high, right) = lab(MARKS)
+    assert float(low) <= lab.state()["loss"] <= float(high), (low, high)
+    assert min(left, right) >= 0, (low, high)
+
+
 # ---- two columns -----------------------------------------------------------------------------------------------------
 
 BOTTOMS = """() => {

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import clopsim
 from clopsim.losses import CLOP, LOSSES, OrthonormalPrototypes, by_name, gathered, info_nce, moco
 from clopsim.losses.views import check_call_form
 from clopsim.training.stability import stability
@@ -63,6 +64,8 @@ def test_another_form_is_refused_where_the_loss_is_given(loss, message):
         ("base", lambda: CLOP(loss, PROTOTYPES)),
         ("loss", lambda: gathered(loss)),
         ("loss", lambda: stability(nn.Linear(4, 4), loss, [(A, B, Y)])),
+        ("loss", lambda: clopsim.Monitor(loss)(A, B, Y)),
+        ("loss", lambda: clopsim.rate_test(nn.Linear(4, 4), loss, [(A, B, Y)])),
     ):
         with pytest.raises(ValueError, match="^" + re.escape(f"{name} {message}")) as error:
             give()
@@ -108,6 +111,7 @@ def test_without_labels_two_arguments_will_do():
         stability(network, moco, [(A, B)])
     with pytest.raises(ValueError, match="^loss must be a loss of the form"):
         stability(network, distance, [(A, B), (A, B, Y)])
+    assert clopsim.Monitor(distance)(A, B)["loss"] > 0
 
 
 def test_a_name_needs_a_temperature_only_where_the_loss_has_one():
