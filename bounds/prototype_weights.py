@@ -64,15 +64,15 @@ def prototype_weights(
     if isinstance(setting.temperature, tuple):
         raise ValueError(f"temperature must be one number here, got {setting.temperature}; call once per temperature")
     n, d, tau = setting.samples, setting.dimension, setting.temperature
-    if n % K:
-        raise ValueError(f"samples must be a multiple of classes = {K}, got {n}; the theory has balanced classes")
-    if not 0 < labelled <= 1:
-        raise ValueError(f"labelled must be in (0, 1], got {labelled!r}; it is a share")
     most = d + 1 if prototypes == "simplex" else d
     if most < K:
         raise ValueError(
             f"classes must be <= {most} for {prototypes} prototypes in {d} dimensions, got {K}; raise the dimension"
         )
+    if n % K:
+        raise ValueError(f"samples must be a multiple of classes = {K}, got {n}; the theory has balanced classes")
+    if not 0 < labelled <= 1:
+        raise ValueError(f"labelled must be in (0, 1], got {labelled!r}; it is a share")
     cosine = {"orthonormal": 0.0, "etf": authors_etf_cosine(d), "simplex": -1 / (K - 1)}[prototypes]
     per_class = n // K
     halved = 2 if setting.keys == "detached" else 1

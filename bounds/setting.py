@@ -159,7 +159,10 @@ def whole_number(name: str, value: object, *, low: int, high: int = LARGEST) -> 
     """The value as an int; ValueError unless it is a whole number from low to high."""
     whole = plain(value)
     if isinstance(whole, bool) or not isinstance(whole, int) or whole < low:
-        raise ValueError(f"{name} must be a whole number >= {low}, got {shown(value)}; raise it to {low} or more")
+        remedy = f"raise it to {low} or more"
+        if isinstance(whole, float) and low <= whole <= high:
+            remedy = f"write it as {round(whole)}" if whole == round(whole) else "round it"
+        raise ValueError(f"{name} must be a whole number >= {low}, got {shown(value)}; {remedy}")
     if whole > high:
         raise ValueError(f"{name} must be a whole number <= {high}, got {shown(value)}; lower it")
     return whole

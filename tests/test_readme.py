@@ -146,6 +146,16 @@ def test_the_notebook_of_the_guide_runs(tmp_path, monkeypatch):
     exec(code[1], names)
     assert names["found"].holds
     assert names["report"].verdict in names["report"].report().lower()
+    sizes = names["found"].dataset.sizes
+    assert len(names["table"]) == sizes["temperature"] * sizes["rate"] * sizes["seed"] * sizes["step"]
+    packages = re.search(
+        r"```python\n(from pathlib import Path\n\nfrom clopsim import figures.*?)```", GUIDE, flags=re.DOTALL
+    )
+    assert packages
+    *lines, listed = packages[1].strip().splitlines()
+    exec("\n".join(lines), names)
+    assert Path("lab.html").stat().st_size
+    assert [run.state for run in eval(listed, names)] == ["complete"]
 
 
 def test_the_sample_report_is_what_its_commands_print(clopsim):

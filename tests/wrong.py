@@ -50,8 +50,8 @@ BASE = {
     "show": "run",
     "sweep": "--samples 8 --rates 0.5,2 --seeds 2 --steps 10 --clusters 2 --out new",
     "threshold": "collapse --samples 8 --seeds 1",
-    "train": "--data clusters --samples 40 --features 4 --dim 3 --width 4 --batch 0 --steps 3 --no-sharpness --out new",
-    "train-sweep": "--data clusters --samples 40 --features 4 --classes 2 --dim 3 --width 4 --batch 0 --steps 3 "
+    "train": "--data clusters --samples 40 --dim 3 --width 4 --batch 0 --steps 3 --no-sharpness --out new",
+    "train-sweep": "--data clusters --samples 40 --dim 4 --width 4 --batch 0 --steps 3 "
     "--rate 0.1 --weight 0 --labelled 1 --seeds 1 --out new",
     "verify": "--only T6",
     "zoo": "federated --seeds 1 --out new",

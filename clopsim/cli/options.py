@@ -1,6 +1,7 @@
 """Options that several commands share, and the builders of the others."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -18,6 +19,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
+        _check_single(text)
         raise typer.BadParameter(f"must be a number, got {text!r}; write it as in 0.5") from None
 
 
@@ -26,7 +28,17 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
+        _check_single(text)
         raise typer.BadParameter(f"must be a whole number, got {text!r}; write it as in 8") from None
+
+
+def _check_single(text: str) -> None:
+    """BadParameter if these are several numbers."""
+    with suppress(ValueError):
+        if len(list(map(float, text.split(",")))) > 1:
+            raise typer.BadParameter(
+                f"takes one number here, got {text!r}; run the command once for each (fractions have a point: 0.5)"
+            )
 
 
 def number_option(help: str, *names: str, metavar: str = "NUMBER") -> Any:

@@ -10,6 +10,7 @@ import typer
 from clopsim.cli.options import Json
 from clopsim.cli.shell import Command, app, user_input
 from clopsim.show import page, tables
+from clopsim.show.text import printable
 
 DEFAULT = Path("runs")
 
@@ -28,5 +29,9 @@ def runs(
         found = [asdict(describe(path)) for path in (run_folders(folder) if folder.is_dir() else ())]
     if json_output:
         typer.echo(json.dumps(found, indent=2))
-    else:
+    elif found:
         page.show(tables.runs_table(found))
+    else:
+        page.show(
+            f"no runs in {printable(str(folder.absolute()))}; name the folder that holds yours: clopsim runs FOLDER"
+        )

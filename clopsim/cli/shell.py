@@ -186,6 +186,17 @@ class Command(TyperCommand):
         """Its options and arguments."""
         return _untyped(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What its options and arguments leave over: nothing, else an error says how to name it."""
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            own = [str(each.metavar) for each in self.params if each.param_type_name == "argument"]
+            named = [each for each in self.params if each.param_type_name == "option" and each.metavar]
+            remedy = f"name it, as in {named[0].opts[0]} {left[0]}" if named else f"clopsim {ctx.info_name} --help"
+            ctx.fail(f"{ctx.info_name} takes {' and '.join([*own, 'options'])} alone, got {left[0]!r}; {remedy}")
+        return left
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Its --help: a switch that is on stands under the name that puts it off, as two would need a column more."""
         switches = [(one, one.opts, one.secondary_opts) for one in self.params if one.secondary_opts]

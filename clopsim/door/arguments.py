@@ -70,10 +70,17 @@ def takes(fields: Mapping[str, Any]) -> Callable[[Callable[..., Answered]], Call
         first = [each for each in mine if each.kind is not kinds.KEYWORD_ONLY]
         signature = own.replace(parameters=[*first, *shown, *(each for each in mine if each not in first)])
 
+        several = any(each.kind is kinds.VAR_POSITIONAL for each in first)
+        named = [each.name for each in signature.parameters.values() if each not in first]
         usual = {each.name: each.default for each in signature.parameters.values()}
 
         @wraps(function)
         def call(*arguments: Any, **keywords: Any) -> Answered:
+            if len(arguments) > len(first) and named and not several:
+                from clopsim.bounds.setting import shown
+
+                extra = shown(arguments[len(first)])
+                raise TypeError(f"{function.__name__}() takes {extra} by name alone, as in {named[0]}={extra}")
             try:
                 signature.bind(*arguments, **keywords)
             except TypeError as error:

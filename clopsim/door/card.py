@@ -111,6 +111,8 @@ def card(
     >>> [level.curvature for level in found.spectrum("collapse").levels]
     [-8.0, 0.0]
     """
+    if isinstance(options.get("temperature"), list):
+        raise ValueError(f"temperature must be one number, got {options['temperature']!r}; call card once for each")
     target = as_path(figure)
     if target is not None:
         if target.suffix.lower() not in PICTURES:

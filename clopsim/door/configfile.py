@@ -91,9 +91,14 @@ def read(record: type[Config], path: Path) -> dict[str, Any]:
     values = {}
     for key, value in found.items():
         if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0)[0]
+            if any(isinstance(one, dict) for one in (value if isinstance(value, list) else [value])):
+                raise ValueError(
+                    f"config must be lines of values, got the table {key!r} in {str(path)!r}; take its name out"
+                )
+            near = get_close_matches(key, known, n=1)
             theirs = [other.kind for other in RECORDS.values() if key.replace("-", "_") in defaults(other)]
-            remedy = f"clopsim {theirs[0]} takes it" if theirs else f"the nearest is {near!r}"
+            usual = f"the nearest is {near[0]!r}" if near else f"clopsim {record.kind} --help lists them"
+            remedy = f"clopsim {theirs[0]} takes it" if theirs else usual
             raise ValueError(f"config must hold options of {record.kind}, got {key!r} in {str(path)!r}; {remedy}")
         if known[key] == "scheduler":
             raise ValueError(

@@ -15,6 +15,7 @@ from clopsim.door.configfile import (
     GRID,
     Grid,
     check_told,
+    defaults,
     grid,
     read,
     reproducing_command,
@@ -22,10 +23,12 @@ from clopsim.door.configfile import (
     sealed,
     stands,
 )
+from clopsim.door.ignored import check_used
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
 from clopsim.runs.plan import Config
+from clopsim.runs.recipes import TrainingSweep
 from clopsim.runs.states import is_run, recorded_machines, recorded_summary
 from clopsim.runs.store import MOST_TASKS, Damaged
 
@@ -72,6 +75,10 @@ def execute(
     if share and folder is None:
         raise ValueError("shard must come with a folder, got none; add --out FOLDER")
     sweeps = grid(record, values, recorded=folder if resume else None)
+    if record is TrainingSweep:  # a file may hold every option, with its default where nobody chose
+        usual = defaults(record)
+        told = {name for name, value in values.items() if name in given or value != usual[name]}
+        check_used(told, {**next(iter(sweeps.points.values())).to_plain(), **values})
     with run.temporary(folder) as place:
         done = _run_points(
             sweeps,
@@ -84,7 +91,7 @@ def execute(
             **execution,
         )
         found = {name: one if folder else _loaded(one) for name, one in done.items()}
-    return found[""] if list(found) == [""] else run.Runs(found)
+    return found[""] if list(found) == [""] else run.Runs(found, folder)
 
 
 def _loaded(one: "run.Run | run.Share") -> "run.Run | run.Share":

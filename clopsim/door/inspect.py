@@ -1,7 +1,8 @@
 """clopsim.inspect: what `clopsim inspect` prints."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,8 @@ def inspect(
     checkpoints, or the other tower with the modality gap.
     labels: (n,) whole numbers or words; numbers below 0 and nan are unlabelled. views: (n, d), row i the other view of
     row i, for alignment and LiDAR. labels and views may be paths too, or keys or columns of the file z. key: the array
-    or column of a file (its only one, else "z" or "embeddings"; csv: how the columns' names begin).
+    or column of a file (its only one, else "z" or "embeddings"; csv: how the columns' names begin). An array norm (n,)
+    beside unit rows in an .npz, as train writes it, is their length before they were normalised.
     skip_bad: leave out rows that are zero or not finite; the report counts them. fail_on: verdicts, "complete,line" or
     a list, with which holds is False. figure: a png, pdf or svg to draw. all: every line of the report.
 
@@ -165,8 +167,14 @@ def inspect(
         if kind not in KINDS:
             raise ValueError(f"fail_on must name verdicts ({', '.join(KINDS)}), got {kind!r}; separate them by commas")
     found: Inspection | Comparison
-    tables = [_table(given, key, labels, views) for given in every]
-    inspected = [_inspected(*table, skip_bad=skip_bad) for table in tables]
+    names = [str(given) if isinstance(given, str | Path) else f"z{k + 1}" for k, given in enumerate(every)]
+    tables, inspected = [], []
+    for given, name in zip(every, names, strict=True):
+        with _named(name if more else ""):
+            tables.append(_table(given, key, labels, views))
+    for table, name in zip(tables, names, strict=True):
+        with _named(name if more else ""):
+            inspected.append(_inspected(table, skip_bad=skip_bad))
     if not more:
         found = Inspection(inspected[0], kinds, every=all)
     else:
@@ -175,10 +183,10 @@ def inspect(
         first = (tables[0][0], inspected[0].rows)
         found = Comparison(
             [Inspection(one, kinds, every=all) for one in inspected],
-            [str(given) if isinstance(given, str | Path) else f"z{k + 1}" for k, given in enumerate(every)],
+            names,
             [
-                apart(first[0], rows, (first[1], one.rows))
-                for (rows, _, _), one in zip(tables[1:], inspected[1:], strict=True)
+                apart(first[0], table[0], (first[1], one.rows))
+                for table, one in zip(tables[1:], inspected[1:], strict=True)
             ],
         )
     if target is not None:
@@ -186,8 +194,19 @@ def inspect(
     return found
 
 
-def _table(given: Any, key: str | None, labels: Any, views: Any) -> tuple[Any, Any, Any]:
-    """Embeddings, labels and views as arrays."""
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say of which of several tables an error is, where it does not say so itself."""
+    try:
+        yield
+    except ValueError as error:
+        if not name or name in str(error):
+            raise
+        raise ValueError(f"{error}; in {name!r}") from None
+
+
+def _table(given: Any, key: str | None, labels: Any, views: Any) -> tuple[Any, Any, Any, Any]:
+    """Embeddings, labels, views, and lengths before they were normalised, as arrays."""
     from clopsim.metrics import files, tables
 
     file = Path(given) if isinstance(given, str | Path) else None
@@ -195,14 +214,16 @@ def _table(given: Any, key: str | None, labels: Any, views: Any) -> tuple[Any, A
         raise ValueError(f"key must be left out for an array, got {key!r}; it names one of a file's")
     beside = [each for each in (labels, views) if isinstance(each, str) and not files.is_place(each)]
     rows = tables.as_rows(given, "file") if file is None else files.load(file, key=key, beside=beside)
-    return rows, _beside(file, labels, "labels"), _beside(file, views, "views")
+    norms = None if file is None else files.norms_beside(file)
+    return rows, _beside(file, labels, "labels"), _beside(file, views, "views"), norms
 
 
-def _inspected(rows: Any, labels: Any, views: Any, *, skip_bad: bool) -> "Found":
+def _inspected(table: tuple[Any, Any, Any, Any], *, skip_bad: bool) -> "Found":
     from clopsim.metrics import inspection
 
+    rows, labels, views, norms = table
     with progress("inspect") as advance:
-        return inspection.inspect(rows, labels=labels, views=views, skip_bad=skip_bad, on_progress=advance)
+        return inspection.inspect(rows, labels=labels, views=views, norms=norms, skip_bad=skip_bad, on_progress=advance)
 
 
 def _beside(file: Path | None, given: Any, name: str) -> Any:

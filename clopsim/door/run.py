@@ -1,5 +1,6 @@
 """Runs as objects: what sweep, train, train_sweep, zoo and merge give back, and open_run from a stored folder."""
 
+import shlex
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from clopsim.door.answer import BROKE, FAILS, HOLDS, Answer, as_path
 from clopsim.door.arguments import takes
+from clopsim.door.standing import standing
 from clopsim.door.threshold import Thresholds
 from clopsim.runs.states import PROVENANCE, kind_of, recorded_summary
 from clopsim.show import tables
@@ -201,9 +203,10 @@ class Share(Answer):
 class Runs(Answer, Mapping[str, "Run | Share"]):
     """Several sweeps, by what tells them apart (a list was given for an option that a sweep has once)."""
 
-    def __init__(self, runs: "Mapping[str, Run | Share]") -> None:
-        """runs: by name."""
+    def __init__(self, runs: "Mapping[str, Run | Share]", folder: Path | None = None) -> None:
+        """runs: by name; folder: where theirs are (None: kept nowhere)."""
         self._runs = dict(runs)
+        self.folder = folder
 
     def __getitem__(self, name: str) -> "Run | Share":
         return self._runs[name]
@@ -215,11 +218,15 @@ class Runs(Answer, Mapping[str, "Run | Share"]):
         return len(self._runs)
 
     def report(self) -> str:
-        """A line for every sweep."""
-        return "\n".join(
+        """A line for every sweep, and where they are."""
+        lines = [
             f"{name}: {tables.verdict(one.summary)}" if isinstance(one, Run) else one.report()
             for name, one in self._runs.items()
-        )
+        ]
+        if self.folder is not None and any(isinstance(one, Run) for one in self._runs.values()):
+            again = shlex.join(["clopsim", "show", str(self.folder / next(iter(self._runs)))])
+            lines += ["", f"{tables.written(self.folder)}, a folder for each:", again]
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Their documents by name, and whether all went well."""
@@ -252,7 +259,7 @@ def open_run(folder: str | Path) -> Run:
     """
     place = as_path(folder, "folder") or Path()
     if not (place / PROVENANCE).is_file():
-        raise ValueError(f"folder must be a complete run, got {str(folder)!r}; see clopsim runs")
+        raise ValueError(f"folder must be a complete run, got {str(folder)!r}, {standing(place)}")
     summary = recorded_summary(place)
     kind = kind_of(summary)
     if kind not in KINDS:

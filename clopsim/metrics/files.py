@@ -58,6 +58,17 @@ def has_keys(place: Path) -> bool:
     return place.suffix.lower() != ".npy"
 
 
+def norms_beside(file: Path) -> Rows | None:
+    """The array norm of an .npz, such as a training writes beside unit rows; None where there is none of numbers."""
+    if file.suffix.lower() != ".npz" or not file.is_file():
+        return None
+    try:
+        found = archive.read(file, NORM).get(NORM)
+    except ValueError:
+        return None
+    return found if found is not None and found.dtype.kind in "fiu" else None
+
+
 def _shards(files: Sequence[Path], key: str | None, name: str, beside: Sequence[str], shown: str) -> Stored:
     endings = {each.suffix.lower() for each in files}
     if len(endings) > 1 or not endings <= set(READERS):
@@ -140,6 +151,12 @@ def _torch(file: Path, key: str | None, name: str, beside: Sequence[str]) -> Row
     if key is not None and isinstance(named.get(key), list):  # of words or numbers, such as labels
         return np.asarray(named[key])
     tensors = {each: value for each, value in named.items() if isinstance(value, torch.Tensor)}
+    nested = [each for each, value in named.items() if isinstance(value, Mapping)]
+    if nested and not tensors:
+        raise Missing(
+            f"{name} must hold a tensor or a dictionary of them, got {str(file)!r} with dictionaries in it "
+            f"({_few(nested)}), as a checkpoint has; save the embeddings, as in torch.save(z, 'z.pt')"
+        )
     return _tensor(tensors[_chosen(list(tensors), key, file, name, beside)], name)
 
 
@@ -239,7 +256,7 @@ def _columns(columns: Mapping[str, Rows], key: str | None, file: Path, name: str
     if odd:
         raise Missing(
             f"{name} must hold nothing but embeddings, got {str(file)!r} with {_few(odd)} beside them; "
-            "name the beginning of the embeddings' columns with key, or labels by their column"
+            "name the beginning of the embeddings' columns with --key, or labels by their column"
         )
     return np.stack(list(taken.values()), axis=1)
 
@@ -255,6 +272,9 @@ READERS: dict[str, Callable[[Path, str | None, str, Sequence[str]], Rows]] = {
 }
 """Read-only."""
 
+NORM = "norm"
+"""Key of the lengths that rows had before they were normalised."""
+
 USUAL = ("z", "embeddings", "embedding")
 """Keys that are looked for where none is given."""
 
@@ -264,7 +284,8 @@ def _chosen(keys: Sequence[str], key: str | None, file: Path, name: str, beside:
     if key is None:
         key = left[0] if len(left) == 1 else next((each for each in USUAL if each in left), USUAL[0])
     if key not in keys:
-        raise Missing(f"{name} must hold an array {key!r}, got {str(file)!r} with {_few(keys)}; name one of them")
+        remedy = f"name one of them{' with --key' if name == 'file' else ''}" if keys else "save one there"
+        raise Missing(f"{name} must hold an array {key!r}, got {str(file)!r} with {_few(keys)}; {remedy}")
     return key
 
 

@@ -23,6 +23,9 @@ CLASS_ROWS = 2**16
 
 SPECTRA: tuple[geometry.Spectrum, ...] = ("energy", "amplitude")
 
+UNIT = 1e-2
+"""How far a row's length is from 1 at most that was normalised, in half precision too."""
+
 WORST = 5
 """Classes that are named: those of the smallest spread."""
 
@@ -41,6 +44,7 @@ def inspect(
     *,
     labels: Stored | None = None,
     views: Stored | None = None,
+    norms: Rows | None = None,
     skip_bad: bool = False,
     seed: int = 0,
     on_progress: Callable[[float], None] = lambda share: None,
@@ -48,6 +52,7 @@ def inspect(
     """Measure everything about embeddings x (n, d), normalised first; observables are those of the unit rows.
 
     labels: (n,), whole numbers or words; below 0 or nan: unlabelled. views: (n, d), row i the other view of row i.
+    norms: (n,) lengths before somebody normalised x; used where all rows of x are unit ones, else those of x are.
     skip_bad: leave out rows that are zero or not finite, here or in views. seed: of the samples. on_progress gets the
     share done, in [0, 1]. Errors: ValueError for wrong shapes, kinds, bad rows that are not skipped, fewer than two
     rows.
@@ -71,14 +76,15 @@ def inspect(
     if len(rows) < 2:
         raise ValueError(f"file must hold at least 2 rows that are finite and not zero, got {len(rows)} of {len(x)}")
     names, y = _classes(labels[:] if isinstance(labels, Shards) else labels, len(x))
-    y, norms = y[rows], seen.norms[rows]
+    y, lengths, stored = y[rows], seen.norms[rows], _stored(norms, seen.norms, rows)
+    lengths = lengths if stored is None else stored
     table = Table(x, "file", rows)
     n, d, k = len(rows), x.shape[1], len(names)
     members = np.bincount(y[y >= 0], minlength=k)
     kept = np.flatnonzero(members)  # classes all of whose rows were bad are gone
     names, y, k, members = names[kept], np.where(y >= 0, np.searchsorted(kept, y), -1), len(kept), members[kept]
     other_table = None if views is None else Table(views, "views", rows)
-    sums = add_up(table, y, members, other_table, norms, lambda share: on_progress((1 + share) / 2))
+    sums = add_up(table, y, members, other_table, lengths, lambda share: on_progress((1 + share) / 2))
     shift = sums.total / n
     mean = sums.origin + shift
     about = sums.second / n - torch.outer(shift, shift)
@@ -119,7 +125,8 @@ def inspect(
         "d": d,
         "skipped_rows": {"count": len(x) - n, "first": np.flatnonzero(~good)[: tables.NAMED].tolist()},
         "distinct_rows": len(first),
-        "norm": _norms(norms),
+        "norm": _norms(lengths),
+        "norm_stored": stored is not None,
         "mean_resultant_length": length,
         "mean_cosine": mean_cosine,
         "leading_share": share,
@@ -155,6 +162,14 @@ def _classes(labels: Rows | None, n: int) -> tuple[Rows, NDArray[np.int64]]:
             f"labels must name at least 2 classes, got {len(names)}; numbers below 0 and nan stand for unlabelled"
         )
     return names, y
+
+
+def _stored(norms: Rows | None, found: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """The lengths that were stored beside unit rows; None where the rows have their own, or these are none."""
+    if norms is None or norms.shape != found.shape or not np.allclose(found[rows], 1, rtol=0, atol=UNIT):
+        return None
+    lengths = norms[rows].astype(np.float64)
+    return lengths if np.isfinite(lengths).all() and (lengths > 0).all() else None
 
 
 def _norms(norms: NDArray[np.float64]) -> dict[str, float]:

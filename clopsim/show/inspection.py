@@ -66,7 +66,8 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], bool]]:
         (
             "norm",
             f"{_shown(norm['mean'], 4)} +- {_shown(norm['std'], 2)}",
-            f"{_shown(norm['min'], 4)} to {_shown(norm['max'], 4)}, before normalising",
+            f"{_shown(norm['min'], 4)} to {_shown(norm['max'], 4)}, before normalising"
+            + (" (the file's norm)" if report["norm_stored"] else ""),
         ),
         ("mean resultant length", _shown(report["mean_resultant_length"]), "R: 0 balanced, 1 complete collapse"),
         ("directions", f"{report['used_directions']}", "about the mean, that carry energy"),
@@ -138,7 +139,8 @@ def _class_rows(classes: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], 
         median = ("median class spread", _shown(classes["median_spread"]), "mean square about its mean; 0 a point")
         rows.append((median, False))
     for place, worst in enumerate(classes["worst"]):
-        rank = f"rank {worst['effective_rank']:.4g} on at most {classes['ranked_rows']}"
+        drawn = f" of {classes['ranked_rows']} drawn" if worst["rows"] > classes["ranked_rows"] else ""
+        rank = f"rank {worst['effective_rank']:.4g}{drawn}"
         name = f"narrow class {worst['class']}"
         rows.append(((name, _shown(worst["spread"]), f"spread of {worst['rows']} rows, {rank}"), place == 0))
     for centring, meaning in (

@@ -267,8 +267,6 @@ LONGEST_FOLDER = 40
 
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Run folders, one a row; rows as made from states.Run."""
-    if not runs:
-        return "no runs"
     rows = [
         (run["folder"], run["verdict"] or run["detail"], run["setting"], run["date"][:16].replace("T", " "))
         for run in runs

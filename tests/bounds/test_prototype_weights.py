@@ -74,6 +74,7 @@ def test_detached_keys_need_half():
         (Setting(0.5, 8, 32, reduction="mean"), {}, "^reduction must be sum with classes, got 'mean'"),
         (Setting((0.5, 1.0), 8, 32), {}, "^temperature must be one number here"),
         (SETTING, {"classes": 5}, "^samples must be a multiple of classes = 5, got 32"),
+        (SETTING, {"classes": 10}, "^classes must be <= 8 for orthonormal"),  # no number of samples would help
         (SETTING, {"classes": 16}, "^classes must be <= 8 for orthonormal prototypes in 8 dimensions, got 16"),
         (
             SETTING,

@@ -18,6 +18,8 @@ from clopsim.bounds import Setting
         ("temperature", "hot", "temperature must be a finite number > 0, got 'hot'"),
         ("dimension", 1, "dimension must be a whole number >= 2, got 1"),
         ("dimension", 2.5, "dimension must be a whole number >= 2, got 2.5"),
+        ("dimension", 8.0, "dimension must be a whole number >= 2, got 8.0"),
+        ("dimension", 1.5, "dimension must be a whole number >= 2, got 1.5"),
         ("samples", 1, "samples must be a whole number >= 2, got 1"),
         ("loss", "triplet", "loss must be one of merged, full, got 'triplet'"),
         ("gradient", "natural", "gradient must be one of ambient, tangent"),
@@ -51,3 +53,12 @@ def test_pull_is_the_weight_of_the_anchors():
     assert Setting(0.5, 8, 32).pull == 2
     assert Setting(0.5, 8, 32, keys="detached").pull == 1
     assert Setting(0.5, 8, 32, reduction="mean").pull == 2 / 32
+
+
+@pytest.mark.parametrize(
+    "value, remedy",
+    [(8.0, "write it as 8"), (8.5, "round it"), (1.5, "raise it to 2 or more"), (0, "raise it to 2 or more")],
+)
+def test_a_fraction_is_told_how_to_become_a_whole_number(value, remedy):
+    with pytest.raises(ValueError, match=f"; {remedy}$"):
+        Setting(0.5, value, 32)

@@ -105,7 +105,6 @@ def test_bounds_and_threshold_take_several_temperatures(clopsim, words):
         ("bounds --tau 0.5 --tau 0.5", "--tau must hold each value once"),
         ("threshold collapse --tau 0.5,x", "--tau must be numbers separated by commas, got '0.5,x'; write them as in"),
         ("threshold collapse --bracket 1", "--bracket must be in [1e-09, 1), got 1.0;"),
-        ("train --tau 0.2,0.5", "--tau must be a number, got '0.2,0.5'; write it as in 0.5"),
         ("train-sweep --batch 1,x", "--batch must be whole numbers separated by commas, got '1,x'; write them as in 8"),
     ],
 )  # fmt: skip
@@ -113,3 +112,23 @@ def test_a_wrong_list_is_refused_in_a_line(clopsim, words, message):
     done = clopsim(*words.split())
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("verify T29", "verify takes options alone, got 'T29'; name it, as in --only T29"),
+        ("verify --only T6 T29", "verify takes options alone, got 'T29'; name it, as in --only T29"),
+        ("sweep 0.5 more", "sweep takes options alone, got '0.5'; name it, as in --tau 0.5"),
+        ("threshold uniform 0.5", "threshold takes KIND and options alone, got '0.5'; name it, as in --tau 0.5"),
+        ("runs a b", "runs takes FOLDER and options alone, got 'b'; clopsim runs --help"),
+        ("card infonce --tau 0.2,0.5", "--tau takes one number here, got '0.2,0.5'; run the command once for each"),
+        ("train --tau 0.2,0.5", "--tau takes one number here, got '0.2,0.5'; run the command once for each"),
+        ("train --dim 4,8", "--dim takes one number here, got '4,8'; run the command once for each"),
+        ("train --tau 0.2,x", "--tau must be a number, got '0.2,x'; write it as in 0.5"),
+    ],
+)
+def test_what_has_no_option_or_is_too_many_values_is_told_how_to_be_given(clopsim, line, message):
+    result = clopsim(*line.split())
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith(f"clopsim: {message}")

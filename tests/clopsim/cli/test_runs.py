@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -198,6 +199,47 @@ def test_one_line_of_a_script_starts_a_sweep_and_goes_on_with_it(clopsim):
     )
 
 
+def test_show_says_what_a_folder_holds_instead_of_a_whole_run(clopsim, monkeypatch):
+    Path("file").touch()
+    Path("none").mkdir()
+    assert clopsim(*QUICK, "--out", "runs/whole").exit_code == 0
+    assert clopsim(*QUICK, "--out", "runs/share", "--shard", "1/2").exit_code == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1)
+        assert clopsim(*QUICK, "--out", "runs/half", "--shard", "2/2").exit_code == 130
+    shutil.copytree("runs/whole", "torn")
+    Path("torn/provenance.json").unlink()
+    elsewhere = "clopsim runs FOLDER lists the runs in a folder"
+    for folder, what in (
+        ("file", f"a file; {elsewhere}"),
+        ("gone", f"which does not exist; {elsewhere}"),
+        ("none", f"which holds none; {elsewhere}"),
+        ("runs", "a folder of runs; clopsim runs runs lists them"),
+        ("runs/share", "a share 1/2 complete; join it with clopsim merge FOLDER... --out WHOLE"),
+        (
+            "runs/half",
+            "unfinished, resumable at 50 %; go on with: clopsim sweep --out runs/half --shard 2/2 --resume",
+        ),
+        ("torn", "damaged: out must be a whole run, got torn without provenance.json; start again with --force"),
+    ):
+        result = clopsim("show", folder)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"clopsim: FOLDER must be a complete run, got '{folder}', {what}\n"
+    with store.locked(Path("runs/half")):
+        assert ", which is running, 50 % done; wait for its end\n" in clopsim("show", "runs/half").stderr
+    assert clopsim(*clopsim("show", "runs/half").stderr.split("clopsim ")[-1].split()).exit_code == 0
+
+
+def test_runs_says_where_it_found_none(clopsim, tmp_path):
+    Path("empty").mkdir()
+    for words, folder in (((), "runs"), (("empty",), "empty")):
+        result = clopsim("runs", *words)
+        assert (
+            result.stdout == f"no runs in {tmp_path / folder}; name the folder that holds yours: clopsim runs FOLDER\n"
+        )
+        assert clopsim("runs", *words, "--json").stdout == "[]\n"
+
+
 def test_a_cell_that_fails_is_recorded_and_the_others_finish(clopsim, monkeypatch):
     clopsim(*QUICK, "--out", "whole")
     ordinary = chunks.start
@@ -286,7 +328,16 @@ def test_a_list_on_any_axis_makes_a_grid(clopsim, monkeypatch):
     result = clopsim("sweep", "--out", "grid", "--resume")
     assert result.exit_code == 0, result.output
     names = [f"samples={n},gradient={g}" for n in (8, 16) for g in ("ambient", "tangent")]
-    assert [line.split(":")[0] for line in result.stdout.splitlines()] == names
+    *lines, empty, written, shown = result.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == names
+    assert (empty, written) == ("", "Written to grid, a folder for each:")
+    assert clopsim(*shown.split()[1:]).exit_code == 0
+    asked = clopsim("show", "grid")
+    assert (asked.exit_code, asked.stderr) == (
+        2,
+        "clopsim: FOLDER must be a complete run, got 'grid', a grid of 4 sweeps; clopsim runs grid lists them, "
+        f"clopsim show grid/{names[2]} prints one\n",
+    )
     assert sorted(path.name for path in Path("grid").iterdir()) == sorted([*names, "grid.toml"])
     command = json.loads(Path("grid", names[3], "provenance.json").read_text())["command"]
     assert clopsim(*command.split()[1:], "--out", "single").exit_code == 0
@@ -319,7 +370,16 @@ def test_a_list_on_any_axis_makes_a_grid(clopsim, monkeypatch):
         ("loss = ['merged', 'triplet']", "--loss must be one of merged, full, got 'triplet'"),
         ("tau = true", "--tau must be a finite number > 0, got True"),
         ("engine = 'ray'", "--engine must be one of local, dask, got 'ray'"),
-        ("[sweep]\nsamples = 8", "--config must hold options of sweep, got 'sweep'"),
+        (
+            "[sweep]\nsamples = 8",
+            "--config must be lines of values, got the table 'sweep' in 'c.toml'; take its name out",
+        ),
+        (
+            "[[sweep]]\nsamples = 8",
+            "--config must be lines of values, got the table 'sweep' in 'c.toml'; take its name out",
+        ),
+        ("foo = 1", "--config must hold options of sweep, got 'foo' in 'c.toml'; clopsim sweep --help lists them"),
+        ("samples = 8.0", "--samples must be a whole number >= 2, got 8.0; write it as 8"),
         (f"seed = {list(range(501))}", "--config must hold at most 500 sweeps, got 501"),
     ],
 )

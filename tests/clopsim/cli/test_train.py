@@ -25,9 +25,7 @@ from clopsim.runs.code import code
 from clopsim.training import loop
 from clopsim.training.recipe import NamedLoss, Training
 
-QUICK = shlex.split(
-    "train --data clusters --samples 80 --features 6 --dim 4 --width 8 --batch 16 --steps 20 --save-every 5"
-)
+QUICK = shlex.split("train --data clusters --samples 80 --dim 4 --width 8 --batch 16 --steps 20 --save-every 5")
 
 
 def test_a_run_writes_everything_and_prints_the_verdict(clopsim):
@@ -331,8 +329,8 @@ WRONG = [
     ("--crop 2", "--crop must be in [0, 1], got 2.0;"),
     ("--jitter -1", "--jitter must be a finite number >= 0, got -1.0; 0 leaves it out"),
     ("--embedder vit", "--embedder must be one of table, linear, mlp, conv, resnet18, got 'vit';"),
-    ("--embedder conv", "--embedder must be table, linear or mlp for vectors of length 6, got 'conv'"),
-    ("--embedder resnet18", "--embedder must be table, linear or mlp for vectors of length 6, got 'resnet18', which"),
+    ("--embedder conv", "--embedder must be table, linear or mlp for vectors of length 16, got 'conv'"),
+    ("--embedder resnet18", "--embedder must be table, linear or mlp for vectors of length 16, got 'resnet18', which"),
     ("--data digits --embedder conv --depth 5", "--depth must be <= 3 for 8 x 8 pixels, got 5;"),
     ("--dim 1", "--dim must be a whole number >= 2, got 1;"),
     ("--depth 0", "--depth must be a whole number >= 1, got 0;"),
@@ -346,6 +344,15 @@ WRONG = [
     ("--prototypes orthonormal --classes 5", "--classes must be <= 4 for orthonormal prototypes in 4 dimensions"),
     ("--weight -1", "--weight must be a finite number >= 0, got -1.0; 0 leaves it out"),
     ("--weight 3", "--weight must come with prototypes, got 3; add --prototypes orthonormal"),
+    ("--loss vicreg --tau 0.5", "--tau must come with a loss that has one, got 0.5 with vicreg; leave --tau out"),
+    (
+        "--data digits --classes 30",
+        "--classes must come with data that are drawn here (clusters, lines), got 30 with digits",
+    ),
+    (
+        "--data mine.npz --noise 1",
+        "--noise must come with data that are drawn here (clusters, lines), got 1.0 with mine.npz",
+    ),
     ("--weight 3 --loss clop --labelled 2", "--labelled must be"),
     ("--distance chord", "--distance must be one of cosine, euclidean, manhattan, got 'chord';"),
     ("--rate 0", "--rate must be a finite number > 0, got 0.0;"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from clopsim.door.ignored import check_used
 from clopsim.runs import plan, store, training_sweep
 from clopsim.runs.recipes import TrainingSweep
 from clopsim.runs.states import describe
@@ -203,7 +204,9 @@ def test_a_file_of_options_and_a_grid_over_any_other_axis(clopsim):
     words = ["train-sweep", "--config", "c.toml", *NETWORK[2:6], "--steps", 2, "--out", "grid"]
     result = clopsim(*words, "--save-config", "ran.toml")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "width=8: 2 combinations trained.\nwidth=16: 2 combinations trained.\n"
+    assert result.stdout.startswith(
+        "width=8: 2 combinations trained.\nwidth=16: 2 combinations trained.\n\nWritten to grid"
+    )
     assert tomllib.loads(Path("ran.toml").read_text())["loss"] == ["clop", "infonce"]
     for text, message in (
         ("wieght = 1", "--config must hold options of train-sweep, got 'wieght' in 'w.toml'; the nearest is 'weight'"),
@@ -252,3 +255,38 @@ def test_a_grid_of_optimisers_from_a_file(clopsim):
     Path("c.toml").write_text(shared + 'optimizer = ["sgd", "lars"]\n')
     assert clopsim("train-sweep", "--config", "c.toml", "--out", "grid").exit_code == 0
     assert sorted(path.name for path in Path("grid").iterdir() if path.is_dir()) == ["optimizer=lars", "optimizer=sgd"]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--loss simo,vicreg --tau 0.5", "--tau must come with a loss that has one, got 0.5 with simo, vicreg; leave"),
+        ("--classes 5", "--classes must come with data that are drawn here (clusters, lines), got 5 with digits"),
+        (
+            "--config chosen.toml",
+            "--features must come with data that are drawn here (clusters, lines), got 5 with digits",
+        ),
+    ],
+)
+def test_an_option_that_no_network_would_use_is_refused(clopsim, words, message):
+    Path("chosen.toml").write_text("features = 5\nclasses = 4\n")
+    result = clopsim("train-sweep", *words.split(), "--out", "new")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith(f"clopsim: {message}")
+    assert not Path("new").exists()
+
+
+def test_an_option_that_some_network_uses_is_no_mistake_nor_is_a_files_default():
+    usual = TrainingSweep().to_plain()
+    check_used({"temperature", "seed"}, {**usual, "loss": ("vicreg", "clop")})
+    check_used({"temperature"}, {**usual, "loss": ["vicreg", "dcl"]})
+    check_used({"classes", "noise", "features"}, {**usual, "data": ["digits", "lines"]})
+    check_used(set(), {**usual, "loss": ("vicreg",)})
+
+
+def test_a_saved_configuration_runs_again(clopsim):
+    line = "--loss vicreg --embedder linear --rate 0.1 --weight 0 --samples 60 --batch 0 --seeds 1 --steps 2"
+    first = clopsim("train-sweep", *line.split(), "--save-config", "ran.toml", "--out", "first")
+    assert first.exit_code == 0, first.output
+    again = clopsim("train-sweep", "--config", "ran.toml", "--out", "again")
+    assert again.exit_code == 0, again.output

@@ -268,6 +268,25 @@ def test_an_audit_prints_as_its_table(command):
     assert Path("audit.md").stat().st_size
 
 
+@pytest.mark.parametrize(
+    "name, arguments, message",
+    [
+        ("verify", ("T4",), r"^verify\(\) takes 'T4' by name alone, as in only='T4'$"),
+        ("sweep", (0.5,), r"^sweep\(\) takes 0.5 by name alone, as in tau=0.5$"),
+        ("card", ("infonce", 0.5), r"^card\(\) takes 0.5 by name alone, as in tau=0.5$"),
+        ("open_run", ("a", "b"), r"^open_run\(\) too many positional arguments$"),
+    ],
+)
+def test_an_argument_without_its_name_is_told_which(name, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        getattr(clopsim, name)(*arguments)
+
+
+def test_a_card_has_one_temperature():
+    with pytest.raises(ValueError, match=r"^tau must be one number, got \[0.2, 0.5\]; call card once for each$"):
+        clopsim.card("infonce", tau=[0.2, 0.5])
+
+
 WRONG = (
     ("critical_rates", {"tau": 0.0}, "bounds --tau 0"),
     ("critical_rates", {"dim": 1}, "bounds --dim 1"),

@@ -108,6 +108,7 @@ class Runs:
 def spoil() -> None:
     Path("code.pt").write_bytes(pickle.dumps(Runs()))
     torch.save({"epoch": 3}, "empty.pt")
+    torch.save({"epoch": 3, "state_dict": {"w": torch.zeros(2)}}, "nested.pt")
     torch.save([torch.zeros(2)], "list.pt")
     for name in ("cut.pt", "cut.safetensors", "cut.parquet", "cut.csv"):
         Path(name).write_bytes(b"\0\1")
@@ -123,6 +124,11 @@ def spoil() -> None:
 WRONG = [
     ("code.pt", None, "must hold plain numbers"),
     ("empty.pt", None, "must hold an array 'z', got 'empty.pt' with none"),
+    (
+        "nested.pt",
+        None,
+        "got 'nested.pt' with dictionaries in it (state_dict), as a checkpoint has; save the embeddings",
+    ),
     ("list.pt", None, "a list, neither a tensor nor a dictionary"),
     ("cut.pt", None, "must hold plain numbers"),
     ("cut.safetensors", None, "must hold plain numbers"),

@@ -166,7 +166,13 @@ WRONG = [
     ("table.csv", "FILE must exist, got 'table.csv'; check the path"),
     ("plain.npy " * 6, "FILE must be given one to 5 times, got 6; name a folder, or a pattern in quotation marks"),
     ("plain.npy gone.npy", "FILE must exist, got 'gone.npy'"),
-    ("all.npz --key u", "FILE must hold an array 'u', got 'all.npz' with z, y, other, words; name one of them"),
+    (
+        "all.npz --key u",
+        "FILE must hold an array 'u', got 'all.npz' with z, y, other, words; name one of them with --key",
+    ),
+    ("plain.npy flat.npy", "rows x dimensions, got float64 of shape (32,); in 'flat.npy'"),
+    ("plain.npy zero.npy", "FILE must hold non-zero rows, got 1 of 300 that are not: 5; mend them, or leave"),
+    ("zero.npy plain.npy", "--skip-bad); in 'zero.npy'"),
     ("plain.npy --key z", "--key must be left out for a .npy file, got 'z'; 'plain.npy' holds one array"),
     ("plain.npy --labels infinite.npy", "--labels must be whole numbers or words, got float64"),
     ("all.npz --labels u", "--labels must hold an array 'u', got 'all.npz'"),
@@ -198,6 +204,47 @@ def test_wrong_input_is_one_plain_line_and_status_2(clopsim, words, message):
     assert result.stderr.startswith("clopsim: ")
     assert message in result.stderr
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_norm_beside_unit_rows_is_their_length_before(clopsim):
+    x = 5 * normal(60, 6, seed=8)
+    norm = np.linalg.norm(x, axis=1)
+    z = x / norm[:, None]
+    raw = inspection.inspect(x).report
+    for name, content, stored in (
+        ("run.npz", {"z": z, "norm": norm}, True),
+        ("half.npz", {"z": z.astype(np.float16), "norm": norm.astype(np.float32)}, True),
+        ("raw.npz", {"z": x, "norm": 2 * norm}, False),
+        ("short.npz", {"z": z, "norm": norm[1:]}, False),
+        ("gap.npz", {"z": z, "norm": np.where(np.arange(60) == 3, np.nan, norm)}, False),
+        ("nothing.npz", {"z": z, "norm": 0 * norm}, False),
+        ("words.npz", {"z": z, "norm": norm.astype(str)}, False),
+        ("objects.npz", {"z": z, "norm": np.array([{}], dtype=object)}, False),
+    ):
+        np.savez(name, **content)
+        found = json.loads(clopsim("inspect", name, "--json").stdout)
+        assert found["norm_stored"] is stored, name
+        lengths = norm if stored else np.linalg.norm(content["z"], axis=1)
+        assert found["norm"]["mean"] == pytest.approx(lengths.mean(), rel=1e-3), name
+        assert ("(the file's norm)" in " ".join(clopsim("inspect", name).stdout.split())) is stored
+        if stored:
+            amplitude = raw["effective_rank"]["amplitude_raw"]
+            assert found["effective_rank"]["amplitude_raw"] == pytest.approx(amplitude, rel=1e-3)
+    with_bad = np.concatenate([z, np.zeros((1, 6))])
+    np.savez("bad.npz", z=with_bad, norm=np.append(norm, 0))
+    assert json.loads(clopsim("inspect", "bad.npz", "--skip-bad", "--json").stdout)["norm"] == pytest.approx(
+        raw["norm"]
+    )
+
+
+def test_a_rank_of_some_rows_of_a_class_says_so(monkeypatch):
+    x, y = normal(400, 8), np.arange(400) % 4
+    assert "drawn" not in inspection_report(inspection.inspect(x, labels=y).report)
+    monkeypatch.setattr(inspection, "CLASS_ROWS", 4 * 32)
+    assert re.search(
+        r"spread of 100 rows, rank [\d.]+ of 32 drawn",
+        " ".join(inspection_report(inspection.inspect(x, labels=y).report).split()),
+    )
 
 
 def test_a_narrow_class_beside_a_wide_one_is_named_with_its_rank():
