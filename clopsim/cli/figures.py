@@ -45,10 +45,9 @@ def figures(
     with user_input():
         for name in names or ():
             if name not in PACKAGE.NAMES:
-                (near,) = get_close_matches(name, PACKAGE.NAMES, n=1, cutoff=0)
-                raise ValueError(
-                    f"names must be one of {', '.join(PACKAGE.NAMES)}, got {name!r}; the nearest is {near!r}"
-                )
+                near = get_close_matches(name, PACKAGE.NAMES, n=1)
+                remedy = f"the nearest is {near[0]!r}" if near else "choose one of them"
+                raise ValueError(f"names must be one of {', '.join(PACKAGE.NAMES)}, got {name!r}; {remedy}")
         if names:
             each_once("names", names)
         formats = several("form", form, str.lower)

@@ -21,7 +21,10 @@ ConfigFile = Annotated[
 ]
 SaveConfig = Annotated[Path | None, typer.Option(metavar="FILE", help="Write what runs as such a file.")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with the run in --out FOLDER; start it if there is none.")
+    bool,
+    typer.Option(
+        "--resume", help="Go on with the run in --out FOLDER; start it from the other options if there is none."
+    ),
 ]
 Workers = Annotated[
     int | None,

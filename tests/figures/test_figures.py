@@ -232,7 +232,8 @@ def test_the_command_writes_pictures_and_numbers_and_prints_the_gap(clopsim, mon
 
 
 def test_figures_that_are_there_are_replaced_with_force_alone(clopsim, monkeypatch):
-    monkeypatch.setattr(figures, "measure", lambda name, **_: measured(name))
+    first = measured("collapse_sweep")
+    monkeypatch.setattr(figures, "measure", lambda name, **_: first)
     Path("figures").mkdir()
     Path("figures/collapse_sweep.csv").write_text("mine")
     for words in (["collapse_sweep"], ["phase_batch", "collapse_sweep", "--format", "svg"], []):
@@ -254,6 +255,7 @@ def test_figures_that_are_there_are_replaced_with_force_alone(clopsim, monkeypat
     [
         (["colapse_sweep"], "NAME must be one of collapse_sweep, "),
         (["colapse_sweep"], ", got 'colapse_sweep'; the nearest is 'collapse_sweep'"),
+        (["histogram"], ", got 'histogram'; choose one of them"),
         (["--format", "jpg"], "--format must be one of png, svg, pdf, got 'jpg'"),
         (["--format", ""], "--format must have a value, got an empty one"),
         (["--out", "file/folder"], "--out must be writable, got 'file/folder'"),
