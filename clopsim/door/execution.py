@@ -23,7 +23,7 @@ from clopsim.door.configfile import (
     sealed,
     stands,
 )
-from clopsim.door.ignored import check_used
+from clopsim.door.ignored import check_used, chosen
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
@@ -77,7 +77,8 @@ def execute(
     sweeps = grid(record, values, recorded=folder if resume else None)
     if record is TrainingSweep:  # a file may hold every option, with its default where nobody chose
         usual = defaults(record)
-        told = {name for name, value in values.items() if name in given or value != usual[name]}
+        told = chosen({name: value for name, value in values.items() if name in given}, usual)
+        told |= {name for name, value in values.items() if value != usual[name]}
         check_used(told, {**next(iter(sweeps.points.values())).to_plain(), **values})
     with run.temporary(folder) as place:
         done = _run_points(

@@ -13,6 +13,14 @@ OF_DRAWN = ("features", "classes", "noise")
 """Options that say how."""
 
 
+def chosen(given: Mapping[str, Any], usual: Mapping[str, Any]) -> set[str]:
+    """Names of the options that somebody chose: the given ones, or of a whole record, as runs keep it to be repeated,
+    those that are not as usual.
+    """
+    whole = usual.keys() <= given.keys()
+    return {name for name, value in given.items() if not whole or value != usual[name]}
+
+
 def check_used(told: Collection[str], options: Mapping[str, Any]) -> None:
     """ValueError if something was told that no run of these options, or lists of them, would use.
 

@@ -10,7 +10,7 @@ from clopsim.door import run
 from clopsim.door.answer import BROKE, WRONG_INPUT, Interrupted, Stopped, as_path
 from clopsim.door.arguments import takes
 from clopsim.door.configfile import check_told, defaults, reproducing_command, say_started_anew, stands
-from clopsim.door.ignored import check_used
+from clopsim.door.ignored import check_used, chosen
 from clopsim.door.progress import progress
 from clopsim.runs import ready
 from clopsim.runs.executors import message
@@ -62,9 +62,10 @@ def train(
     if resume and folder is not None:
         check_told(folder, told=bool(options) or _earlier(folder))
     recipe = Training(**spelt_out({**_recorded(folder if resume else None), **options}))
-    if recipe.prototypes == "none" and options.get("weight"):
+    told = chosen(options, defaults(Training))
+    if recipe.prototypes == "none" and recipe.weight and "weight" in told:
         raise ValueError(f"weight must come with prototypes, got {recipe.weight:g}; add --prototypes orthonormal")
-    check_used(options, recipe.to_plain())
+    check_used(told, recipe.to_plain())
     if recipe.optimizer in USUAL_RATES and recipe.rate == Training.rate and not (resume or "rate" in options):
         kind, usual = recipe.optimizer, USUAL_RATES[recipe.optimizer]
         text = f"rate {recipe.rate:g} is the default of sgd; {kind} usually takes about {usual:g}"

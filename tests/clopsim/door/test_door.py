@@ -22,6 +22,7 @@ from clopsim import bounds, cli
 from clopsim.door.arguments import argument_name
 from clopsim.runs import store
 from clopsim.sphere.thresholds import PROBES
+from clopsim.training.recipe import Training
 
 SMALL = {"samples": 8, "rates": [0.5, 2], "seeds": 2, "steps": 10, "clusters": 2}
 TRAINED = {"data": "clusters", "samples": 40, "features": 4, "dim": 3, "width": 4, "batch": 0, "steps": 3}
@@ -226,6 +227,17 @@ def test_a_training_is_the_commands(command):
         assert one.dataset.attrs["verdict"] == one.verdict
     np.testing.assert_array_equal(found.embeddings, opened.embeddings)
     assert clopsim.inspect(found.embeddings, labels=found.labels).to_dict()["n"] == 40
+
+
+def test_a_whole_record_repeats_a_run_though_it_names_what_the_run_does_not_use():
+    record = Training(data="digits", samples=60, batch=0, steps=2, sharpness=False)
+    whole = {argument_name(name): value for name, value in record.to_plain().items()}
+    assert np.isfinite(clopsim.train(**whole).embeddings).all()
+    with pytest.raises(ValueError, match="^weight must come with prototypes, got 2; add prototypes orthonormal"):
+        clopsim.train(**{**whole, "weight": 2.0})
+    del whole["seed"]
+    with pytest.raises(ValueError, match="^weight must come with prototypes, got 1; add prototypes orthonormal"):
+        clopsim.train(**whole)
 
 
 def test_a_grid_of_trainings_is_the_commands(command):
